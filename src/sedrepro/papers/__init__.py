@@ -1,0 +1,23 @@
+"""The registry of papers. Importing it is light: settings without torch, methods on demand."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..settings import PaperSettings
+
+if TYPE_CHECKING:
+    from .contract import Method
+
+PAPERS = ("lgc_sed",)
+
+
+def settings_of() -> dict[str, type[PaperSettings]]:
+    """Each paper's settings model."""
+    return {paper: import_module(f"{__name__}.{paper}.settings").Settings for paper in PAPERS}
+
+
+def method_of(paper: str) -> type[Method]:
+    """The paper's method (this import needs torch)."""
+    return import_module(f"{__name__}.{paper}.method").Method

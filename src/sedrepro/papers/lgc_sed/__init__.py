@@ -1,0 +1,1 @@
+"""LGC-SED: local and global consistency (ICASSP 2024)."""

@@ -1,0 +1,168 @@
+"""The typed blocks settings are made of. Each field's description is its documentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+DESED_CLASSES = (
+    "Alarm_bell_ringing",
+    "Blender",
+    "Cat",
+    "Dishes",
+    "Dog",
+    "Electric_shaver_toothbrush",
+    "Frying",
+    "Running_water",
+    "Speech",
+    "Vacuum_cleaner",
+)
+
+
+class Block(BaseModel):
+    """A settings block: immutable, and a key nobody knows is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class FrontEnd(Block):
+    """How a waveform becomes what a network reads. Raw values are stored; normalising is the run's."""
+
+    kind: Literal["mel", "waveform"] = Field(
+        "mel", description="mel: linear mel spectrum; waveform: 16-bit samples"
+    )
+    sample_rate: Count = Field(16000, description="Hz; audio is resampled and down-mixed to it")
+    seconds: Positive = Field(10.0, description="clip length; shorter clips are padded with zeros")
+    n_fft: Count = Field(2048, description="samples in the Fourier transform (and its window)")
+    hop: Count = Field(256, description="samples between spectrum frames")
+    n_mels: Count = Field(128, description="mel bands")
+    f_min: float = Field(0.0, ge=0, description="lowest frequency of the mel bands, Hz")
+    f_max: Positive = Field(8000.0, description="highest frequency of the mel bands, Hz")
+    power: Positive = Field(1.0, description="1: magnitudes, 2: powers")
+
+    @property
+    def samples(self) -> int:
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def frames(self) -> int:
+        """Spectrum frames per clip (centred frames)."""
+        return 1 + self.samples // self.hop
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one stored clip: mel bands × frames, or samples."""
+        return (self.n_mels, self.frames) if self.kind == "mel" else (self.samples,)
+
+    @model_validator(mode="after")
+    def _below_nyquist(self) -> FrontEnd:
+        if self.kind == "mel" and not self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(
+                f"f_min < f_max <= sample_rate / 2 must hold, not {self.f_min} < {self.f_max} <= "
+                f"{self.sample_rate / 2}"
+            )
+        return self
+
+
+class Training(Block):
+    """What the one trainer does, whatever the paper."""
+
+    epochs: Count = Field(200, description="training epochs")
+    steps_per_epoch: Count | None = Field(
+        None, description="optimiser steps per epoch; null: until the shortest stream is used up"
+    )
+    learning_rate: Positive = Field(1e-3, description="the optimiser's base rate")
+    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+    validate_every: Count = Field(1, description="epochs between validations")
+    checkpoint_every: Count = Field(1, description="epochs between resumable checkpoints")
+    score_batch: Count = Field(24, description="clips per batch when scoring")
+    keep: list[Literal["best", "last"]] = Field(
+        ["best", "last"],
+        description="which checkpoints are scored and reported; the first is the headline",
+    )
+
+
+class Decoding(Block):
+    """How frame scores become events."""
+
+    threshold: Share = Field(0.5, description="operating point of the F1 scores (score > threshold)")
+    median: int | dict[str, int] = Field(
+        7, description="median filter length in frames: one for all classes, or one per class"
+    )
+    operating_points: Count = Field(50, description="thresholds of the PSDS by psds_eval")
+
+    def windows(self, classes: list[str]) -> list[int]:
+        """The median length of each class; classes the setting does not name get its average."""
+        if isinstance(self.median, int):
+            return [self.median] * len(classes)
+        fallback = round(sum(self.median.values()) / len(self.median))
+        return [self.median.get(name, fallback) for name in classes]
+
+
+class Soundscapes(Block):
+    """How DESED's synthetic soundscapes are mixed from a sound bank (scaper through desed)."""
+
+    clips: dict[str, Count] = Field(
+        {"synth_train": 10000, "synth_validation": 2500}, description="soundscapes per subset"
+    )
+    shards: Count = Field(16, description="jobs a subset is cut into; the audio does not depend on it")
+    seed: int = Field(2021, description="seed of the mixing recipe")
+    seconds: Positive = Field(10.0, description="length of a soundscape")
+    sample_rate: Count = Field(16000, description="Hz")
+    ref_db: float = Field(-50.0, description="loudness of the background, LUFS")
+    snr: tuple[float, float] = Field((6.0, 30.0), description="event over background, dB, uniform")
+    pitch_shift: tuple[float, float] = Field((-3.0, 3.0), description="semitones, uniform")
+    reverb: Share = Field(0.1, description="scaper's reverb")
+    onset: tuple[float, float, float, float] = Field(
+        (5.0, 2.0, 0.25, 10.0), description="truncated normal onset: mean, deviation, min, max (s)"
+    )
+    max_events: Count = Field(4, description="most events in a soundscape when none are given by table")
+
+
+class WeakSplit(Block):
+    """The weakly labelled set is cut in two: most train, the rest selects checkpoints."""
+
+    fraction: Share = Field(0.9, description="share of the table's rows that trains")
+    seed: int = Field(42, description="seed of the draw (pandas sample on the table's rows)")
+
+
+class Desed(Block):
+    """The DESED corpus."""
+
+    local: str | None = Field(None, description="an existing DESED tree, used read-only")
+    synthetic: Literal["download", "mix"] = Field(
+        "download", description="download: ready-made dcase_synth.zip; mix: from the sound bank"
+    )
+    classes: list[str] = Field(list(DESED_CLASSES), description="class names, in index order")
+    weak_split: WeakSplit = Field(default_factory=WeakSplit, description="the cut of the weak set")
+    soundscapes: Soundscapes = Field(
+        default_factory=Soundscapes, description="the recipe of `synthetic: mix`"
+    )
+
+
+class Look(Block):
+    """The miniature's look-alike data: how much is rendered in place of downloads."""
+
+    seed: int = Field(7, description="seed of the sound models")
+    seconds: Positive = Field(10.0, description="nominal clip length of the rendered recordings")
+    foregrounds: Count = Field(16, description="sound-bank recordings per class for training")
+    backgrounds: Count = Field(6, description="sound-bank backgrounds for training")
+    clips: dict[str, int] = Field(
+        default_factory=dict, description="recordings rendered per subset (weak, validation, …)"
+    )
+
+
+class Data(Block):
+    """Where raw audio comes from and where prepared data goes."""
+
+    folder: str = Field("data", description="folder of everything downloaded and prepared")
+    origin: Literal["download", "render"] = Field(
+        "download", description="download: the real archives; render: the miniature's look-alikes"
+    )
+    look: Look = Field(default_factory=Look, description="what `origin: render` renders")
+    desed: Desed = Field(default_factory=Desed, description="the DESED corpus")

@@ -1,0 +1,34 @@
+"""What every paper's settings have in common; each paper's `settings.py` extends it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from .blocks import Block, Data, Decoding, FrontEnd, Training
+from .streams import Grid, HeldOut, Stream
+
+
+class PaperSettings(Block):
+    """Settings of one run. Light on purpose: the DAG is planned from it without torch."""
+
+    training: Training = Field(default_factory=Training, description="the trainer")
+    decoding: Decoding = Field(default_factory=Decoding, description="from scores to events")
+
+    @abstractmethod
+    def streams(self) -> list[Stream]:
+        """The groups of a training batch, in batch order."""
+
+    @abstractmethod
+    def held_out(self) -> list[HeldOut]:
+        """The sets scored during (`selects`) and after training."""
+
+    @abstractmethod
+    def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
+        """The resolution of the network's output."""
+
+    @abstractmethod
+    def classes(self, data: Data) -> list[str]:
+        """Class names in output order."""

@@ -1,0 +1,163 @@
+"""The whole configuration as one typed model: the project, its papers, their rows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from .blocks import Block, Data, FrontEnd
+
+Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Row(Block):
+    """One line of a paper's table."""
+
+    label: str = Field(description="the row's name in tables and figures")
+    kind: Literal["train", "reevaluate", "untrained", "published"] = Field(
+        "train",
+        description="train; reevaluate: decode another row's scores anew; untrained: same network, "
+        "no training; published: other people's number, nothing to run",
+    )
+    source: str | None = Field(
+        None, alias="from", description="[paper/]row whose run this one starts from or re-reads"
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="what this row changes in the paper's settings"
+    )
+    note: str = Field("", description="printed under the table")
+
+    @model_validator(mode="after")
+    def _source_where_needed(self) -> Row:
+        if self.kind == "reevaluate" and not self.source:
+            raise ValueError("a reevaluate row needs `from: row`")
+        return self
+
+
+class Column(Block):
+    """One column of a printed table: a metric of a model on a subset, by an implementation."""
+
+    subset: str = Field(description="the held-out set")
+    model: str = Field(description="student, teacher, …")
+    metric: str = Field(description="psds1, psds2, event_f1, …")
+    implementation: str = Field(description="who computed it; a metric is never printed without")
+    label: str | None = Field(None, description="class, for class-wise columns")
+    heading: str | None = Field(None, description="column heading; default: metric and implementation")
+
+
+class Table(Block):
+    """One table of a paper."""
+
+    caption: str = Field(description="what the table shows, as a sentence")
+    rows: list[str] | None = Field(None, description="rows, in order; null: all of the paper")
+    columns: list[Column] = Field(description="columns, in order")
+    note: str = Field("", description="printed under the table")
+
+
+class Figure(Block):
+    """One figure of a paper; drawn for every run set by the function of the same name."""
+
+    caption: str = Field(description="what the figure shows, as a sentence")
+
+
+class Paper(Block):
+    """One paper: what it is, the rows of its tables, the settings they share."""
+
+    title: str
+    authors: str
+    venue: str
+    url: str
+    code: str | None = Field(None, description="the authors' code")
+    status: str = Field("", description="what of the paper could be read, and what is our choice")
+    corpora: list[str] = Field(description="corpora the paper needs")
+    conditions: dict[Key, dict[str, Any]] = Field(
+        description="data variants, each with the settings it changes"
+    )
+    folds: list[int] | None = Field(None, description="cross-validation folds to run")
+    seeds: list[int] | None = Field(None, description="seeds to run; null: the project's")
+    rows: Literal["headline", "all"] | list[str] = Field(
+        "headline", description="rows to run: headline, all, or a list of names"
+    )
+    headline: list[str] = Field(description="the rows that carry the paper's claim")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="settings shared by all rows (docs/parameters.md)"
+    )
+    table: dict[Key, Row] = Field(description="every row there is, in printing order")
+    tables: dict[Key, Table] = Field(default_factory=dict, description="the tables to print")
+    figures: dict[Key, Figure] = Field(default_factory=dict, description="the figures to draw")
+
+    @model_validator(mode="after")
+    def _rows_exist(self) -> Paper:
+        named = [("headline", self.headline)]
+        if not isinstance(self.rows, str):
+            named.append(("rows", self.rows))
+        named += [(f"tables.{name}.rows", table.rows or []) for name, table in self.tables.items()]
+        for where, rows in named:
+            for row in rows:
+                if row not in self.table:
+                    raise ValueError(f"{where} names row {row!r}; rows are {', '.join(self.table)}")
+        return self
+
+    def selected(self) -> list[str]:
+        """The rows to run, in printing order."""
+        if self.rows == "all":
+            chosen = set(self.table)
+        else:
+            chosen = set(self.headline if self.rows == "headline" else self.rows)
+        return [row for row in self.table if row in chosen and self.table[row].kind != "published"]
+
+
+class Report(Block):
+    """Statistics and the results page."""
+
+    bootstrap: int = Field(200, ge=0, description="bootstrap resamples over clips; 0: no intervals")
+    confidence: float = Field(0.95, gt=0, lt=1, description="level of every interval")
+    examples: int = Field(4, ge=0, description="clips shown and played per paper")
+
+
+class Project(Block):
+    """Everything that can be set."""
+
+    name: Key | None = Field(None, description="name of the result set; null: the scale")
+    scale: Literal["full", "mini"] = Field("full", description="full, or the miniature")
+    run: list[str] | None = Field(None, description="papers `all` runs; null: every paper")
+    seeds: list[int] = Field([42], min_length=1, description="training seeds; tables average over them")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU if the job has one, else the CPU"
+    )
+    gpus: int = Field(1, ge=0, description="GPUs a training job asks for")
+    amp: bool = Field(True, description="mixed precision on a GPU")
+    deterministic: bool = Field(False, description="bit-identical runs on a GPU too (slower)")
+    device_store_gb: float = Field(
+        24.0, ge=0, description="training data up to this size is kept on the device"
+    )
+    data: Data = Field(default_factory=Data, description="raw and prepared data")
+    front_ends: dict[Key, FrontEnd] = Field(
+        default_factory=lambda: {"mel128": FrontEnd()}, description="front ends by name"
+    )
+    report: Report = Field(default_factory=Report, description="statistics and the results page")
+    papers: dict[Key, Paper] = Field(default_factory=dict, description="config/papers/*/paper.yaml")
+
+    @property
+    def result_set(self) -> str:
+        return self.name or self.scale
+
+    @property
+    def data_folder(self) -> str:
+        """Prepared data of one scale; a result set on someone's own recordings has its own."""
+        return f"{self.data.folder}/{self.result_set if self.data.desed.local else self.scale}"
+
+    @property
+    def result_folder(self) -> str:
+        return f"results/{self.result_set}"
+
+    def selected_papers(self) -> list[str]:
+        return [paper for paper in self.papers if self.run is None or paper in self.run]
+
+    @model_validator(mode="after")
+    def _papers_exist(self) -> Project:
+        for paper in self.run or []:
+            if paper not in self.papers:
+                raise ValueError(f"run names paper {paper!r}; papers are {', '.join(self.papers)}")
+        return self

@@ -1,0 +1,196 @@
+"""Runs, and the one place that knows where every file lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import SedreproError
+from .blocks import FrontEnd
+from .load import row_settings
+from .paper import PaperSettings
+from .project import Project
+from .streams import Grid, HeldOut, Stream, Subset
+
+
+@dataclass(frozen=True)
+class Run:
+    """paper × row × condition × fold × seed, and nothing else."""
+
+    paper: str
+    row: str
+    condition: str
+    seed: int
+    fold: int | None = None
+
+    @property
+    def variant(self) -> str:
+        return self.condition if self.fold is None else f"{self.condition}.fold{self.fold}"
+
+    @property
+    def folder(self) -> str:
+        return f"{self.paper}/{self.row}/{self.variant}/seed{self.seed}"
+
+    def __str__(self) -> str:
+        return self.folder
+
+    @classmethod
+    def parse(cls, folder: str) -> Run:
+        """The run a folder belongs to: paper/row/condition[.fold<k>]/seed<s>."""
+        try:
+            paper, row, variant, seed = folder.strip("/").split("/")[-4:]
+            condition, _, fold = variant.partition(".fold")
+            return cls(paper, row, condition, int(seed.removeprefix("seed")), int(fold) if fold else None)
+        except ValueError:
+            raise SedreproError(
+                f"{folder}: not a run; runs look like lgc_sed/mt/desed/seed42"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run with everything it means, resolved and typed."""
+
+    run: Run
+    kind: str
+    source: Run | None
+    settings: PaperSettings
+    front_ends: dict[str, FrontEnd]
+    classes: list[str]
+
+    @property
+    def grid(self) -> Grid:
+        return self.settings.grid(self.front_ends)
+
+    @property
+    def streams(self) -> list[Stream]:
+        return self.settings.streams() if self.kind == "train" else []
+
+    @property
+    def held_out(self) -> list[HeldOut]:
+        return self.settings.held_out()
+
+    def inputs(self) -> list[tuple[Subset, str]]:
+        """Every store the run reads, once, as (subset without its portion, front end)."""
+        found = {}
+        for stream in self.streams:
+            for subset in stream.subsets:
+                found |= {(subset.corpus, subset.name, name): None for name in stream.inputs}
+        for held in self.held_out:
+            found |= {(held.subset.corpus, held.subset.name, name): None for name in held.inputs}
+        return [(Subset(corpus, name), front_end) for corpus, name, front_end in found]
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that decides the run's result, as JSON; a changed value is a changed run."""
+        return {
+            "paper": self.run.paper,
+            "row": self.run.row,
+            "condition": self.run.condition,
+            "fold": self.run.fold,
+            "seed": self.run.seed,
+            "kind": self.kind,
+            "source": self.source and self.source.folder,
+            "settings": self.settings.model_dump(mode="json"),
+            "front_ends": {name: fe.model_dump(mode="json") for name, fe in self.front_ends.items()},
+            "classes": list(self.classes),
+        }
+
+    @classmethod
+    def restore(cls, described: Mapping[str, Any], model: type[PaperSettings]) -> Plan:
+        """The plan a description was made of."""
+        keys = ("paper", "row", "condition", "seed", "fold")
+        return cls(
+            run=Run(**{key: described[key] for key in keys}),
+            kind=described["kind"],
+            source=Run.parse(described["source"]) if described["source"] else None,
+            settings=model.model_validate(described["settings"]),
+            front_ends={k: FrontEnd.model_validate(v) for k, v in described["front_ends"].items()},
+            classes=list(described["classes"]),
+        )
+
+
+def runs(project: Project, paper: str) -> list[Run]:
+    """Every selected run of a paper, in printing order."""
+    spec = project.papers[paper]
+    return [
+        Run(paper, row, condition, seed, fold)
+        for row in spec.selected()
+        for condition in spec.conditions
+        for fold in (spec.folds or [None])
+        for seed in (spec.seeds or project.seeds)
+    ]
+
+
+def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
+    """What a run means under these settings."""
+    spec = project.papers.get(run.paper)
+    if spec is None or run.row not in spec.table or run.condition not in spec.conditions:
+        raise SedreproError(f"{run}: no such run in the configuration")
+    row = spec.table[run.row]
+    settings = model.model_validate(row_settings(project, run.paper, run.row, run.condition))
+    names = {name for part in [*settings.streams(), *settings.held_out()] for name in part.inputs}
+    return Plan(
+        run=run,
+        kind=row.kind,
+        source=_source(project, run, row.source),
+        settings=settings,
+        front_ends={name: project.front_ends[name] for name in sorted(names)},
+        classes=settings.classes(project.data),
+    )
+
+
+def _source(project: Project, run: Run, source: str | None) -> Run | None:
+    if source is None:
+        return None
+    paper, _, row = source.rpartition("/")
+    paper = paper or run.paper
+    if paper not in project.papers or row not in project.papers[paper].table:
+        raise SedreproError(
+            f"config/papers/{run.paper}/paper.yaml: papers.{run.paper}.table.{run.row}.from: "
+            f"no row {source!r}"
+        )
+    conditions = project.papers[paper].conditions
+    condition = run.condition if run.condition in conditions else next(iter(conditions))
+    return Run(paper, row, condition, run.seed, run.fold)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where files lie: `data` is <folder>/<scale>, `results` is results/<name>."""
+
+    data: str
+    results: str
+
+    @classmethod
+    def of(cls, project: Project) -> Layout:
+        return cls(project.data_folder, project.result_folder)
+
+    def raw(self, corpus: str) -> str:
+        return f"{self.data}/raw/{corpus}"
+
+    def status(self, resource: str) -> str:
+        return f"{self.data}/status/{resource}.json"
+
+    def table(self, subset: Subset, table: str) -> str:
+        """A subset's `clips`, `events` or `audit` table."""
+        return f"{self.data}/corpora/{subset.corpus}/{subset.name}/{table}.tsv"
+
+    def mixtures(self, corpus: str, subset: str) -> str:
+        return f"{self.data}/mixtures/{corpus}/{subset}"
+
+    def store(self, subset: Subset, front_end: str) -> str:
+        return f"{self.data}/features/{subset.corpus}/{subset.name}.{front_end}.h5"
+
+    def run(self, run: Run, file: str = "") -> str:
+        return f"{self.results}/runs/{run.folder}" + (f"/{file}" if file else "")
+
+    def paper_table(self, paper: str, form: str = "csv") -> str:
+        return f"{self.results}/tables/{paper}.{form}"
+
+    def figure(self, paper: str, figure: str, form: str = "png") -> str:
+        return f"{self.results}/figures/{paper}/{figure}.{form}"
+
+    @property
+    def report(self) -> str:
+        return f"{self.results}/report/index.html"

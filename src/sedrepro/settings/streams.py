@@ -1,0 +1,50 @@
+"""What a paper asks of the data, said without importing torch: streams to train on, sets to score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some clips of a corpus; `portion` names a value of the clip table's `fold` column."""
+
+    corpus: str
+    name: str
+    portion: str | None = None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One group of the training batch: its clips, what they are labelled with, how many per batch."""
+
+    name: str
+    subsets: tuple[Subset, ...]
+    inputs: tuple[str, ...]
+    group: int
+    labels: Literal["frames", "clips", "none"]
+    ends_epoch: bool = True
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A set scored after training; `selects` sets are scored during it to choose the checkpoint.
+
+    `metrics` names the families of `sedrepro.evaluation` computed from its scores.
+    """
+
+    name: str
+    subset: Subset
+    inputs: tuple[str, ...]
+    metrics: tuple[str, ...] = ("sed",)
+    selects: bool = False
+    reports: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The output resolution of a network: label frames per clip and their length."""
+
+    frames: int
+    seconds: float

@@ -1,0 +1,160 @@
+"""Feature stores: one HDF5 array, one clip per chunk, uncompressed; read by clip, at random, fast."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .errors import SedreproError
+from .files import atomic
+
+DATA, IDS, SECONDS = "data", "clips", "seconds"
+
+
+class Writer:
+    """Takes clips one after the other; made by `writing`."""
+
+    def __init__(
+        self, file: h5py.File, path: Path, shape: Sequence[int], dtype: str, attributes: str
+    ) -> None:
+        self.path, self._file = path, file
+        self._hash = hashlib.blake2b(attributes.encode(), digest_size=16)
+        file.attrs["attributes"] = attributes
+        self._shape, self._dtype = tuple(shape), np.dtype(dtype)
+        self._ids: list[str] = []
+        self._seconds: list[float] = []
+        self._data = file.create_dataset(
+            DATA,
+            shape=(0, *self._shape),
+            maxshape=(None, *self._shape),
+            chunks=(1, *self._shape),
+            dtype=self._dtype,
+        )
+
+    def add(self, clip: str, seconds: float, values: np.ndarray) -> None:
+        values = np.ascontiguousarray(values, dtype=self._dtype)
+        if values.shape != self._shape:
+            raise SedreproError(
+                f"{self.path}: clip {clip!r} has shape {values.shape}, expected {self._shape}"
+            )
+        index = len(self._ids)
+        if index == len(self._data):
+            self._data.resize(max(64, index + index // 2), axis=0)
+        self._data[index] = values
+        self._ids.append(clip)
+        self._seconds.append(float(seconds))
+        self._hash.update(_clip_bytes(clip, seconds))
+        self._hash.update(values)
+
+    def finish(self) -> None:
+        self._data.resize(len(self._ids), axis=0)
+        self._file.create_dataset(IDS, data=np.array(self._ids, dtype=h5py.string_dtype()))
+        self._file.create_dataset(SECONDS, data=np.array(self._seconds, dtype="float64"))
+        self._file.attrs["content_key"] = self._hash.hexdigest()
+
+
+@contextlib.contextmanager
+def writing(
+    path: str | Path, *, shape: Sequence[int], dtype: str, attributes: Mapping[str, Any]
+) -> Iterator[Writer]:
+    """Write a store under a temporary name; the file appears when it is whole.
+
+        with writing(path, shape=(128, 626), dtype="float16", attributes={...}) as store:
+            store.add("clip-1", 10.0, array)
+
+    The content key covers ids, lengths, values and attributes: identical data, identical key.
+    """
+    path = Path(path)
+    try:
+        with atomic(path) as temporary, _closing(h5py.File(temporary, "w", libver="latest")) as file:
+            writer = Writer(file, path, shape, dtype, json.dumps(dict(attributes), sort_keys=True))
+            yield writer
+            writer.finish()
+            file.flush()
+    except OSError as error:
+        raise SedreproError(f"{path}: cannot be written ({error})") from None
+
+
+@contextlib.contextmanager
+def _closing(file: h5py.File) -> Iterator[h5py.File]:
+    """Close the file; HDF5 reports a full disk at closing as a RuntimeError."""
+    try:
+        yield file
+    finally:
+        try:
+            file.close()
+        except RuntimeError as error:
+            raise OSError(str(error)) from None
+
+
+def _clip_bytes(clip: str, seconds: float) -> bytes:
+    return f"\0{clip}\0{float(seconds)!r}\0".encode()
+
+
+class Store:
+    """A finished store, opened read-only on first use in each process."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            with self._open() as file:
+                self.clips: list[str] = [name.decode() for name in file[IDS][:]]
+                self.seconds: np.ndarray = file[SECONDS][:]
+                self.attributes: dict[str, Any] = json.loads(file.attrs["attributes"])
+                self.content_key: str = str(file.attrs["content_key"])
+                self.shape: tuple[int, ...] = tuple(file[DATA].shape)
+                self.dtype: np.dtype = file[DATA].dtype
+        except FileNotFoundError:
+            raise SedreproError(f"{self.path}: no such store") from None
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise SedreproError(
+                f"{self.path}: not a whole feature store ({error}); delete it to have it rebuilt"
+            ) from None
+        self._file: h5py.File | None = None
+
+    def _open(self) -> h5py.File:
+        # Locks fail on network file systems and are not needed: finished stores never change.
+        return h5py.File(self.path, "r", locking=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}  # handles never cross a fork or a pickle
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if self._file is None:
+            self._file = self._open()
+        return self._file[DATA][index]
+
+    def read(self, indices: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Several clips at once, in the order asked for; all of them by default."""
+        if indices is None:
+            if self._file is None:
+                self._file = self._open()
+            return self._file[DATA][:]
+        return np.stack([self[int(index)] for index in indices]) if len(indices) else np.empty(
+            (0, *self.shape[1:]), self.dtype
+        )
+
+    def verify(self) -> None:
+        """Read everything and compare with the content key (a bit that flipped is found here)."""
+        key = hashlib.blake2b(json.dumps(self.attributes, sort_keys=True).encode(), digest_size=16)
+        for index, (clip, length) in enumerate(zip(self.clips, self.seconds, strict=True)):
+            key.update(_clip_bytes(clip, length))
+            key.update(np.ascontiguousarray(self[index]))
+        if key.hexdigest() != self.content_key:
+            raise SedreproError(
+                f"{self.path}: contents do not match their key; delete it to have it rebuilt"
+            )

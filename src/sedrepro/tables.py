@@ -1,0 +1,134 @@
+"""The tables that flow between stages: clips, events and audits, as checked TSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import SedreproError
+from .files import write_text
+
+CLIPS = ["clip", "subset", "path", "seconds", "fold"]
+EVENTS = ["clip", "label", "onset", "offset", "confidence"]
+AUDIT = ["subset", "expected", "found", "note"]
+
+_TEXT = {"clip", "subset", "path", "fold", "label", "note", "filename", "event_label", "event_labels"}
+
+
+def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A TSV with at least these columns; names stay text, empty cells are NaN (or '' in text)."""
+    try:
+        table = pd.read_csv(
+            path, sep="\t", dtype={c: str for c in _TEXT}, na_values=[""], keep_default_na=False
+        )
+    except FileNotFoundError:
+        raise SedreproError(f"{path}: no such file") from None
+    except pd.errors.EmptyDataError:
+        raise SedreproError(f"{path}: empty file; expected columns {', '.join(columns)}") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise SedreproError(f"{path}: not a TSV table: {' '.join(str(error).split())}") from None
+    for column in columns:
+        if column not in table:
+            raise SedreproError(
+                f"{path}: column {column!r} is missing; found {', '.join(map(str, table.columns))}"
+            )
+    text = [c for c in table.columns if c in _TEXT]
+    table[text] = table[text].fillna("")
+    return table
+
+
+def write(path: str | Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Write the columns in order; times keep their digits, missing values are empty."""
+    write_text(path, table[list(columns)].to_csv(sep="\t", index=False, lineterminator="\n"))
+
+
+def read_clips(path: str | Path) -> pd.DataFrame:
+    clips = read(path, CLIPS)
+    if clips["clip"].duplicated().any():
+        name = clips.loc[clips["clip"].duplicated(), "clip"].iloc[0]
+        raise SedreproError(f"{path}: clip {name!r} is listed twice")
+    return clips
+
+
+def read_events(path: str | Path, classes: Iterable[str] | None = None) -> pd.DataFrame:
+    """The events of a subset, checked; weak tags have no times."""
+    events = read(path, EVENTS)
+    for column in ("onset", "offset", "confidence"):
+        events[column] = _numbers(path, events, column)
+    check_events(path, events, classes)
+    return events
+
+
+def check_events(
+    path: str | Path, events: pd.DataFrame, classes: Iterable[str] | None = None
+) -> None:
+    """Refuse labels no class has, and times that cannot be; the message names the row."""
+    if classes is not None:
+        known = set(classes)
+        for label in events["label"].unique():
+            if label not in known:
+                row = int(np.flatnonzero(events["label"] == label)[0])
+                raise SedreproError(
+                    f"{path}: row {row + 2}: label {label!r} is not a class; "
+                    f"classes are {', '.join(classes)}"
+                )
+    timed = events["onset"].notna() | events["offset"].notna()
+    wrong = timed & ~((events["onset"] >= 0) & (events["offset"] > events["onset"]))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        event = events.iloc[row]
+        raise SedreproError(
+            f"{path}: row {row + 2}: event {event['label']!r} of clip {event['clip']!r} must have "
+            f"0 <= onset < offset, not {event['onset']} and {event['offset']}"
+        )
+
+
+def _numbers(path: str | Path, table: pd.DataFrame, column: str) -> pd.Series:
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    wrong = numbers.isna() & table[column].notna()
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise SedreproError(
+            f"{path}: row {row + 2}: {column} must be a number, not {table[column].iloc[row]!r}"
+        )
+    return numbers.astype(float)
+
+
+def frame_targets(
+    events: pd.DataFrame, clips: Sequence[str], classes: Sequence[str], frames: int, hop: float
+) -> np.ndarray:
+    """Frame labels (clip, frame, class) in float32; confidences are soft targets.
+
+    An event covers frames floor(onset/hop) up to ceil(offset/hop), exclusive; overlapping events of
+    one class keep the larger confidence. Events without times are ignored here.
+    """
+    targets = np.zeros((len(clips), frames, len(classes)), dtype=np.float32)
+    row = {clip: index for index, clip in enumerate(clips)}
+    column = {label: index for index, label in enumerate(classes)}
+    timed = events[events["onset"].notna()]
+    for clip, label, onset, offset, confidence in zip(
+        *(timed[name] for name in EVENTS), strict=True
+    ):
+        if clip not in row or label not in column:
+            continue
+        first = int(onset / hop)
+        last = min(frames, int(np.ceil(offset / hop)))
+        cell = targets[row[clip], first:last, column[label]]
+        np.maximum(cell, np.float32(confidence), out=cell)
+    return targets
+
+
+def clip_targets(
+    events: pd.DataFrame, clips: Sequence[str], classes: Sequence[str]
+) -> np.ndarray:
+    """Clip labels (clip, class) in float32: 1 where the clip has an event or a tag of the class."""
+    targets = np.zeros((len(clips), len(classes)), dtype=np.float32)
+    row = {clip: index for index, clip in enumerate(clips)}
+    column = {label: index for index, label in enumerate(classes)}
+    for clip, label in zip(events["clip"], events["label"], strict=True):
+        if clip in row and label in column:
+            targets[row[clip], column[label]] = 1.0
+    return targets
