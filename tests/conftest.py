@@ -1,0 +1,27 @@
+"""Fixtures shared by all tests. Every process has one thread: the machines that run this are small."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def acceptance() -> Path:
+    """Real data with known scores; not part of the project."""
+    folder = Path(os.environ.get("SEDREPRO_ACCEPTANCE", ROOT.parent / "shared" / "acceptance"))
+    if not folder.is_dir():
+        pytest.skip(f"no acceptance data: set SEDREPRO_ACCEPTANCE (looked in {folder.name}/)")
+    return folder
