@@ -1,0 +1,136 @@
+"""The Method contract: a paper's code is its scientific difference, the trainer owns the rest."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..settings import Plan
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch: the groups of all streams, one after the other.
+
+    `inputs[front_end]` is (clip, …) as stored, in float32 (int16 waveforms are scaled to ±1);
+    `frames` (clip, frame, class) and `clips` (clip, class) are the targets, zero where a stream has
+    none; `parts[stream]` is the place of each group.
+    """
+
+    inputs: dict[str, Tensor]
+    frames: Tensor
+    clips: Tensor
+    parts: dict[str, slice]
+
+    def part(self, stream: str, values: Tensor) -> Tensor:
+        return values[self.parts[stream]]
+
+
+class Term(NamedTuple):
+    """One term of the loss; the trainer minimises the sum of weight × value."""
+
+    weight: float
+    value: Tensor
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a method sees between epochs."""
+
+    index: int
+    """0-based index of the epoch that just ended."""
+    metrics: Mapping[str, float]
+    """`<set>/<model>/<metric>` of this epoch's validation; empty when there was none."""
+    batches: Callable[[], Iterable[Batch]]
+    """One pass over the training batches of the epoch that just ended, as drawn, unaugmented."""
+
+
+class Method(ABC):
+    """One paper's method. `networks` holds what is trained and what follows it by averaging."""
+
+    average_before_step: ClassVar[bool] = True
+    """The DCASE recipes average after the losses and before the optimiser's step."""
+
+    def __init__(self, plan: Plan, *, steps_per_epoch: int, device: torch.device, amp: bool) -> None:
+        self.plan, self.settings = plan, plan.settings
+        self.steps_per_epoch, self.device, self.amp = steps_per_epoch, device, amp
+        self.networks = nn.ModuleDict(self.build())
+        for follower, leader in self.averaged().items():
+            self.networks[follower] = copy.deepcopy(self.networks[leader]).requires_grad_(False)
+        self.networks.to(device)
+
+    @abstractmethod
+    def build(self) -> dict[str, nn.Module]:
+        """The networks that are trained (or frozen), by name."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, step: int) -> dict[str, Term]:
+        """The terms of the loss at `step` = 1, 2, …; networks are in training mode."""
+
+    @abstractmethod
+    def scores(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`frame` (clip, frame, class), `clip` (clip, class) and extras; networks in eval mode."""
+
+    @abstractmethod
+    def select(self, metrics: Mapping[str, float]) -> float:
+        """The number to maximise over checkpoints, from `<set>/<model>/<metric>`."""
+
+    def models(self) -> list[str]:
+        """The models whose scores are kept."""
+        return list(self.networks)
+
+    def averaged(self) -> dict[str, str]:
+        """Followers and the network each follows by a moving average of its parameters."""
+        return {}
+
+    def decay(self, step: int) -> float:
+        """The averages' decay at a step."""
+        return 0.0
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Trained parameters with their base rates."""
+        parameters = [p for p in self.networks.parameters() if p.requires_grad]
+        return [{"params": parameters, "lr": self.settings.training.learning_rate}]
+
+    def rate(self, step: int) -> float:
+        """The factor on every learning rate, in force from the update after `step`."""
+        return 1.0
+
+    def on_epoch(self, epoch: Epoch) -> None:  # noqa: B027 (most methods do nothing here)
+        """What happens between epochs."""
+
+    def state(self) -> dict[str, Any]:
+        """What must survive a restart beyond networks, optimiser and random states."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Take back what `state` gave."""
+
+    def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Maps for figures, (clip, …) each; networks are in eval mode."""
+        return {}
+
+    def forward(self, model: str, *inputs: Tensor, **options: Any) -> Any:
+        """Run a network, in mixed precision where that is on; outputs are float32."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
+            output = self.networks[model](*inputs, **options)
+        return _float(output)
+
+
+def _float(value: Any) -> Any:
+    """Outputs of a network in float32, whatever container they come in."""
+    if isinstance(value, Tensor):
+        return value.float() if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {key: _float(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_float, value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_float, value))
+    return value
