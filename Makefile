@@ -1,0 +1,65 @@
+# make          set up .venv (about 2 minutes once, then nothing)
+# make demo     reproduce everything in miniature, print the tables and where the page is
+# make test     lint and test; at least 85 % of src must be covered
+# make help     all targets
+
+CORES ?= 2
+PYTHON ?=
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := setup
+
+# One thread per process: jobs run side by side, and two threads inside a small operation are
+# slower than one.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export NUMBA_NUM_THREADS := 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHON
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: setup demo test test-system lint format lock config-docs clean help
+
+setup: ## build .venv from requirements.lock; does nothing when it is there
+	@tools/setup.sh
+
+demo: setup ## the miniature of every paper: tables, figures and the results page
+	@sedrepro unlock
+	@status=0; snakemake all --configfile config/mini.yaml --cores $(CORES) || status=$$?; \
+	cat results/mini/tables/*.md || true; \
+	echo "results page: $(CURDIR)/results/mini/report/index.html"; exit $$status
+
+test: lint ## lint, then all tests that need neither root nor a service, with coverage
+	@rm -f .coverage .coverage.*
+	@pytest -n $(CORES) --dist loadfile -m "not system" --cov --cov-report=term:skip-covered --cov-fail-under=85
+
+test-system: setup ## tests that need root, the network or a system service
+	@pytest -rs -m system
+
+lint: setup ## style, spelling and Snakemake's own checks; changes nothing
+	@ruff check
+	@ruff format --check
+	@snakefmt --check --compact-diff Snakefile rules
+	@codespell
+	@snakemake --lint
+
+format: setup ## write what lint asks for, as far as a program can
+	@ruff check --fix
+	@ruff format
+	@snakefmt Snakefile rules
+
+lock: ## requirements.in → requirements.lock → envs/
+	@tools/lock.sh
+	@tools/setup.sh
+	@python tools/write_envs.py
+
+config-docs: setup ## the settings models → config/config.yaml, its schema, docs/parameters.md
+	@python tools/write_config_docs.py
+
+clean: ## remove .venv and caches; data and results stay
+	@rm -rf .venv .pytest_cache .ruff_cache .coverage .coverage.* htmlcov
+	@find src tests tools workflow -name __pycache__ -prune -exec rm -rf {} +
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
