@@ -145,6 +145,28 @@ class Desed(Block):
     )
 
 
+class Corpus(Block):
+    """A corpus of which nothing can be set but where it lies."""
+
+    local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
+
+
+class Fetch(Block):
+    """How downloads behave; nothing here changes a result."""
+
+    connections: Count = Field(4, description="connections per host, over all jobs of the machine")
+    attempts: Count = Field(6, description="attempts per address without progress before giving up")
+    wait: float = Field(
+        2.0, ge=0, description="seconds before the second attempt; doubles, with jitter, up to 300"
+    )
+    timeout: Positive = Field(60.0, description="seconds without a byte before a server has stalled")
+    pause: float = Field(1.0, ge=0, description="seconds between two clips of one YouTube worker")
+    workers: Count = Field(2, description="YouTube clips fetched at a time by one job")
+    patience: Count = Field(
+        3, description="jobs a quota or rate limit may fail before what is missing counts as absent"
+    )
+
+
 class Look(Block):
     """The miniature's look-alike data: how much is rendered in place of downloads."""
 
@@ -166,3 +188,11 @@ class Data(Block):
     )
     look: Look = Field(default_factory=Look, description="what `origin: render` renders")
     desed: Desed = Field(default_factory=Desed, description="the DESED corpus")
+    desed_soundbank: Corpus = Field(default_factory=Corpus, description="DESED's sound bank")
+    maestro: Corpus = Field(default_factory=Corpus, description="MAESTRO Real")
+    fsdkaggle2018: Corpus = Field(default_factory=Corpus, description="FSDKaggle2018")
+    tau2019: Corpus = Field(default_factory=Corpus, description="TAU Urban Acoustic Scenes 2019")
+    tut2018: Corpus = Field(default_factory=Corpus, description="TUT Urban Acoustic Scenes 2018")
+    ave: Corpus = Field(default_factory=Corpus, description="AVE, the audio-visual event corpus")
+    weights: Corpus = Field(default_factory=Corpus, description="pre-trained weights")
+    fetch: Fetch = Field(default_factory=Fetch, description="how downloads behave")
