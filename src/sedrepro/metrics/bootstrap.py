@@ -1,0 +1,82 @@
+"""Bootstrap over clips. Counts per clip are kept, so a resample is a weighted sum of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class PerClip(Protocol):
+    """Counts per clip: `intersection.Counts` and `f1.F1Counts`."""
+
+    @property
+    def n_clips(self) -> int: ...
+    def total(self) -> Any: ...
+    def resampled(self, weights: np.ndarray) -> list[Any]: ...
+
+
+class Interval(NamedTuple):
+    """A value and the ends of its interval (None: not estimated)."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def draws(n_clips: int, resamples: int, *, seed: int = 0) -> np.ndarray:
+    """How often each clip is drawn (resample, clip); a pure function of its arguments."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=resamples)
+
+
+def percentiles(values: np.ndarray, confidence: float) -> tuple[float | None, float | None]:
+    """The ends of the central interval of resampled values; undefined values are left out."""
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return None, None
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def bootstrap(
+    counts: PerClip,
+    statistic: Callable[[Any], float],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int = 0,
+) -> Interval:
+    """A statistic of total counts with its percentile interval over resampled clips."""
+    value = statistic(counts.total())
+    if not resamples:
+        return Interval(value)
+    weights = draws(counts.n_clips, resamples, seed=seed)
+    values = [statistic(total) for total in counts.resampled(weights)]
+    return Interval(value, *percentiles(np.array(values), confidence))
+
+
+def paired_difference(
+    ours: PerClip,
+    theirs: PerClip,
+    statistic: Callable[[Any], float],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int = 0,
+) -> Interval:
+    """statistic(ours) - statistic(theirs) on the same clips in the same order, with its interval.
+
+    Both are resampled together, so what the clips have in common cancels.
+    """
+    if ours.n_clips != theirs.n_clips:
+        raise ValueError(f"paired counts of {ours.n_clips} and {theirs.n_clips} clips")
+    value = statistic(ours.total()) - statistic(theirs.total())
+    if not resamples:
+        return Interval(value)
+    weights = draws(ours.n_clips, resamples, seed=seed)
+    pairs = zip(ours.resampled(weights), theirs.resampled(weights), strict=True)
+    values = [statistic(a) - statistic(b) for a, b in pairs]
+    return Interval(value, *percentiles(np.array(values), confidence))
