@@ -126,7 +126,7 @@ class Project(Block):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU if the job has one, else the CPU"
     )
-    gpus: int = Field(1, ge=0, description="GPUs a training job asks for")
+    gpu: int = Field(1, ge=0, description="GPUs a training job asks for; mini: 0")
     amp: bool = Field(True, description="mixed precision on a GPU")
     deterministic: bool = Field(False, description="bit-identical runs on a GPU too (slower)")
     device_store_gb: float = Field(

@@ -1,0 +1,1 @@
+"""The one trainer: data order, steps, checkpoints, resume, scores and the record of a run."""

@@ -1,0 +1,93 @@
+"""Which device a job computes on; nothing else knows about devices."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from ..errors import SedreproError
+
+_claimed: list[IO[str]] = []
+"""Lock files of devices this process uses, held until it ends."""
+
+
+def choose(device: str, gpus: int) -> torch.device:
+    """`device` as configured (auto, cpu, cuda) for a job that asked for `gpus` GPUs."""
+    if device == "cpu" or (device == "auto" and gpus == 0):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise SedreproError(
+            "this job asked for a GPU and finds no working CUDA: torch "
+            f"{torch.__version__} is built for CUDA {torch.version.cuda or 'none'}, the driver is "
+            f"{_driver()}; update the driver, install a torch build that matches it, or set "
+            "`device: cpu`"
+        )
+    return torch.device("cuda", _free_device())
+
+
+def _free_device() -> int:
+    """The first device no other job on this machine has claimed, else the first."""
+    for index in range(torch.cuda.device_count()):
+        name = f"sedrepro-gpu-{os.getuid()}-{torch.cuda.get_device_properties(index).uuid}.lock"
+        handle = open(Path(tempfile.gettempdir()) / name, "w")  # noqa: SIM115 (held on purpose)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            continue
+        _claimed.append(handle)
+        return index
+    return 0
+
+
+def _driver() -> str:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return str(pynvml.nvmlSystemGetDriverVersion())
+    except Exception:  # any failure of the vendor's library means the same here: no driver
+        return "not found"
+
+
+def prepare(seed: int, threads: int, deterministic: bool) -> None:
+    """Seed every generator and fix the number of threads, before any network is built."""
+    torch.set_num_threads(threads)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.set_float32_matmul_precision("highest" if deterministic else "high")
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every generator a run may draw from, in types that load without executing."""
+    name, keys, place, has_gauss, gauss = np.random.get_state()
+    state: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), place, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(tuple(state["numpy"]))
+    torch.set_rng_state(state["torch"].cpu())
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())

@@ -1,0 +1,106 @@
+"""One writer per run folder, no orphans, and an orderly stop when somebody asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import SedreproError
+
+DRIVER = "SEDREPRO_DRIVER"
+"""Environment variable by which a driver tells its jobs who it is: <pid>:<start time>."""
+
+
+class Interrupted(SedreproError):
+    """The run was asked to stop; what it had is kept and the next start goes on from there."""
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, patience: float = 300.0) -> Iterator[None]:
+    """Hold the lock file; wait while another process (an orphan that is ending) still has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
+    with open(path, "a+") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    handle.seek(0)
+                    raise SedreproError(
+                        f"{path.parent.parent}: process {handle.read().strip() or '?'} is training "
+                        "this run; wait for it or end it"
+                    ) from None
+                time.sleep(0.2)
+        handle.seek(0)
+        handle.truncate()
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def started(pid: int) -> str | None:
+    """When a process started (clock ticks since boot), or None if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def identity() -> str:
+    """This process as a driver: what its jobs watch."""
+    return f"{os.getpid()}:{started(os.getpid()) or ''}"
+
+
+class Stop:
+    """A request to stop: SIGTERM, SIGINT, or the death of the driver that started this job.
+
+    Used as a context; `check()` raises `Interrupted` at the next safe place.
+    """
+
+    def __init__(self, poll: float = 0.5, grace: float = 60.0) -> None:
+        self.reason: str | None = None
+        self._poll, self._grace = poll, grace
+        self._done = threading.Event()
+
+    def __enter__(self) -> Stop:
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._previous[number] = signal.signal(number, self._on_signal)
+        driver = os.environ.get(DRIVER, "")
+        pid, _, start = driver.partition(":")
+        if pid.isdigit() and started(int(pid)) == start:
+            threading.Thread(target=self._watch, args=(int(pid), start), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _: object) -> None:
+        self.reason = signal.Signals(number).name
+
+    def _watch(self, pid: int, start: str) -> None:
+        while not self._done.wait(self._poll):
+            if started(pid) != start:
+                self.reason = "the end of its driver"
+                # A step that never ends must not keep an orphan alive beside its successor.
+                if not self._done.wait(self._grace):
+                    os._exit(143)
+                return
+
+    def __bool__(self) -> bool:
+        return self.reason is not None
+
+    def check(self, run: object, where: str) -> None:
+        if self.reason:
+            raise Interrupted(f"{run}: stopped by {self.reason} {where}; start again to go on")

@@ -1,0 +1,261 @@
+"""One run from its stores to its folder: lock, key, train or take up or republish, score, record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import tables
+from ..errors import SedreproError
+from ..files import digest, file_digest, read_json, write_json
+from ..settings import Layout, Plan, Project, Subset
+from ..store import Store
+from .guard import Stop, exclusive
+from .record import code, hardware, packages, write_table
+from .state import State
+
+
+def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, threads: int = 1) -> None:
+    """Make the run folder of `plan` whole. Finished work with the same key is only republished."""
+    state = State(Path(layout.run(plan.run)))
+    with exclusive(state.lock), Stop() as stop:
+        data = audit(plan, layout)
+        reason = obstacle(plan, data)
+        key = run_key(plan, data, layout)
+        state.open(key)
+        if not state.finished:
+            if reason:
+                _not_run(plan, state, key, data, reason)
+            else:
+                Fit(plan, project, layout, state, stop, key, data).run(gpus, threads)
+        state.publish()
+
+
+def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
+    """What the run reads: per store its content key, clips, and expected and found counts."""
+    found = {}
+    for subset, front_end in plan.inputs():
+        path = layout.store(subset, front_end)
+        store = Store(path)
+        counts = tables.read(layout.table(subset, "audit"), tables.AUDIT).iloc[0]
+        found[f"{subset.corpus}/{subset.name}.{front_end}"] = {
+            "corpus": subset.corpus,
+            "subset": subset.name,
+            "content_key": store.content_key,
+            "clips": len(store),
+            "expected": int(counts["expected"]),
+            "found": int(counts["found"]),
+            "note": str(counts["note"]),
+        }
+    return found
+
+
+def obstacle(plan: Plan, data: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Why the run cannot be made, or None. Unlabelled data may be absent; labelled may not."""
+    empty = {(d["corpus"], d["subset"]): d for d in data.values() if d["clips"] == 0}
+    lacking: dict[tuple[str, str], None] = {}
+    for stream in plan.streams:
+        names = [(s.corpus, s.name) for s in stream.subsets]
+        if stream.labels != "none" and all(name in empty for name in names):
+            lacking |= dict.fromkeys(names)
+    reporting = [h for h in plan.held_out if h.reports]
+    places = [(h.subset.corpus, h.subset.name) for h in reporting]
+    if all(place in empty for place in places):
+        lacking |= dict.fromkeys(places)
+    for held in plan.held_out:
+        place = (held.subset.corpus, held.subset.name)
+        if held.selects and plan.kind == "train" and place in empty:
+            lacking[place] = None
+    return (
+        "; ".join(
+            f"{corpus} {subset}: none of {empty[corpus, subset]['expected']} clips"
+            + (f" ({empty[corpus, subset]['note']})" if empty[corpus, subset]["note"] else "")
+            for corpus, subset in lacking
+        )
+        or None
+    )
+
+
+def run_key(plan: Plan, data: Mapping[str, Mapping[str, Any]], layout: Layout) -> str:
+    """What the result is a function of: settings, seed, and the content of everything read."""
+    subsets = {(d["corpus"], d["subset"]) for d in data.values()}
+    return digest(
+        {
+            "run": plan.describe(),
+            "stores": {name: d["content_key"] for name, d in sorted(data.items())},
+            "events": {
+                f"{corpus}/{subset}": file_digest(layout.table(Subset(corpus, subset), "events"))
+                for corpus, subset in sorted(subsets)
+            },
+            "source": source_key(plan, layout),
+        }
+    )
+
+
+def source_key(plan: Plan, layout: Layout) -> str | None:
+    """The key of the run this one starts from."""
+    if plan.source is None:
+        return None
+    return str(read_json(layout.run(plan.source, "run.json"))["key"])
+
+
+def record(
+    plan: Plan, key: str, data: Mapping[str, Any], status: str, reason: str = "", **more: Any
+) -> dict[str, Any]:
+    """`run.json`: everything one would ask about a run."""
+    described = plan.describe()
+    run = ("paper", "row", "condition", "fold", "seed", "kind", "source")
+    return {
+        "status": status,
+        "reason": reason,
+        "run": {name: described[name] for name in run},
+        "settings": described["settings"],
+        "front_ends": described["front_ends"],
+        "classes": described["classes"],
+        "key": key,
+        "data": data,
+        "code": code(),
+        "packages": packages(),
+        **more,
+    }
+
+
+def _not_run(plan: Plan, state: State, key: str, data: Mapping[str, Any], reason: str) -> None:
+    """A run whose data cannot be had is finished too: it says why."""
+    import h5py
+
+    with state.finishing() as folder:
+        write_table(folder / "history.csv", [], ["epoch", "step"])
+        write_table(folder / "timing.csv", [], ["epoch", "seconds"])
+        (folder / "checkpoint.pt").write_bytes(b"")
+        for name in ("scores.h5", "examples.h5"):
+            h5py.File(folder / name, "w").close()
+        write_json(folder / "run.json", record(plan, key, data, "not_run", reason))
+
+
+class Fit:
+    """Training (or not, for an untrained row), scores, and the record. Imports torch."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        project: Project,
+        layout: Layout,
+        state: State,
+        stop: Stop,
+        key: str,
+        data: Mapping[str, Any],
+    ) -> None:
+        self.plan, self.project, self.layout = plan, project, layout
+        self.state, self.stop, self.key, self.data = state, stop, key, data
+
+    def run(self, gpus: int, threads: int) -> None:
+        from ..papers import method_of
+        from .data import Held, Loader
+        from .devices import choose, prepare
+        from .record import Cost
+        from .trainer import Trainer
+
+        device = choose(self.project.device, gpus)
+        prepare(self.plan.run.seed, threads, self.project.deterministic)
+        loader = None
+        if self.plan.kind == "train":
+            resident = self.project.device_store_gb * 2**30
+            loader = Loader(self.plan, self.layout, device=device, resident_bytes=resident)
+        method = method_of(self.plan.run.paper)(
+            self.plan,
+            steps_per_epoch=loader.steps if loader else 1,
+            device=device,
+            amp=self.project.amp and device.type == "cuda",
+        )
+        held = [Held(h, self.layout) for h in self.plan.held_out]
+        if loader:
+            trainer = Trainer(method, loader, held, self.layout, state=self.state, stop=self.stop)
+            trainer.run()
+            self._finish(method, held, trainer, trainer.cost)
+        else:
+            self._finish(method, held, None, Cost(device))
+
+    def _finish(self, method: Any, held: list[Any], trainer: Any, cost: Any) -> None:
+        """Score every kept checkpoint, draw the examples' maps, write the folder."""
+        import torch
+
+        from .scoring import ScoreFile, score, write_examples
+        from .trainer import load_networks
+
+        kept = self._kept(method, trainer)
+        reported = [h for h in held if h.held.reports and len(h)]
+        with self.state.finishing() as folder:
+            with ScoreFile(folder / "scores.h5", self.plan, self.key) as scores:
+                for suffix, networks in reversed(kept.items()):
+                    load_networks(method, networks, "this run")
+                    for one in reported:
+                        for model in method.models():
+                            found = score(method, model, one, self.stop)
+                            scores.add(one, model + suffix, found)
+            # The headline checkpoint was loaded last: the maps are its.
+            write_examples(
+                folder / "examples.h5",
+                method,
+                reported[0] if reported else None,
+                self.layout,
+                self.project.report.examples,
+            )
+            history = trainer.history if trainer else []
+            write_table(folder / "history.csv", history, ["epoch", "step"])
+            timing = trainer.timing if trainer else []
+            write_table(folder / "timing.csv", timing, ["epoch", "seconds"])
+            torch.save(
+                {
+                    "key": self.key,
+                    "plan": self.plan.describe(),
+                    "networks": dict(zip(_names(kept), kept.values(), strict=True)),
+                    "method": method.state(),
+                },
+                folder / "checkpoint.pt",
+            )
+            best = trainer.best if trainer else None
+            write_json(
+                folder / "run.json",
+                record(
+                    self.plan,
+                    self.key,
+                    self.data,
+                    "done",
+                    parameters={
+                        name: sum(p.numel() for p in net.parameters())
+                        for name, net in method.networks.items()
+                    },
+                    selected=best and {"epoch": best["epoch"], "value": best["value"]},
+                    steps=trainer.step if trainer else 0,
+                    hardware=hardware(method.device),
+                    cost=cost.total(),
+                ),
+            )
+
+    def _kept(self, method: Any, trainer: Any) -> dict[str, dict[str, Any]]:
+        """Score-name suffix → networks; the headline checkpoint has no suffix."""
+        if trainer is None:
+            states = {name: dict(net.state_dict()) for name, net in method.networks.items()}
+            return {"": states}
+        available = {"best": trainer.best["networks"], "last": trainer.networks()}
+        keep = self.plan.settings.training.keep
+        return {
+            "" if place == 0 else f"@{name}": available[name] for place, name in enumerate(keep)
+        }
+
+
+def _names(kept: Mapping[str, Any]) -> list[str]:
+    return [suffix.removeprefix("@") or "headline" for suffix in kept]
+
+
+def forget(run_folder: str | Path) -> None:
+    """Drop everything a run keeps, so that it is trained anew."""
+    folder = Path(run_folder)
+    if not folder.is_dir():
+        raise SedreproError(f"{folder}: no such run folder")
+    state = State(folder)
+    with exclusive(state.lock, patience=1.0):
+        state.forget()
+        (folder / "run.json").unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""Scores of held-out sets: in memory for choosing checkpoints, on disk for evaluation and figures."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from .. import tables
+from ..errors import SedreproError
+from ..papers.contract import Method
+from ..settings import Layout, Plan
+from .data import Held
+from .guard import Stop
+
+Scores = dict[str, np.ndarray]
+
+
+@torch.no_grad()
+def score(method: Method, model: str, held: Held, stop: Stop | None = None) -> Scores:
+    """A model's named scores of every clip of a set, in the set's order."""
+    method.networks.eval()
+    found: dict[str, list[np.ndarray]] = defaultdict(list)
+    for inputs in held.batches(method.settings.training.score_batch, method.device):
+        for name, values in method.scores(model, inputs).items():
+            found[name].append(values.float().cpu().numpy())
+        if stop:
+            stop.check(method.plan.run, "while scoring")
+    scores = {name: np.concatenate(parts) for name, parts in found.items()}
+    for name, values in scores.items():
+        if len(values) != len(held):
+            raise SedreproError(
+                f"{method.plan.run}: {model} gave {len(values)} rows of {name!r} for {len(held)} clips"
+            )
+    return scores
+
+
+class ScoreFile:
+    """`scores.h5`: per set the clips, per model its named scores."""
+
+    def __init__(self, path: Path, plan: Plan, key: str) -> None:
+        self._file = h5py.File(path, "w", libver="latest")
+        self._file.attrs["classes"] = json.dumps(plan.classes)
+        self._file.attrs["hop"] = plan.grid.seconds
+        self._file.attrs["run_key"] = key
+        self._models: dict[str, None] = {}
+
+    def __enter__(self) -> ScoreFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.attrs["models"] = json.dumps(list(self._models))
+        self._file.close()
+
+    def add(self, held: Held, model: str, scores: Scores) -> None:
+        group = self._file.require_group(held.held.name)
+        if "clips" not in group:
+            group["clips"] = np.array(held.data.names, dtype=h5py.string_dtype())
+            group["seconds"] = held.data.seconds
+        for name, values in scores.items():
+            group[f"{model}/{name}"] = values.astype(np.float32)
+        self._models[model] = None
+
+
+def write_examples(
+    path: Path, method: Method, held: Held | None, layout: Layout, count: int
+) -> None:
+    """`examples.h5`: the input and the method's maps of a few clips that show many classes."""
+    with h5py.File(path, "w", libver="latest") as file:
+        if held is None or not len(held) or not count:
+            return
+        plan = method.plan
+        events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
+        places = varied(held.data.names, events[["clip", "label"]].itertuples(index=False), count)
+        front_end = held.held.inputs[0]
+        file.attrs["set"], file.attrs["front_end"] = held.held.name, front_end
+        file.attrs["hop"] = plan.grid.seconds
+        method.networks.eval()
+        inputs = held.read(places, method.device)
+        with torch.no_grad():
+            maps = {name: m.float().cpu().numpy() for name, m in method.explain(inputs).items()}
+        shown = inputs[front_end].cpu().numpy()
+        for index, place in enumerate(places):
+            group = file.create_group(held.data.names[place])
+            group["input"] = shown[index].astype(np.float16)
+            for name, values in maps.items():
+                group[name] = values[index]
+
+
+def varied(names: list[str], labels: Iterable[tuple[str, str]], count: int) -> list[int]:
+    """Places of `count` clips chosen one by one for the classes not yet shown; ties by name."""
+    have: dict[str, set[str]] = {name: set() for name in names}
+    for clip, label in labels:
+        if clip in have:
+            have[clip].add(label)
+    shown: set[str] = set()
+    chosen: list[str] = []
+    for _ in range(min(count, len(names))):
+        rest = [name for name in names if name not in chosen]
+        best = min(rest, key=lambda name: (-len(have[name] - shown), len(have[name]), name))
+        chosen.append(best)
+        shown |= have[best]
+    return [names.index(name) for name in chosen]

@@ -1,0 +1,229 @@
+"""The one trainer, for every paper: steps, averages, validation, checkpoints, resume."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import SedreproError
+from ..files import atomic
+from ..papers.contract import Batch, Epoch, Method
+from ..settings import Layout
+from .data import Held, Loader
+from .devices import random_state, restore_random_state
+from .guard import Stop
+from .record import Cost, Progress
+from .scoring import score
+from .selection import Judge, is_finite
+from .state import State
+
+
+class Trainer:
+    """Trains a method to the end of its schedule, from wherever its state says it was."""
+
+    def __init__(
+        self,
+        method: Method,
+        loader: Loader,
+        held: list[Held],
+        layout: Layout,
+        *,
+        state: State,
+        stop: Stop,
+    ) -> None:
+        self.method, self.loader, self.stop, self.state = method, loader, stop, state
+        self.plan, self.options = method.plan, method.settings.training
+        self.judges = {
+            h.held.name: (h, Judge(h, self.plan, layout)) for h in held if h.held.selects
+        }
+        self.optimiser = self._optimiser()
+        self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.epoch = self.position = self.step = 0
+        self.sums: dict[str, Tensor] = {}
+        self.weights: dict[str, float] = {}
+        self.history: list[dict[str, Any]] = []
+        self.timing: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self.pending: tuple[int, int, Tensor] | None = None
+        saved = self._load()
+        self.cost = Cost(method.device, saved)
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        groups = self.method.param_groups()
+        fused = {"fused": True} if self.method.device.type == "cuda" else {}
+        return torch.optim.Adam(groups, **fused)
+
+    def run(self) -> None:
+        """All remaining epochs."""
+        progress = Progress(self.state.progress, str(self.plan.run), self.options.epochs)
+        while self.epoch < self.options.epochs:
+            began = time.monotonic()
+            for batch in self.loader.epoch(self.epoch, self.position):
+                self._step(batch)
+                progress(self.epoch, self.position, self.loader.steps)
+                if self.stop:
+                    self.save()
+                    self.stop.check(self.plan.run, f"at epoch {self.epoch}, batch {self.position}")
+            self._end_epoch(time.monotonic() - began)
+            if self.epoch % self.options.checkpoint_every == 0 or self.stop:
+                self.save()
+                self.stop.check(self.plan.run, f"after epoch {self.epoch - 1}")
+        progress(self.epoch, 0, self.loader.steps, force=True)
+        progress.close()
+
+    def _step(self, batch: Batch) -> None:
+        self.step += 1
+        self.method.networks.train()
+        terms = self.method.losses(batch, self.step)
+        total = sum(term.weight * term.value for term in terms.values())
+        self._check_finite((self.epoch, self.position, total.detach()))
+        if self.method.average_before_step:
+            self._average()
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        if self.options.clip_norm is not None:
+            trained = [p for g in self.optimiser.param_groups for p in g["params"]]
+            torch.nn.utils.clip_grad_norm_(trained, self.options.clip_norm)
+        self.optimiser.step()
+        if not self.method.average_before_step:
+            self._average()
+        factor = self.method.rate(self.step)
+        for group, base in zip(self.optimiser.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * factor
+        for name, term in {**terms, "total": (1.0, total)}.items():
+            value = term[1].detach().double()
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
+            self.weights[name] = float(term[0])
+        self.position += 1
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        for follower, leader in self.method.averaged().items():
+            decay = self.method.decay(self.step)
+            followers = list(self.method.networks[follower].parameters())
+            leaders = list(self.method.networks[leader].parameters())
+            torch._foreach_mul_(followers, decay)
+            torch._foreach_add_(followers, leaders, alpha=1 - decay)
+
+    def _check_finite(self, latest: tuple[int, int, Tensor] | None) -> None:
+        """Look at a loss one step late, so that a GPU is never waited for."""
+        if self.pending is not None:
+            epoch, position, total = self.pending
+            if not torch.isfinite(total):
+                raise SedreproError(
+                    f"{self.plan.run}: the loss is {total.item()} at epoch {epoch}, batch {position}"
+                )
+        self.pending = latest
+
+    def _end_epoch(self, seconds: float) -> None:
+        self._check_finite(None)
+        rates = [group["lr"] for group in self.optimiser.param_groups]
+        row: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "rate": rates[0]}
+        row |= {
+            f"loss/{name}": value.item() / self.loader.steps for name, value in self.sums.items()
+        }
+        row |= {f"weight/{name}": w for name, w in self.weights.items() if name != "total"}
+        last = self.epoch + 1 == self.options.epochs
+        metrics = {}
+        if self.judges and (last or (self.epoch + 1) % self.options.validate_every == 0):
+            metrics = self._validate()
+            row |= {f"select/{name}": value for name, value in metrics.items()}
+        ended = self.epoch
+        self.method.on_epoch(Epoch(ended, metrics, lambda: self.loader.epoch(ended)))
+        value = self.method.select(metrics) if metrics else float(ended)
+        if (metrics or not self.judges) and (self.best is None or value > self.best["value"]):
+            self.best = {"epoch": ended, "value": value, "networks": self.networks()}
+        if metrics:
+            row["select"] = value
+        self.history.append(row)
+        self.timing.append({"epoch": ended, "seconds": round(seconds, 3)})
+        self.epoch, self.position, self.sums, self.weights = ended + 1, 0, {}, {}
+
+    def _validate(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, (held, judge) in self.judges.items():
+            for model in self.method.models():
+                # Never cut short: the validation's row belongs to one epoch.
+                scores = score(self.method, model, held)
+                if not is_finite(scores):
+                    raise SedreproError(
+                        f"{self.plan.run}: scores of {model} on {name} are not finite at epoch "
+                        f"{self.epoch}"
+                    )
+                found |= {f"{name}/{model}/{m}": v for m, v in judge(scores).items()}
+        return found
+
+    def networks(self) -> dict[str, Any]:
+        """A copy of every network's state on the CPU."""
+        states = {name: net.state_dict() for name, net in self.method.networks.items()}
+        return {
+            name: {key: value.detach().to("cpu", copy=True) for key, value in state.items()}
+            for name, state in states.items()
+        }
+
+    def save(self) -> None:
+        """Write the resumable checkpoint: everything the next step depends on."""
+        with atomic(self.state.resume) as temporary:
+            torch.save(
+                {
+                    "networks": self.networks(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "method": self.method.state(),
+                    "random": random_state(),
+                    "epoch": self.epoch,
+                    "position": self.position,
+                    "step": self.step,
+                    "sums": self.sums,
+                    "weights": self.weights,
+                    "history": self.history,
+                    "timing": self.timing,
+                    "best": self.best,
+                    "cost": self.cost.total(),
+                },
+                temporary,
+            )
+
+    def _load(self) -> Mapping[str, Any] | None:
+        """Take up the state of an earlier start, if there is one; its cost is returned."""
+        if not self.state.resume.exists():
+            return None
+        saved = load_checkpoint(self.state.resume, self.method.device)
+        load_networks(self.method, saved["networks"], self.state.resume)
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.method.load_state(saved["method"])
+        for name in ("epoch", "position", "step", "sums", "weights", "history", "timing", "best"):
+            setattr(self, name, saved[name])
+        restore_random_state(saved["random"])
+        return saved["cost"]
+
+
+def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without executing anything it may contain."""
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise SedreproError(f"{path}: no such checkpoint") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SedreproError(f"{path}: not a readable checkpoint ({reason})") from None
+
+
+def load_networks(method: Method, states: Mapping[str, Any], path: str | Path) -> None:
+    """Put saved weights into the method's networks; a checkpoint of another paper is refused."""
+    for name, network in method.networks.items():
+        if name not in states:
+            raise SedreproError(
+                f"{path}: holds {', '.join(states) or 'nothing'}, not the network {name!r} of "
+                f"{method.plan.run.paper}"
+            )
+        try:
+            network.load_state_dict(copy.copy(states[name]))
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise SedreproError(f"{path}: does not fit {method.plan.run} ({reason})") from None
