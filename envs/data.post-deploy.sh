@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # Generated from requirements.lock by `make lock` (tools/write_envs.py); do not edit.
-# These declare requirements that are left out on purpose (requirements.overrides).
+# These ask for packages that are left out on purpose (requirements.overrides).
 set -euo pipefail
 python -m pip install --no-deps desed==1.3.8 scaper==1.6.5

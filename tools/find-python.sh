@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Print the Python to build .venv with: $PYTHON, or the first fitting one on the PATH.
-for candidate in ${PYTHON:-python3.11 python3 python3.12}; do
+candidates=(python3.11 python3 python3.12)
+if [ -n "${PYTHON:-}" ]; then candidates=("$PYTHON"); fi
+for candidate in "${candidates[@]}"; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null
     then
         command -v "$candidate"

@@ -47,7 +47,7 @@ HEADER = "# Generated from requirements.lock by `make lock` (tools/write_envs.py
 
 
 def read_lock(text: str) -> dict[str, tuple[str, set[str]]]:
-    """Each pinned package with its version and the packages that asked for it (uv's `via` notes)."""
+    """Each pinned package: its version, and the packages that asked for it (uv's `via` notes)."""
     lock: dict[str, tuple[str, set[str]]] = {}
     for line in text.splitlines():
         if pin := re.match(r"([a-z0-9-]+)==(\S+)", line):
@@ -83,7 +83,7 @@ def render(lock: dict[str, tuple[str, set[str]]]) -> dict[str, str]:
         if alone:
             files[f"envs/{name}.post-deploy.sh"] = (
                 f"#!/usr/bin/env bash\n{HEADER}"
-                "# These declare requirements that are left out on purpose (requirements.overrides).\n"
+                "# These ask for packages that are left out on purpose (requirements.overrides).\n"
                 f"set -euo pipefail\npython -m pip install --no-deps {' '.join(alone)}\n"
             )
     return files
