@@ -1,0 +1,241 @@
+"""What can be fetched, from where and how it is verified: config/datasets.yaml, typed.
+
+Light on purpose (pydantic and yaml only): the DAG is planned from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from ..errors import SedreproError
+from ..settings import Block, Data, read_yaml
+
+PATH = "config/datasets.yaml"
+CORPORA = ("desed", "desed_soundbank", "maestro", "fsdkaggle2018", "tau2019", "tut2018", "ave", "weights")
+
+Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Corpus = Literal[CORPORA]
+
+
+def _inside(path: str) -> str:
+    if not path or path.startswith("/") or "\\" in path or ".." in path.split("/"):
+        raise ValueError(f"must be a path below the raw tree, not {path!r}")
+    return path
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+
+
+class File(Block):
+    """One file of a resource: where it comes from, how it is recognised, where it goes."""
+
+    name: Annotated[str, Field(pattern=r"^[^/\\]+$")] = Field(description="its name on our disk")
+    urls: list[Annotated[str, Field(pattern=r"^https?://")]] = Field(
+        default_factory=list, description="mirrors, tried in order"
+    )
+    drive: str | None = Field(None, description="Google Drive id, tried before the mirrors")
+    bytes: int | None = Field(None, gt=0, description="size; empty: unknown")
+    about: int | None = Field(None, gt=0, description="rough size for planning where it is unknown")
+    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    unpack: Inside | None = Field(
+        None, description="an archive: the folder of the raw tree it is unpacked into"
+    )
+    anchor: list[str] = Field(
+        default_factory=list,
+        description="what the archive's top must hold; folders above it are left out",
+    )
+    place: Inside | None = Field(None, description="not an archive: its path in the raw tree")
+
+    @property
+    def verifiable(self) -> bool:
+        return bool(self.md5 or self.sha256)
+
+    @property
+    def checksum(self) -> str:
+        """The expected checksum in words."""
+        if self.sha256:
+            return f"sha256 {self.sha256}"
+        return f"md5 {self.md5}" if self.md5 else "checksum unknown"
+
+    @property
+    def sources(self) -> list[str]:
+        """Every address, as a person would open it."""
+        drive = [f"https://drive.google.com/uc?id={self.drive}"] if self.drive else []
+        return drive + list(self.urls)
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> File:
+        if self.unpack and self.place:
+            raise ValueError(f"{self.name}: either `unpack` or `place`, not both")
+        return self
+
+
+class Clips(Block):
+    """Recordings that are only on YouTube, listed by a table of the raw tree."""
+
+    table: Inside = Field(description="TSV with a `filename` column: <id>_<start>_<end>.wav")
+    folder: Inside = Field(description="where the clips go in the raw tree")
+
+
+class Resource(Block):
+    """What is fetched by one job and has one status."""
+
+    corpus: Corpus
+    title: str
+    licence: str = Field(description="as far as known")
+    papers: list[Key] = Field(description="papers that need it")
+    subsets: dict[Key, int] = Field(
+        default_factory=dict, description="subsets it carries the audio of, and their clips"
+    )
+    files: list[File] = Field(default_factory=list)
+    clips: Clips | None = None
+    after: list[Key] = Field(default_factory=list, description="resources that must be there first")
+    record: str | None = Field(
+        None, pattern=r"^https?://", description="the host's own record of sizes and checksums"
+    )
+    when: dict[str, Any] = Field(
+        default_factory=dict, description="only needed where data.<key> has this value"
+    )
+    optional: bool = Field(False, description="an alternative; nothing needs it by default")
+    loss: str = Field("", description="what it means when this is missing")
+    help: str = Field("", description="how to get what cannot be fetched")
+
+    @property
+    def kind(self) -> Literal["http", "drive", "youtube", "manual"]:
+        if self.clips:
+            return "youtube"
+        if any(file.drive for file in self.files):
+            return "drive"
+        return "http" if all(file.urls for file in self.files) else "manual"
+
+    def wanted(self, data: Data) -> bool:
+        """Whether these settings need it."""
+        return not self.optional and all(_setting(data, key) == v for key, v in self.when.items())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, value: Any) -> Any:
+        """`base` and `each` are shorthand of the file: every File is complete."""
+        if not isinstance(value, dict):
+            return value
+        value = dict(value)
+        base, each = value.pop("base", None), value.pop("each", {})
+        if base or each:
+            shared = [{**each, **file} for file in value.get("files", [])]
+            for file in shared:
+                if base and not file.get("urls"):
+                    file["urls"] = [base + file["name"]]
+            value["files"] = shared
+        return value
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Resource:
+        names = [file.name for file in self.files]
+        if len(set(names)) != len(names):
+            raise ValueError("two files have the same name")
+        if not names and self.clips is None:
+            raise ValueError("needs `files` or `clips`")
+        return self
+
+
+class Registry(Block):
+    """Every resource of every corpus."""
+
+    resources: dict[Key, Resource]
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Registry:
+        defaults = Data()
+        for name, resource in self.resources.items():
+            for other in resource.after:
+                if other not in self.resources:
+                    raise ValueError(f"{name} comes after {other!r}, which is no resource")
+            for key in resource.when:
+                _setting(defaults, key)
+        return self
+
+    def __getitem__(self, resource: str) -> Resource:
+        if resource not in self.resources:
+            raise SedreproError(
+                f"{resource!r} is no resource; resources are {', '.join(self.resources)}"
+            )
+        return self.resources[resource]
+
+    def needed(self, papers: Iterable[str], data: Data | None = None) -> list[str]:
+        """The resources these papers need under these settings (default: as shipped), in order."""
+        chosen, data = set(papers), data or Data()
+        return [
+            name
+            for name, resource in self.resources.items()
+            if chosen & set(resource.papers) and resource.wanted(data)
+        ]
+
+    def of_corpus(self, corpus: str, data: Data | None = None) -> list[str]:
+        """The resources a corpus consists of under these settings."""
+        data = data or Data()
+        return [n for n, r in self.resources.items() if r.corpus == corpus and r.wanted(data)]
+
+    def carrying(self, corpus: str, subset: str) -> list[str]:
+        """The resources that carry the audio of a subset."""
+        return [
+            n for n, r in self.resources.items() if r.corpus == corpus and subset in r.subsets
+        ]
+
+
+def load(root: str | Path = ".") -> Registry:
+    """The registry of a checkout, validated."""
+    path = Path(root) / PATH
+    try:
+        return Registry.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        message = first["msg"].removeprefix("Value error, ")
+        raise SedreproError(f"{PATH}: {where}: {message}") from None
+
+
+def local(data: Data, corpus: str) -> str | None:
+    """The user's own tree of a corpus, if one is set."""
+    return getattr(data, corpus).local
+
+
+def downloads(data_folder: str, resource: str) -> str:
+    """Where a resource's downloads lie, and where files placed by hand are looked for."""
+    return f"{data_folder}/downloads/{resource}"
+
+
+def receipt_path(data_folder: str, resource: str, file: str) -> str:
+    """The note beside a downloaded file that says what it measured and where it came from."""
+    return f"{downloads(data_folder, resource)}/.{file}.json"
+
+
+def placed(name: str, resource: Resource, data_folder: str) -> list[str]:
+    """Files of a resource that someone put there by hand: inputs whose change triggers a fetch."""
+    found = []
+    for file in resource.files:
+        path = Path(downloads(data_folder, name)) / file.name
+        if path.exists() and not _downloaded(Path(receipt_path(data_folder, name, file.name))):
+            found.append(str(path))
+    return found
+
+
+def _downloaded(receipt: Path) -> bool:
+    try:
+        return json.loads(receipt.read_text(encoding="utf-8"))["origin"] != "by hand"
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _setting(data: Data, key: str) -> Any:
+    value: Any = data
+    for part in key.split("."):
+        if not hasattr(value, part):
+            raise ValueError(f"`when` names data.{key}, which is no setting")
+        value = getattr(value, part)
+    return value
