@@ -1,0 +1,281 @@
+"""From run folders and published numbers to the cells of a paper's tables."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import SedreproError
+from ..settings import Layout, Project, Run
+from ..settings.project import Column, Row, Table
+from . import stats
+from .records import Record, finite, number, read_rows, records
+
+KEYS = ("table", "row", "condition", "subset", "model", "metric", "implementation")
+NOTHING_TO_RUN = "other people's number: nothing to run"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published number, or why there is none."""
+
+    value: float | None = None
+    sd: float | None = None
+    source: str = ""
+    status: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row under one column: ours beside the published number."""
+
+    published: Published
+    ours: stats.Summary | None
+    n_clips: int | None
+    n_expected: int | None
+    seeds: int
+    folds: int
+    verdict: str
+    note: str
+
+    @property
+    def gap(self) -> float | None:
+        """Ours minus published."""
+        if self.published.value is None or self.ours is None or not self.ours.finite:
+            return None
+        return self.ours.mean - self.published.value
+
+    @property
+    def aggregate(self) -> str:
+        """What the value averages over and where its interval comes from."""
+        if self.ours is None:
+            return ""
+        runs = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
+        if self.folds:
+            runs += f" x {self.folds} fold{'s' * (self.folds != 1)}"
+        ends = {"runs": "t-interval over runs", "clips": "bootstrap over clips", "none": "no interval"}
+        return f"{runs}, {ends[self.ours.interval]}"
+
+
+@dataclass(frozen=True)
+class PrintedColumn:
+    """A column under a condition."""
+
+    column: Column
+    condition: str
+
+    @property
+    def metric(self) -> str:
+        """The metric's key in CSV files; the class of a class-wise value stands in brackets."""
+        name = self.column.metric
+        return f"{name}[{self.column.label}]" if self.column.label else name
+
+    @property
+    def heading(self) -> str:
+        return self.column.heading or (self.column.label or self.column.metric)
+
+    @property
+    def detail(self) -> str:
+        """What a metric is never printed without."""
+        return f"{self.column.implementation}, {self.column.model}"
+
+
+@dataclass(frozen=True)
+class PrintedRow:
+    """A row and its cells, in the order of the columns."""
+
+    name: str
+    row: Row
+    cells: list[Cell]
+
+    @property
+    def context(self) -> bool:
+        return self.row.kind == "published"
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A table with everything a reader needs beside it."""
+
+    name: str
+    caption: str
+    columns: list[PrintedColumn]
+    rows: list[PrintedRow]
+    notes: list[str]
+
+
+def obstacles(project: Project, found: Sequence[Record], cell_clips: tuple[int, int] | None) -> list[str]:
+    """Why no number of these runs can be compared with a published one."""
+    reasons = []
+    if project.scale == "mini":
+        reasons.append("miniature: look-alike data")
+    if cell_clips and cell_clips[0] < cell_clips[1]:
+        reasons.append(f"partial data: {cell_clips[0]} of {cell_clips[1]} clips scored")
+    short = {}
+    for record in found:
+        for store, audit in record.block("data").items():
+            here, wanted = finite(audit.get("found")), finite(audit.get("expected"))
+            if here is not None and wanted is not None and here < wanted:
+                short[store] = f"partial data: {here:.0f} of {wanted:.0f} clips of {Path(store).name}"
+    return reasons + list(short.values())
+
+
+def published_numbers(root: str | Path, paper: str) -> dict[tuple[str, ...], Published]:
+    """config/papers/<paper>/published.csv by its key columns."""
+    path = Path(root) / "config" / "papers" / paper / "published.csv"
+    rows = read_rows(path)
+    wanted = {*KEYS, "published", "published_std", "source", "status"}
+    if rows and (missing := sorted(wanted - set(rows[0]))):
+        raise SedreproError(f"{path}: column {missing[0]!r} is missing")
+    numbers = {}
+    for line, row in enumerate(rows, 2):
+        for column in ("published", "published_std"):
+            if row[column] and finite(row[column]) is None:
+                raise SedreproError(
+                    f"{path}: line {line}: {column} must be a number or empty, not {row[column]!r}"
+                )
+        numbers[tuple(row[key] for key in KEYS)] = Published(
+            finite(row["published"]), finite(row["published_std"]),
+            row["source"], row["status"], row["model"],
+        )  # fmt: skip
+    return numbers
+
+
+def collect(
+    project: Project, paper: str, layout: Layout, root: str | Path = "."
+) -> tuple[list[PrintedTable], list[Record]]:
+    """Every table of a paper, and the runs they were made from."""
+    spec = project.papers[paper]
+    found = records(project, paper, layout)
+    numbers = published_numbers(root, paper)
+    by_row: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in found:
+        by_row[record.run.row, record.run.condition].append(record)
+    tables = []
+    for name, table in spec.tables.items():
+        columns = [PrintedColumn(c, condition) for condition in spec.conditions for c in table.columns]
+        rows = [
+            PrintedRow(
+                row,
+                spec.table[row],
+                [
+                    _cell(project, spec.table[row], by_row[row, c.condition], c,
+                          _published(numbers, name, row, c, spec.table[row].kind == "published"))
+                    for c in columns
+                ],
+            )
+            for row in (table.rows if table.rows is not None else spec.table)
+        ]  # fmt: skip
+        tables.append(PrintedTable(name, table.caption, columns, rows, _notes(project, table, columns, rows)))
+    return tables, found
+
+
+def _published(
+    numbers: dict[tuple[str, ...], Published], table: str, row: str, column: PrintedColumn, context: bool
+) -> Published:
+    """The number of a cell; lines of context also show what was reported for another model."""
+    c = column.column
+    wanted = (table, row, column.condition, c.subset, c.model, column.metric, c.implementation)
+    if wanted in numbers:
+        return numbers[wanted]
+    if context:
+        for key, value in numbers.items():
+            if (*key[:4], *key[5:]) == (*wanted[:4], *wanted[5:]):
+                return value
+    return Published()
+
+
+def _cell(
+    project: Project, row: Row, found: list[Record], column: PrintedColumn, published: Published
+) -> Cell:
+    if row.kind == "published":
+        return Cell(published, None, None, None, 0, 0, stats.NOT_RUN, NOTHING_TO_RUN)
+    c = column.column
+    keys = {"set": c.subset, "model": c.model, "metric": c.metric}
+    keys |= {"implementation": c.implementation, "label": c.label}
+    entries = [(record, entry) for record in found if (entry := record.find(**keys))]
+    measured = []
+    for _, entry in entries:
+        value = number(entry.get("value"))
+        ends = finite(entry.get("ci_low")), finite(entry.get("ci_high"))
+        measured.append(stats.Measured(math.nan if value is None else value, *ends))
+    ours = stats.summarise(measured, project.report.confidence)
+    clips = _clips([(record.run, entry) for record, entry in entries])
+    blocked = obstacles(project, [record for record, _ in entries], clips)
+    if published.status.startswith("not comparable"):
+        blocked.append(published.status)
+    notes = _absences(found, {record.run for record, _ in entries})
+    if ours is not None:
+        notes += blocked
+        if not ours.finite:
+            notes.append("our value is not a number")
+    return Cell(
+        published=published,
+        ours=ours,
+        n_clips=clips[0] if clips else None,
+        n_expected=clips[1] if clips else None,
+        seeds=len({record.run.seed for record, _ in entries}),
+        folds=len({record.run.fold for record, _ in entries} - {None}),
+        verdict=stats.verdict(ours, published.value, published.sd, obstacles=blocked),
+        note="; ".join(notes),
+    )
+
+
+def _clips(entries: list[tuple[Run, dict]]) -> tuple[int, int] | None:
+    """Scored and expected clips: summed over folds, the smallest of the seeds."""
+    per_seed: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for run, entry in entries:
+        scored, expected = finite(entry.get("n_clips")), finite(entry.get("n_expected"))
+        if scored is None or expected is None:
+            return None
+        per_seed[run.seed][0] += int(scored)
+        per_seed[run.seed][1] += int(expected)
+    return tuple(min(per_seed.values())) if per_seed else None  # type: ignore[return-value]
+
+
+def _absences(found: list[Record], measured: set[Run]) -> list[str]:
+    """Why configured runs have no value here, each reason once."""
+    if not found:
+        return ["row not selected: `rows: all` runs it"]
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for record in found:
+        if record.run not in measured:
+            reason = record.reason or "this value was not computed"
+            name = f"seed {record.run.seed}"
+            reasons[reason].append(name if record.run.fold is None else f"{name} fold {record.run.fold}")
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _notes(
+    project: Project, table: Table, columns: list[PrintedColumn], rows: list[PrintedRow]
+) -> list[str]:
+    """What is printed under a table, in reading order."""
+    notes = [MINIATURE] if project.scale == "mini" else []
+    notes += [table.note] if table.note else []
+    notes += [f"{row.row.label}: {row.row.note}" for row in rows if row.row.note]
+    sources, unread, absent = defaultdict(dict), defaultdict(int), defaultdict(dict)
+    clips: dict[str, None] = {}
+    for row in rows:
+        for column, cell in zip(columns, row.cells, strict=True):
+            if cell.published.value is not None and cell.published.source:
+                sources[cell.published.source][row.row.label] = None
+            elif cell.published.status:
+                unread[cell.published.status] += 1
+            if cell.ours is None and cell.note and not row.context:
+                absent[cell.note][row.row.label] = None
+            if cell.n_clips is not None:
+                clips[f"{cell.n_clips} of {cell.n_expected} clips of {column.column.subset}"] = None
+    notes += [f"Published, {', '.join(labels)}: {source}" for source, labels in sources.items()]
+    notes += [f"{count} published cells stay empty: {status}" for status, count in unread.items()]
+    notes += [f"No value, {', '.join(labels)}: {why}" for why, labels in absent.items()]
+    return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])
+
+
+MINIATURE = (
+    "Miniature: synthetic look-alike data and a small network; it cannot be compared with the "
+    "published numbers."
+)

@@ -1,0 +1,144 @@
+"""What lies in the run folders, read without trusting that any of it is there or whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..settings import Layout, Project, Run
+
+DONE, NOT_RUN, UNFINISHED, MISSING = "done", "not run", "unfinished", "missing"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as found on disk: `state` is done, not run (with its reason), unfinished or missing."""
+
+    run: Run
+    folder: Path
+    state: str
+    reason: str
+    described: dict[str, Any] = field(default_factory=dict)
+    """run.json, or empty."""
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    curves: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        return self.state == DONE
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+    def block(self, name: str) -> dict[str, Any]:
+        """A mapping of run.json, empty when it is absent or something else."""
+        value = self.described.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def find(self, **keys: Any) -> dict[str, Any] | None:
+        """The metric with these keys."""
+        for entry in self.metrics:
+            if all((entry.get(key) or "") == (value or "") for key, value in keys.items()):
+                return entry
+        return None
+
+
+def records(project: Project, paper: str, layout: Layout) -> list[Record]:
+    """Every configured run of a paper, of rows that are not selected too if they left something."""
+    spec = project.papers[paper]
+    selected = set(spec.selected())
+    found = []
+    for row in spec.table:
+        if spec.table[row].kind == "published":
+            continue
+        for run in _runs_of(project, paper, row):
+            record = read_record(layout, run)
+            if row in selected or record.state != MISSING:
+                found.append(record)
+    return found
+
+
+def _runs_of(project: Project, paper: str, row: str) -> Iterator[Run]:
+    spec = project.papers[paper]
+    for condition in spec.conditions:
+        for fold in spec.folds or [None]:
+            for seed in spec.seeds or project.seeds:
+                yield Run(paper, row, condition, seed, fold)
+
+
+def read_record(layout: Layout, run: Run) -> Record:
+    """The run's folder in words; damage is a state, not an exception."""
+    folder = Path(layout.run(run))
+    if not folder.is_dir():
+        return Record(run, folder, MISSING, "nothing on disk: not started yet")
+    described, run_problem = _mapping(folder / "run.json")
+    measured, metrics_problem = _mapping(folder / "metrics.json")
+    problem = run_problem or metrics_problem
+    for part in (described, measured):
+        if part.get("status") == "not_run":
+            reason = str(part.get("reason") or "no reason was recorded")
+            return Record(run, folder, NOT_RUN, reason, described)
+    if problem:
+        return Record(run, folder, UNFINISHED, problem, described)
+    if not measured:
+        reason = "trained, not evaluated" if described else "started, did not finish; see its log"
+        return Record(run, folder, UNFINISHED, reason, described)
+    entries = measured.get("metrics")
+    metrics = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    curves = measured.get("curves")
+    curves = curves if isinstance(curves, dict) else {}
+    return Record(run, folder, DONE, "", described, metrics, curves)
+
+
+def _mapping(path: Path) -> tuple[dict[str, Any], str]:
+    """A JSON mapping and what is wrong with it."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, ValueError) as error:
+        return {}, f"{path.name} cannot be read ({' '.join(str(error).split())})"
+    return (value, "") if isinstance(value, dict) else ({}, f"{path.name} holds no mapping")
+
+
+def number(value: Any) -> float | None:
+    """A float, or None for what is absent; 'nan' stays NaN."""
+    if value is None or value == "" or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def finite(value: Any) -> float | None:
+    result = number(value)
+    return result if result is not None and math.isfinite(result) else None
+
+
+def read_rows(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
+    """The rows of a table as text; no file, no rows."""
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            return [
+                {key: value or "" for key, value in row.items() if key}
+                for row in csv.DictReader(handle, delimiter=delimiter)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def read_series(path: Path) -> dict[str, list[float]]:
+    """The columns of a history as numbers; what is no number is NaN."""
+    rows = read_rows(path)
+    if not rows:
+        return {}
+    return {
+        column: [math.nan if (value := number(row.get(column))) is None else value for row in rows]
+        for column in rows[0]
+    }

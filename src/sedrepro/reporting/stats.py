@@ -1,0 +1,100 @@
+"""Means, intervals and verdicts: pure functions, the rule of which stands in docs/results.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy.special import stdtrit
+
+REPRODUCED = "reproduced"
+WITHIN_SPREAD = "within published spread"
+NOT_REPRODUCED = "not reproduced"
+NOT_COMPARABLE = "not comparable"
+NO_PUBLISHED_NUMBER = "no published number"
+NOT_RUN = "not run"
+VERDICTS = (
+    REPRODUCED,
+    WITHIN_SPREAD,
+    NOT_REPRODUCED,
+    NOT_COMPARABLE,
+    NO_PUBLISHED_NUMBER,
+    NOT_RUN,
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run's value with the bootstrap interval over its clips, if there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What several runs say together; NaN is kept, so that nobody takes it for a number."""
+
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    n: int
+    interval: Literal["runs", "clips", "none"]
+    """Where the interval comes from: t-interval over runs, bootstrap over clips, or nowhere."""
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.mean)
+
+
+def t_interval(values: Sequence[float], confidence: float) -> tuple[float, float, float, float]:
+    """Mean, standard deviation (n - 1) and the t-interval of the mean of at least two values."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * sd / math.sqrt(n)
+    return mean, sd, mean - half, mean + half
+
+
+def summarise(runs: Sequence[Measured], confidence: float) -> Summary | None:
+    """Runs of one cell: two or more give a t-interval, a single one keeps its bootstrap interval."""
+    if not runs:
+        return None
+    values = [run.value for run in runs]
+    if not all(map(math.isfinite, values)):
+        return Summary(math.nan, None, None, None, len(runs), "none")
+    if len(runs) > 1:
+        return Summary(*t_interval(values, confidence), len(runs), "runs")
+    only = runs[0]
+    if only.low is None or only.high is None or not math.isfinite(only.low + only.high):
+        return Summary(only.value, None, None, None, 1, "none")
+    return Summary(only.value, None, only.low, only.high, 1, "clips")
+
+
+def verdict(
+    ours: Summary | None,
+    published: float | None,
+    published_sd: float | None = None,
+    *,
+    obstacles: Sequence[str] = (),
+) -> str:
+    """Whether a published number is reproduced; `obstacles` are reasons why none can be compared.
+
+    Without an interval of our own only the published spread can make room for a difference.
+    """
+    if ours is None:
+        return NOT_RUN
+    if published is None:
+        return NO_PUBLISHED_NUMBER
+    if obstacles or not ours.finite:
+        return NOT_COMPARABLE
+    low, high = ours.low, ours.high
+    if low is not None and high is not None and low <= published <= high:
+        return REPRODUCED
+    if published_sd is not None and abs(ours.mean - published) <= published_sd:
+        return WITHIN_SPREAD
+    return NOT_REPRODUCED

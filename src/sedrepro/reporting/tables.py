@@ -1,0 +1,176 @@
+"""A paper's tables as files: the long CSV, and Markdown and LaTeX to read."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from ..files import write_text
+from ..settings import Layout, Project
+from .collect import Cell, PrintedTable, collect
+
+COLUMNS = (
+    "table,row,condition,subset,model,metric,implementation,aggregate,published,published_std,"
+    "published_source,published_status,ours_mean,ours_std,ci_low,ci_high,n_runs,n_clips,n_expected,"
+    "gap,verdict,note"
+).split(",")
+
+
+def tabulate(project: Project, paper: str, layout: Layout, root: str | Path = ".") -> list[PrintedTable]:
+    """Write <paper>.csv, .md and .tex from whatever runs there are."""
+    tables, _ = collect(project, paper, layout, root)
+    title = project.papers[paper].title
+    confidence = project.report.confidence
+    write_text(layout.paper_table(paper, "csv"), to_csv(tables))
+    write_text(layout.paper_table(paper, "md"), to_markdown(title, tables, confidence))
+    write_text(layout.paper_table(paper, "tex"), to_latex(title, tables, confidence))
+    return tables
+
+
+def to_csv(tables: list[PrintedTable]) -> str:
+    """One line per cell."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for table in tables:
+        for row in table.rows:
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                c, ours, published = column.column, cell.ours, cell.published
+                model = published.model if row.context and published.model else c.model
+                writer.writerow(
+                    [table.name, row.name, column.condition, c.subset, model, column.metric]
+                    + [c.implementation, cell.aggregate, digits(published.value), digits(published.sd)]
+                    + [published.source, published.status]
+                    + [digits(getattr(ours, key, None)) for key in ("mean", "sd", "low", "high")]
+                    + [ours.n if ours else 0, blank(cell.n_clips), blank(cell.n_expected)]
+                    + [digits(cell.gap), cell.verdict, cell.note]
+                )
+    return out.getvalue()
+
+
+def digits(value: float | None) -> str:
+    """Six significant digits; nothing for what is absent."""
+    return "" if value is None else f"{value:.6g}"
+
+
+def blank(value: int | None) -> int | str:
+    return "" if value is None else value
+
+
+def ours_text(cell: Cell, dash: str = "–") -> str:
+    """Our value in words: mean ± deviation [interval]."""
+    ours = cell.ours
+    if ours is None:
+        return dash
+    if not ours.finite:
+        return "not a number"
+    text = f"{ours.mean:.3f}"
+    if ours.sd is not None:
+        text += f" ± {ours.sd:.3f}"
+    if ours.low is not None and ours.high is not None:
+        text += f" [{ours.low:.3f}, {ours.high:.3f}]"
+    return text
+
+
+def published_text(cell: Cell, model: str, dash: str = "–") -> str:
+    """The published value as printed there; the model where it is not the column's."""
+    published = cell.published
+    if published.value is None:
+        return dash
+    text = f"{published.value:.3f}" + (f" ± {published.sd:.3f}" if published.sd is not None else "")
+    return text if published.model in ("", model) else f"{text} ({published.model.replace('_', ' ')})"
+
+
+def interval_note(confidence: float) -> str:
+    return (
+        f"± is the standard deviation over runs; [low, high] is the {confidence:.0%} interval: a "
+        "t-interval over two or more runs, a bootstrap over clips for a single one."
+    )
+
+
+def to_markdown(title: str, tables: list[PrintedTable], confidence: float) -> str:
+    parts = [f"# {title}"]
+    if not tables:
+        parts.append("The paper's configuration names no tables.")
+    for table in tables:
+        parts += [f"## {table.caption}", _markdown_grid(table)]
+        parts.append("\n".join(f"- {note}" for note in [*table.notes, interval_note(confidence)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_grid(table: PrintedTable) -> str:
+    heads, rows = _grid(table, "–")
+    lines = ["| " + " | ".join(_pipe(head) for head in heads) + " |"]
+    lines.append("|---" + "|---:" * (len(heads) - 1) + "|")
+    lines += ["| " + " | ".join(map(_pipe, cells)) + " |" for cells in rows]
+    return "\n".join(lines)
+
+
+def _pipe(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _grid(table: PrintedTable, dash: str) -> tuple[list[str], list[list[str]]]:
+    """Heads and texts: a published column stands beside ours wherever a number was published."""
+    conditions = len({column.condition for column in table.columns}) > 1
+    heads, rows = ["row"], [[row.row.label] for row in table.rows]
+    for index, column in enumerate(table.columns):
+        name = f"{column.heading} ({column.detail})"
+        name = f"{name}, {column.condition}" if conditions else name
+        cells = [row.cells[index] for row in table.rows]
+        heads.append(name)
+        for line, cell in zip(rows, cells, strict=True):
+            line.append(ours_text(cell, dash))
+        if any(cell.published.value is not None for cell in cells):
+            heads.append(f"published {column.heading}")
+            for line, cell in zip(rows, cells, strict=True):
+                line.append(published_text(cell, column.column.model, dash))
+        if any(cell.gap is not None for cell in cells):
+            heads.append("verdict")
+            for line, cell in zip(rows, cells, strict=True):
+                line.append(dash if cell.gap is None else f"{cell.verdict} ({cell.gap:+.3f})")
+    return heads, rows
+
+
+LATEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+}
+
+
+def latex(text: str) -> str:
+    """Text with LaTeX's special characters escaped."""
+    return "".join(LATEX.get(char, char) for char in text)
+
+
+def to_latex(title: str, tables: list[PrintedTable], confidence: float) -> str:
+    parts = [f"% {title}", "% needs \\usepackage{booktabs}"]
+    parts += [latex_table(table, confidence) for table in tables]
+    return "\n\n".join(parts) + "\n"
+
+
+def latex_table(table: PrintedTable, confidence: float) -> str:
+    heads, rows = _grid(table, "–")
+    notes = " ".join(latex(note) for note in [*table.notes, interval_note(confidence)])
+    body = [" & ".join(map(latex, cells)) + r" \\" for cells in rows]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{latex(table.caption)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(latex, heads)) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+            rf"\smallskip {notes}",
+            r"\end{table}",
+        ]
+    )

@@ -1,0 +1,218 @@
+"""Run folders made of random but plausible numbers, so that reporting can be tried without training.
+
+`python tests/reporting/fabricate.py FOLDER` writes a miniature result set and its report there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import soundfile
+
+from sedrepro import papers, settings
+from sedrepro.settings import Layout, Project, Run
+
+ROOT = Path(__file__).resolve().parents[2]
+HOP = 0.064
+SECONDS = 10.0
+CLIPS = 12
+QUALITY = {"untrained": 0.02, "mt_median7": 0.33, "mt": 0.37, "clc": 0.40, "pgc": 0.38, "lgc": 0.43}
+PACKAGES = (
+    ("psds1", "psds_eval", 1.0),
+    ("psds2", "psds_eval", 1.35),
+    ("psds1", "sed_scores_eval", 1.04),
+    ("psds2", "sed_scores_eval", 1.4),
+    ("intersection_f1", "psds_eval", 1.6),
+    ("intersection_f1", "strict", 1.55),
+    ("event_f1", "sed_eval", 0.95),
+    ("segment_f1", "sed_eval", 1.5),
+    ("weak_f1", "sedrepro", 1.6),
+)
+
+
+def project_of(**overlay) -> Project:
+    """A miniature of all papers with every row selected and two seeds."""
+    everything = {"scale": "mini", "seeds": [42, 43], "papers": {"lgc_sed": {"rows": "all"}}}
+    return settings.load(
+        settings.merge(everything, overlay), papers=papers.settings_of(), root=ROOT
+    )
+
+
+def layout_of(folder: Path, project: Project) -> Layout:
+    return Layout(str(folder / project.data_folder), str(folder / project.result_folder))
+
+
+def fabricate(folder: Path, project: Project, paper: str = "lgc_sed", sets=("validation", "public_eval")):
+    """Data tables, audio and every selected run of a paper under `folder`."""
+    layout = layout_of(folder, project)
+    classes = papers.settings_of()[paper]().classes(project.data)
+    events = {name: _data(layout, name, classes, seed) for seed, name in enumerate(sets)}
+    for index, run in enumerate(settings.runs(project, paper)):
+        _run(project, layout, run, classes, events, np.random.default_rng(index))
+    return layout
+
+
+def _data(layout: Layout, subset: str, classes: list[str], seed: int) -> list[tuple[str, str, float, float]]:
+    """Clips with one tone per event, and their tables."""
+    rng = np.random.default_rng(seed)
+    home = settings.Subset("desed", subset)
+    audio = Path(layout.raw("desed")) / "audio" / subset
+    audio.mkdir(parents=True, exist_ok=True)
+    clips, events = [], []
+    time = np.arange(int(SECONDS * 16000)) / 16000
+    for index in range(CLIPS):
+        name = f"{subset}_{index:02d}"
+        samples = rng.normal(0, 0.004, len(time))
+        for place in range(rng.integers(1, 4)):
+            label = int(rng.integers(len(classes)))
+            onset = round(float(rng.uniform(0, 3) + 3 * place), 3)
+            offset = round(onset + float(rng.uniform(0.3, 2.6)), 3)
+            events.append((name, classes[label], onset, offset))
+            inside = (time >= onset) & (time < offset)
+            for harmonic in (1, 2, 3):
+                samples += inside * 0.1 / harmonic * np.sin(2 * np.pi * 150 * (label + 1) * harmonic * time)
+        path = audio / f"{name}.wav"
+        soundfile.write(path, samples, 16000)
+        clips.append((name, subset, str(path), SECONDS, ""))
+    _table(layout.table(home, "clips"), ["clip", "subset", "path", "seconds", "fold"], clips)
+    columns = ["clip", "label", "onset", "offset", "confidence"]
+    _table(layout.table(home, "events"), columns, [(*event, 1.0) for event in events])
+    audit = [(subset, CLIPS + 1, CLIPS, "one recording is no longer available")]
+    _table(layout.table(home, "audit"), ["subset", "expected", "found", "note"], audit)
+    status = Path(layout.status(f"desed_{subset}"))
+    status.parent.mkdir(parents=True, exist_ok=True)
+    state = {"resource": f"desed_{subset}", "status": "partial", "reason": "1 recording is gone"}
+    status.write_text(json.dumps(state | {"files": CLIPS, "bytes": CLIPS * 320044}))
+    return events
+
+
+def _table(path: str, columns: list[str], rows: list[tuple], delimiter: str = "\t") -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as handle:
+        writer = csv.writer(handle, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _run(project: Project, layout: Layout, run: Run, classes, events, rng) -> None:
+    plan = settings.plan(project, run, papers.settings_of()[run.paper])
+    folder = Path(layout.run(run))
+    folder.mkdir(parents=True, exist_ok=True)
+    quality = float(np.clip(QUALITY.get(run.row, 0.3) + rng.normal(0, 0.012), 0.0, 1))
+    epochs = 0 if plan.kind != "train" else 20
+    _write(folder / "run.json", {
+        "status": "done", "reason": "",
+        "run": {"paper": run.paper, "row": run.row, "condition": run.condition, "fold": run.fold,
+                "seed": run.seed, "kind": plan.kind, "source": plan.source and plan.source.folder},
+        "settings": plan.settings.model_dump(mode="json"), "key": f"{rng.integers(1 << 60):015x}",
+        "code": {"version": "0.1.0", "commit": "0123abc", "dirty": False, "digest": "made-up"},
+        "packages": {"python": "3.11.2", "torch": "2.11.0", "numpy": "1.26.4"},
+        "hardware": {"device": "cpu", "cpu": "a processor", "cores": 2, "gpu": None},
+        "data": {"data/mini/features/desed/validation.mel128.h5":
+                 {"content_key": "77aa00", "clips": CLIPS, "expected": CLIPS + 1, "found": CLIPS}},
+        "cost": {"wall_s": 31.4 if epochs else 2.1, "peak_memory_mb": 812.0, "energy_j": None,
+                 "steps": 12 * epochs, "device": "cpu"},
+        "selected": {"epoch": 17, "value": 0.51} if epochs else None,
+    })  # fmt: skip
+    if epochs:
+        _history(folder, run, epochs, quality, rng)
+    _scores(folder, classes, events, quality, rng)
+    _write(folder / "metrics.json", _metrics(classes, events, quality, rng))
+
+
+def _write(path: Path, value) -> None:
+    path.write_text(json.dumps(value))
+
+
+def _history(folder: Path, run: Run, epochs: int, quality: float, rng) -> None:
+    names = ["supervised", "mean_teacher"]
+    names += ["clc"] if run.row in ("clc", "lgc") else []
+    names += ["pgc"] if run.row in ("pgc", "lgc") else []
+    rows, seconds = [], []
+    for epoch in range(epochs):
+        decay = np.exp(-epoch / 6)
+        row = {"epoch": epoch, "step": 12 * (epoch + 1), "lr": 1e-3 * min(1, (epoch + 1) / 5)}
+        for place, name in enumerate(names):
+            row[f"loss/{name}"] = (0.7 * decay + 0.08) / (1 + 4 * place) * rng.uniform(0.9, 1.1)
+            row[f"weight/{name}"] = 1 if place == 0 else 2 * np.exp(-5 * (1 - min(1, epoch / 10)) ** 2)
+        for model in ("student", "teacher"):
+            reached = 1.5 * quality * (1 - decay)
+            row[f"select/{model}/intersection_f1"] = max(0, reached + rng.normal(0, 0.02))
+        rows.append(row)
+        seconds.append((epoch, round(1.4 + rng.normal(0, 0.1), 3)))
+    _table(folder / "history.csv", list(rows[0]), [tuple(row.values()) for row in rows], ",")
+    _table(folder / "timing.csv", ["epoch", "seconds"], seconds, ",")
+
+
+def _scores(folder: Path, classes, events, quality: float, rng) -> None:
+    frames = int(SECONDS / HOP)
+    examples = [f"validation_{index:02d}" for index in range(4)]
+    with h5py.File(folder / "scores.h5", "w") as scores, h5py.File(folder / "examples.h5", "w") as shown:
+        scores.attrs.update(classes=json.dumps(classes), hop=HOP, models=json.dumps(["student", "teacher"]))
+        for subset, truth in events.items():
+            names = [f"{subset}_{index:02d}" for index in range(CLIPS)]
+            group = scores.create_group(subset)
+            group["clips"] = np.array(names, dtype=h5py.string_dtype())
+            group["seconds"] = np.full(CLIPS, SECONDS)
+            clean = np.zeros((CLIPS, frames, len(classes)))
+            for clip, label, onset, offset in truth:
+                clean[names.index(clip), int(onset / HOP) : int(offset / HOP), classes.index(label)] = 1
+            for model in ("student", "teacher"):
+                noise = rng.normal(0, 1.2 - quality, clean.shape)
+                for _ in range(3):
+                    noise = (np.roll(noise, 1, 1) + noise + np.roll(noise, -1, 1)) / 2
+                logit = (clean * 2 - 1) * 8 * quality - 1.2 + noise
+                frame = 1 / (1 + np.exp(-logit))
+                group[f"{model}/frame"] = frame.astype(np.float32)
+                group[f"{model}/clip"] = frame.max(1).astype(np.float32)
+        shown.attrs.update(set="validation", front_end="mel128", hop=HOP)
+        truth = events["validation"]
+        for name in examples:
+            mel = np.abs(np.random.default_rng(1).normal(0.02, 0.01, (64, 313)))
+            for clip, label, onset, offset in truth:
+                if clip == name:
+                    bands = np.arange(64)[:, None]
+                    shape = np.exp(-((bands % 17 - classes.index(label)) ** 2) / 8)
+                    mel[:, int(onset * 31.25) : int(offset * 31.25)] += 3 * shape
+            shown[f"{name}/input"] = mel.astype(np.float16)
+
+
+def _metrics(classes, events, quality: float, rng) -> dict:
+    metrics, curves = [], {}
+    for subset in events:
+        for model in ("student", "teacher", "student@last", "teacher@last"):
+            for metric, implementation, factor in PACKAGES:
+                value = quality * factor * (0.96 if "student" in model else 1)
+                metrics.append(_entry(metric, implementation, subset, model, "", value))
+            for label in classes:
+                value = float(np.clip(quality * rng.uniform(0.5, 1.6), 0, 1))
+                metrics.append(_entry("event_f1", "sed_eval", subset, model, label, value))
+            efpr = np.linspace(0, 100, 60)
+            curves.setdefault(subset, {})[model] = {
+                metric: {"efpr": list(efpr), "etpr": list(quality * k * (1 - np.exp(-efpr / 15)))}
+                for metric, k in (("psds1", 1.2), ("psds2", 1.7))
+            }
+    return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
+
+
+def _entry(metric, implementation, subset, model, label, value) -> dict:
+    return {"metric": metric, "implementation": implementation, "set": subset, "model": model,
+            "label": label, "value": value, "ci_low": value - 0.03, "ci_high": value + 0.03,
+            "n_clips": CLIPS, "n_expected": CLIPS + 1}  # fmt: skip
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    made = project_of()
+    places = fabricate(target, made)
+    from sedrepro.reporting import draw, publish, tabulate
+
+    tabulate(made, "lgc_sed", places, root=ROOT)
+    draw(made, "lgc_sed", places)
+    publish(made, places, root=ROOT)
+    print(places.report)
