@@ -15,10 +15,19 @@ def operating_points(n: int) -> np.ndarray:
     return (np.arange(n) + 0.5) / n
 
 
-def median_filter(scores: np.ndarray, windows: Sequence[int]) -> np.ndarray:
-    """Scores (clip, frame, class) as float32, each class filtered along time by its window (frames).
+def peak_quantiles(scores: np.ndarray, n: int) -> np.ndarray:
+    """n thresholds per class (point, class), dense where the class's operating points are.
 
-    What scipy.ndimage.median_filter returns, even windows and mirrored borders included. A rank
+    They are quantiles of the clips' highest scores of the class: each step lets about the same
+    number of further clips have a detection, however the scores are distributed.
+    """
+    return np.quantile(scores.max(axis=1), 1 - operating_points(n), axis=0)
+
+
+def median_filter(scores: np.ndarray, windows: Sequence[int]) -> np.ndarray:
+    """Scores (clip, frame, class) as float32, each class filtered along time by its window.
+
+    Windows are in frames. What scipy.ndimage.median_filter returns, even windows and mirrored borders included. A rank
     filter commutes with thresholding, so filtered scores serve every threshold.
     """
     clips, frames, _ = scores.shape

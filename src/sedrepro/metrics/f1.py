@@ -70,7 +70,7 @@ def intersection_f1(
     threshold: float = 0.5,
     trim: bool = True,
 ) -> float:
-    """The strict macro F1 (DTC = GTC = 0.5) of raw scores (clip, frame, class) of the truth's clips.
+    """The strict macro F1 (DTC = GTC = 0.5) of the raw scores (clip, frame, class) of a truth.
 
     Fast enough to choose checkpoints by. `hop` in seconds, `windows` in frames, one per class.
     """

@@ -12,7 +12,7 @@ HOUR = 3600.0
 
 
 class Scenario(NamedTuple):
-    """What a PSDS rewards: criteria, weights of cross-triggers and of unevenness, range per hour."""
+    """What a PSDS rewards: criteria, weights of cross-triggers and unevenness, range per hour."""
 
     criteria: Criteria
     alpha_ct: float
