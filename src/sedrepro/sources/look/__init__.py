@@ -1,0 +1,33 @@
+"""The miniature's raw data: look-alike recordings rendered in the layout of the real archives."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ...errors import SedreproError
+
+if TYPE_CHECKING:
+    from ...settings import Project
+
+# The module that renders each resource; imported only when one is rendered.
+RENDERS = {
+    "desed_metadata": "desed",
+    "desed_weak": "desed",
+    "desed_unlabelled": "desed",
+    "desed_validation": "desed",
+    "desed_public_eval": "desed",
+    "desed_soundbank": "desed",
+}
+
+
+def render(resource: str, project: Project) -> dict[str, int]:
+    """Render a resource where its download would lie; finished ones are left as they are.
+
+    Returns the number of files and bytes.
+    """
+    if resource not in RENDERS:
+        raise SedreproError(
+            f"{resource}: the miniature does not render this; it renders {', '.join(RENDERS)}"
+        )
+    return import_module(f"{__name__}.{RENDERS[resource]}").render(resource, project)
