@@ -1,0 +1,55 @@
+"""What a store holds of one clip, by kind of front end; torch is imported where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..settings import FrontEnd
+
+Encoder = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of front end: how one clip's float32 samples become the stored array of `dtype`."""
+
+    encoder: Callable[[FrontEnd], Encoder]
+    dtype: Callable[[FrontEnd], str]
+
+
+def _mel(front_end: FrontEnd) -> Encoder:
+    import torch
+
+    from .front_ends import Mel
+
+    # Two threads inside one small transform are slower than one; processes share the clips.
+    torch.set_num_threads(1)
+    mel = Mel(front_end)
+    dtype = getattr(torch, _mel_dtype(front_end))
+
+    @torch.inference_mode()
+    def encode(samples: np.ndarray) -> np.ndarray:
+        return mel(torch.from_numpy(samples)).to(dtype).numpy()
+
+    return encode
+
+
+def _mel_dtype(front_end: FrontEnd) -> str:
+    """Magnitudes of ±1 audio stay below 65,504 and the 1e-5 floor above 6e-8; powers do not."""
+    return "float16" if front_end.power == 1 else "float32"
+
+
+def _waveform(front_end: FrontEnd) -> Encoder:
+    def encode(samples: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+
+    return encode
+
+
+KINDS: dict[str, Kind] = {
+    "mel": Kind(_mel, _mel_dtype),
+    "waveform": Kind(_waveform, lambda front_end: "int16"),
+}

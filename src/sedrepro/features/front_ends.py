@@ -1,0 +1,40 @@
+"""Front ends as torch modules, for stores on a CPU and for batches of waveforms on a GPU."""
+
+from __future__ import annotations
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from ..settings import FrontEnd
+
+
+class Mel(nn.Module):
+    """Linear mel spectrum, (..., samples) in ±1 → (..., mel bands, frames).
+
+    Non-periodic Hamming window, centred frames with reflected edges, HTK mel scale, no filter
+    normalisation; `power` 1 gives magnitudes. Always in float32, whatever autocast is on.
+    """
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        super().__init__()
+        self.spectrum = torchaudio.transforms.MelSpectrogram(
+            sample_rate=front_end.sample_rate,
+            n_fft=front_end.n_fft,
+            hop_length=front_end.hop,
+            f_min=front_end.f_min,
+            f_max=front_end.f_max,
+            n_mels=front_end.n_mels,
+            window_fn=torch.hamming_window,
+            wkwargs={"periodic": False},
+            power=front_end.power,
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        with torch.autocast(waveform.device.type, enabled=False):
+            return self.spectrum(waveform.float())
+
+
+def from_int16(samples: Tensor) -> Tensor:
+    """Stored 16-bit samples as float32 in ±1."""
+    return samples.float() / 32768
