@@ -1,0 +1,46 @@
+"""sedrepro: five sound-event papers, from download to the table beside the paper's numbers.
+
+    snakemake --cores 8 --use-conda all              everything
+    snakemake --cores 8 --use-conda lgc_sed          one paper's table and figures
+    snakemake all --workflow-profile profiles/slurm  on a cluster
+    snakemake all --cores 2 --configfile config/mini.yaml   the miniature
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/mixtures.smk"
+include: "rules/features.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/reporting.smk"
+
+
+localrules:
+    all,
+    data,
+
+
+rule all:
+    default_target: True
+    input:
+        FLOW.layout.report,
+
+
+rule data:
+    input:
+        FLOW.data(),
+
+
+for paper in FLOW.project.papers:
+
+    rule:
+        name:
+            paper
+        localrule: True
+        input:
+            FLOW.results(paper),

@@ -1,0 +1,24 @@
+# Settings, read and validated before anything is planned. `config` is what the command line gave.
+
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+SOURCE = os.path.join(workflow.basedir, "src")
+sys.path.insert(0, SOURCE)
+
+from sedrepro.cli.flow import Flow
+from sedrepro.errors import SedreproError
+
+try:
+    FLOW = Flow.load(config, files=workflow.configfiles, root=workflow.basedir)
+except SedreproError as error:
+    raise WorkflowError(str(error))
+
+# Jobs find the package in any environment, know their driver, and keep to one thread each.
+os.environ.update(FLOW.environment(SOURCE))
+
+
+wildcard_constraints:
+    **FLOW.wildcards(),

@@ -1,0 +1,18 @@
+# From stored scores to numbers; re-evaluated rows decode another row's scores.
+
+
+rule evaluate:
+    input:
+        FLOW.evaluate_inputs,
+    output:
+        metrics=f"{RUN}/metrics.json",
+    log:
+        f"{FLOW.layout.results}/logs/evaluate/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        run=FLOW.describe,
+    message:
+        "evaluate {wildcards.paper} {wildcards.row}, {wildcards.variant}, seed {wildcards.seed}"
+    script:
+        "../workflow/scripts/evaluate.py"

@@ -1,0 +1,42 @@
+# Raw data: fetched (or, in the miniature, rendered), then described by one set of tables per subset.
+
+
+rule fetch:
+    input:
+        lambda w: FLOW.placed(w.resource),
+        lambda w: [FLOW.layout.status(name) for name in FLOW.registry[w.resource].after],
+    output:
+        FLOW.layout.status("{resource}"),
+    log:
+        f"{FLOW.layout.data}/logs/fetch/{{resource}}.log",
+    retries: 2
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    params:
+        source=lambda w: FLOW.source(w.resource),
+    message:
+        "fetch {wildcards.resource}"
+    script:
+        "../workflow/scripts/fetch.py"
+
+
+rule adapt:
+    input:
+        FLOW.statuses,
+    output:
+        clips=FLOW.table("{corpus}", "{subset}", "clips"),
+        events=FLOW.table("{corpus}", "{subset}", "events"),
+        audit=FLOW.table("{corpus}", "{subset}", "audit"),
+    wildcard_constraints:
+        subset=FLOW.adapted(),
+    log:
+        f"{FLOW.layout.data}/logs/adapt/{{corpus}}.{{subset}}.log",
+    conda:
+        "../envs/data.yaml"
+    params:
+        corpus=lambda w: FLOW.corpus_settings(w.corpus),
+    message:
+        "describe {wildcards.corpus} {wildcards.subset}"
+    script:
+        "../workflow/scripts/adapt.py"

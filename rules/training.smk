@@ -1,0 +1,25 @@
+# One run per job. `train.py` takes up what an earlier start left, and never repeats finished work.
+
+RUN = f"{FLOW.layout.results}/runs/{{paper}}/{{row}}/{{variant}}/seed{{seed}}"
+
+
+rule train:
+    input:
+        FLOW.train_inputs,
+    output:
+        [f"{RUN}/{name}" for name in FLOW.run_files],
+    log:
+        f"{FLOW.layout.results}/logs/train/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.log",
+    benchmark:
+        f"{FLOW.layout.results}/logs/train/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.bench"
+    threads: 1
+    resources:
+        gpu=FLOW.project.gpu,
+    conda:
+        "../envs/torch.yaml"
+    params:
+        run=FLOW.describe,
+    message:
+        "train {wildcards.paper} {wildcards.row}, {wildcards.variant}, seed {wildcards.seed}"
+    script:
+        "../workflow/scripts/train.py"

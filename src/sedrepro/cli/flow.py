@@ -1,0 +1,227 @@
+"""What the Snakefile plans with: paths, inputs and parameters of every rule. Light by contract."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import papers, settings
+from ..settings import Layout, Plan, Project, Run, Subset
+from ..sources import registry
+from ..training.guard import DRIVER, identity
+from ..training.state import OUTPUTS
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+TABLES = ("clips", "events", "audit")
+FORMS = ("csv", "md", "tex")
+SYNTHETIC = ("synth_train", "synth_validation")
+"""DESED's subsets that the mixtures stage makes under `synthetic: mix`."""
+
+
+class Flow:
+    """The project as rules see it: wildcards in, paths and parameters out."""
+
+    def __init__(self, project: Project, root: str | Path = ".") -> None:
+        self.project, self.layout = project, Layout.of(project)
+        self.registry = registry.load(root)
+        self.models = papers.settings_of()
+        self.root = Path(root)
+        self.papers = project.selected_papers()
+        self.inputs = self._inputs()
+        self.run_files = OUTPUTS
+
+    @classmethod
+    def load(
+        cls, overlay: Mapping[str, Any], *, files: Iterable[str] = (), root: str | Path = "."
+    ) -> Flow:
+        """Read, merge and validate everything that can be set."""
+        models = papers.settings_of()
+        return cls(settings.load(overlay, papers=models, files=files, root=root), root)
+
+    @staticmethod
+    def environment(source: str) -> dict[str, str]:
+        """What every job inherits: where the package is, who drives it, one thread each."""
+        path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+        threads = {name: os.environ.get(name, "1") for name in THREAD_VARIABLES}
+        return {"PYTHONPATH": path, DRIVER: identity(), **threads}
+
+    def _inputs(self) -> list[tuple[Subset, str]]:
+        """Every store any row of any paper could ask for."""
+        found: dict[tuple[str, str, str], None] = {}
+        for paper, spec in self.project.papers.items():
+            for row in spec.table:
+                for condition in spec.conditions:
+                    run = Run(paper, row, condition, self.project.seeds[0])
+                    for subset, front_end in self.of(run).inputs():
+                        found[subset.corpus, subset.name, front_end] = None
+        return [(Subset(corpus, name), front_end) for corpus, name, front_end in found]
+
+    def wildcards(self) -> dict[str, str]:
+        """Constraints under which a wildcard can only take values that exist."""
+        specs = self.project.papers.values()
+        folds = "|".join(str(fold) for spec in specs for fold in spec.folds or [])
+        return {
+            "paper": _one_of(self.project.papers),
+            "row": _one_of(row for spec in specs for row in spec.table),
+            "variant": _one_of(condition for spec in specs for condition in spec.conditions)
+            + (f"(\\.fold({folds}))?" if folds else ""),
+            "seed": r"\d+",
+            "corpus": _one_of(subset.corpus for subset, _ in self.inputs),
+            "subset": _one_of(subset.name for subset, _ in self.inputs),
+            "front_end": _one_of(front_end for _, front_end in self.inputs),
+            "resource": _one_of(self.registry.resources),
+            "shard": r"\d+",
+        }
+
+    @property
+    def mixes(self) -> bool:
+        return self.project.data.desed.synthetic == "mix"
+
+    def adapted(self) -> str:
+        """Constraint on the subsets the corpus adapters read, not the mixtures stage."""
+        names = {s.name for s, _ in self.inputs} - set(SYNTHETIC if self.mixes else ())
+        return _one_of(names)
+
+    def mixed(self) -> str:
+        """Constraint on the subsets the mixtures stage makes."""
+        return _one_of(SYNTHETIC)
+
+    def corpus_settings(self, corpus: str) -> dict[str, Any]:
+        """What decides a corpus's tables, beside its files."""
+        spec = getattr(self.project.data, corpus, None)
+        return spec.model_dump(mode="json") if spec else {}
+
+    # Sources and mixtures
+
+    def resources(self, subset: Subset) -> list[str]:
+        """The resources a subset's tables are made from."""
+        data = self.project.data
+        if registry.local(data, subset.corpus):
+            return []
+        carrying = [
+            name
+            for name in self.registry.carrying(subset.corpus, subset.name)
+            if self.registry[name].wanted(data)
+        ]
+        before = [other for name in carrying for other in self.registry[name].after]
+        return list(dict.fromkeys([*before, *carrying]))
+
+    def statuses(self, wildcards: Any) -> list[str]:
+        """The statuses a subset's tables are made from."""
+        subset = Subset(wildcards.corpus, wildcards.subset)
+        return [self.layout.status(name) for name in self.resources(subset)]
+
+    def source(self, resource: str) -> dict[str, Any]:
+        """What decides the content of a resource: the registry's entry, or the look that renders it."""
+        data = self.project.data
+        if data.origin == "render":
+            return {"look": data.look.model_dump(mode="json"), "classes": data.desed.classes}
+        return {"files": self.registry[resource].model_dump(mode="json", exclude_defaults=True)}
+
+    def placed(self, resource: str) -> list[str]:
+        """Files of a resource that are already there, put by hand or by an earlier fetch."""
+        folder = Path(registry.downloads(self.project.data_folder, resource))
+        files = (folder / file.name for file in self.registry[resource].files)
+        return [str(path) for path in files if path.exists()]
+
+    def shards(self, subset: str) -> list[str]:
+        folder = self.layout.mixtures("desed", subset)
+        return [
+            f"{folder}/shard{k}.tsv" for k in range(self.project.data.desed.soundscapes.shards)
+        ]
+
+    def table(self, corpus: str, subset: str, name: str) -> str:
+        return self.layout.table(Subset(corpus, subset), name)
+
+    def store(self, corpus: str, subset: str, front_end: str) -> str:
+        return self.layout.store(Subset(corpus, subset), front_end)
+
+    def tables(self, subset: Subset) -> list[str]:
+        return [self.layout.table(subset, name) for name in TABLES]
+
+    @property
+    def extract_threads(self) -> int:
+        """Cores an extraction may use; the miniature's sets are too small to share."""
+        return 1 if self.project.data.origin == "render" else 8
+
+    # Runs
+
+    def of(self, run: Run) -> Plan:
+        return settings.plan(self.project, run, self.models[run.paper])
+
+    def run(self, wildcards: Any) -> Run:
+        w = wildcards
+        return Run.parse(f"{w.paper}/{w.row}/{w.variant}/seed{w.seed}")
+
+    def describe(self, wildcards: Any) -> dict[str, Any]:
+        return self.of(self.run(wildcards)).describe()
+
+    def train_inputs(self, wildcards: Any) -> list[str]:
+        """Stores, their tables, and the run this one starts from."""
+        plan = self.of(self.run(wildcards))
+        stores = [self.layout.store(subset, front_end) for subset, front_end in plan.inputs()]
+        subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
+        tables = [path for subset in subsets for path in self.tables(subset)]
+        source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
+        return stores + tables + source
+
+    def evaluate_inputs(self, wildcards: Any) -> list[str]:
+        """The scores (of the run, or of the run it re-reads) and the truth."""
+        plan = self.of(self.run(wildcards))
+        scored = plan.source if plan.kind == "reevaluate" else plan.run
+        truth = [p for h in plan.held_out if h.reports for p in self.tables(h.subset)]
+        return [self.layout.run(scored, "scores.h5"), self.layout.run(scored, "run.json"), *truth]
+
+    # Results
+
+    def runs(self, paper: str) -> list[Run]:
+        return settings.runs(self.project, paper)
+
+    def metrics(self, paper: str) -> list[str]:
+        return [self.layout.run(run, "metrics.json") for run in self.runs(paper)]
+
+    def trained(self, paper: str, name: str) -> list[str]:
+        """A file of every run of a paper that has a folder of its own outputs."""
+        table = self.project.papers[paper].table
+        runs = [run for run in self.runs(paper) if table[run.row].kind != "reevaluate"]
+        return [self.layout.run(run, name) for run in runs]
+
+    def paper_tables(self, paper: str) -> list[str]:
+        return [self.layout.paper_table(paper, form) for form in FORMS]
+
+    def figures(self, paper: str) -> list[str]:
+        return [
+            self.layout.figure(paper, figure, form)
+            for figure in self.project.papers[paper].figures
+            for form in ("png", "svg")
+        ]
+
+    def published(self, paper: str) -> list[str]:
+        path = self.root / "config" / "papers" / paper / "published.csv"
+        return [str(path)] if path.exists() else []
+
+    def printed(self, paper: str) -> dict[str, Any]:
+        """What decides how a paper's tables and figures look, beside its runs."""
+        spec = self.project.papers[paper]
+        parts = {"table", "tables", "figures"}
+        return spec.model_dump(mode="json", include=parts) | {"rows": spec.selected()}
+
+    def results(self, paper: str) -> list[str]:
+        return self.paper_tables(paper) + self.figures(paper)
+
+    def data(self) -> list[str]:
+        """Every status and every table the selected papers need."""
+        found: dict[str, None] = {}
+        for paper in self.papers:
+            for run in self.runs(paper):
+                for subset, _ in self.of(run).inputs():
+                    statuses = [self.layout.status(name) for name in self.resources(subset)]
+                    found |= dict.fromkeys(statuses + self.tables(subset))
+        return list(found)
+
+
+def _one_of(values: Iterable[str]) -> str:
+    return "|".join(sorted({re.escape(value) for value in values})) or "(?!)"
