@@ -27,8 +27,9 @@ def peak_quantiles(scores: np.ndarray, n: int) -> np.ndarray:
 def median_filter(scores: np.ndarray, windows: Sequence[int]) -> np.ndarray:
     """Scores (clip, frame, class) as float32, each class filtered along time by its window.
 
-    Windows are in frames. What scipy.ndimage.median_filter returns, even windows and mirrored borders included. A rank
-    filter commutes with thresholding, so filtered scores serve every threshold.
+    Windows are in frames. The result is scipy.ndimage.median_filter's, even windows and mirrored
+    borders included. A rank filter commutes with thresholding: filtered scores serve every
+    threshold.
     """
     clips, frames, _ = scores.shape
     filtered = np.array(scores, dtype=np.float32)

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from sedrepro.metrics.bootstrap import bootstrap, draws, paired_difference, percentiles
+from sedrepro.metrics.decode import detect, operating_points
+from sedrepro.metrics.events import Events, Reference, merge
+from sedrepro.metrics.f1 import collar_counts, intersection_counts, macro_f1
+from sedrepro.metrics.intersection import count
+from sedrepro.metrics.psds import SCENARIOS, psds
+
+
+def points_of(scores, truth):
+    points = operating_points(8)
+    return [lambda t=t: detect(scores, t, hop=0.064, seconds=truth.seconds) for t in points]
+
+
+def duplicated(scores, truth, times):
+    """The clips drawn as often as `times` says, as clips of their own."""
+    drawn = np.repeat(np.arange(len(times)), times)
+    events = truth.events
+    rows = [
+        (new, events.label[i], events.onset[i], events.offset[i])
+        for new, old in enumerate(drawn)
+        for i in np.flatnonzero(events.clip == old)
+    ]
+    clips = [f"{truth.clips[old]}-{new}" for new, old in enumerate(drawn)]
+    return scores[drawn], Reference(
+        clips, truth.seconds[drawn], truth.classes, merge(Events.of(rows))
+    )
+
+
+def test_draws_replace_every_clip_once_on_average_and_repeat():
+    weights = draws(40, 500, seed=3)
+    assert (weights.sum(axis=1) == 40).all()
+    assert weights.mean() == 1.0
+    assert weights.var() == pytest.approx(1 - 1 / 40, rel=0.05)
+    np.testing.assert_array_equal(weights, draws(40, 500, seed=3))
+    assert (weights != draws(40, 500, seed=4)).any()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_resample_equals_computing_on_duplicated_clips(simulate, name):
+    scores, truth = simulate(6, clips=25)
+    scenario = SCENARIOS[name]
+    (counts,) = count(points_of(scores, truth), truth, [scenario.criteria])
+    weights = draws(25, 6)
+    resampled = counts.resampled(weights)
+    event = collar_counts(detect(scores, 0.4, hop=0.064), truth).resampled(weights)
+    values = set()
+    for total, event_total, times in zip(resampled, event, weights, strict=True):
+        again, drawn = duplicated(scores, truth, times)
+        (direct,) = count(points_of(again, drawn), drawn, [scenario.criteria])
+        assert psds(total, scenario) == pytest.approx(psds(direct.total(), scenario), abs=1e-9)
+        direct_event = collar_counts(detect(again, 0.4, hop=0.064), drawn).total()
+        assert macro_f1(event_total) == pytest.approx(macro_f1(direct_event), abs=1e-12)
+        values.add(psds(total, scenario))
+    assert len(values) == 6
+
+
+def test_the_interval_holds_its_share_of_the_resamples(simulate):
+    scores, truth = simulate(8, clips=40)
+    (counts,) = count(points_of(scores, truth), truth, [SCENARIOS["psds2"].criteria])
+    f1 = intersection_counts(counts, point=3)
+    interval = bootstrap(f1, macro_f1, resamples=200, confidence=0.9, seed=1)
+    values = np.array([macro_f1(t) for t in f1.resampled(draws(40, 200, seed=1))])
+    inside = (values >= interval.low) & (values <= interval.high)
+    assert inside.mean() == pytest.approx(0.9, abs=0.011)
+    assert interval.low < interval.value < interval.high
+    assert interval.value == macro_f1(f1.total())
+    assert bootstrap(f1, macro_f1, resamples=0, confidence=0.9)[1:] == (None, None)
+
+
+def test_undefined_resamples_are_left_out():
+    assert percentiles(np.array([np.nan, 1.0, np.nan, 3.0]), 1.0) == (1.0, 3.0)
+    assert percentiles(np.array([np.nan]), 0.95) == (None, None)
+
+
+def test_paired_differences_cancel_what_clips_share(simulate):
+    scores, truth = simulate(9, clips=60)
+    worse = scores.copy()
+    worse[::4] *= 0.5  # a quarter of the clips is heard less well, the others equally
+    sets = [collar_counts(detect(s, 0.3, hop=0.064), truth) for s in (scores, worse)]
+    settings = {"resamples": 300, "confidence": 0.95}
+    difference = paired_difference(*sets, macro_f1, **settings)
+    alone = [bootstrap(counts, macro_f1, **settings) for counts in sets]
+    assert difference.value == pytest.approx(alone[0].value - alone[1].value)
+    assert difference.low < difference.value < difference.high
+    assert difference.high - difference.low < alone[0].high - alone[0].low
+    same = paired_difference(sets[0], sets[0], macro_f1, **settings)
+    assert same == (0.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match="paired counts of 60 and 3 clips"):
+        paired_difference(sets[0], collar_counts(*_three()), macro_f1, **settings)
+
+
+def _three():
+    events = Events.of([(0, 0, 0, 1)])
+    return events, Reference(["a", "b", "c"], np.ones(3), ["x"], events)

@@ -1,0 +1,182 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sedrepro.metrics.decode import detect, operating_points
+from sedrepro.metrics.events import Events, Reference
+from sedrepro.metrics.intersection import Criteria, count
+from sedrepro.metrics.packages import psds_eval_psds, sed_scores_eval_psds
+from sedrepro.metrics.psds import SCENARIOS, area, psds, rates, roc
+
+GOLDEN = {"psds1": 0.334468560216, "psds2": 0.528100025564}
+
+
+def points_of(scores, truth, thresholds, trim=True):
+    seconds = truth.seconds if trim else None
+    return [lambda t=t: detect(scores, t, hop=0.064, seconds=seconds) for t in thresholds]
+
+
+def own(points, truth, scenario):
+    (counts,) = count(points, truth, [scenario.criteria])
+    return psds(counts.total(), scenario)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_known_values_of_a_real_system(student, name):
+    truth, events, _ = student
+    points = [lambda e=e: e for e in events]
+    assert own(points, truth, SCENARIOS[name]) == pytest.approx(GOLDEN[name], abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GOLDEN)
+def test_known_values_by_psds_eval(student, name):
+    truth, events, _ = student
+    points = [lambda e=e: e for e in events]
+    assert psds_eval_psds(points, truth, SCENARIOS[name]) == pytest.approx(GOLDEN[name], abs=1e-9)
+
+
+def test_detections_beyond_the_end_of_their_clip_are_no_false_alarms(student):
+    truth, events, _ = student
+    padded = Reference(truth.clips, np.full(len(truth.clips), 10.0), truth.classes, truth.events)
+    scenario = SCENARIOS["psds2"]
+    (counts,) = count([lambda e=e: e for e in events], padded, [scenario.criteria])
+    # As if they counted: a value other implementations arrive at.
+    counted = psds(replace(counts, seconds=truth.seconds).total(), scenario)
+    assert counted == pytest.approx(0.528104856317, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("trim", [True, False])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_agrees_with_psds_eval(simulate, seed, trim, name):
+    scores, truth = simulate(seed)
+    points = points_of(scores, truth, operating_points(12), trim)
+    theirs = psds_eval_psds(points, truth, SCENARIOS[name])
+    assert own(points, truth, SCENARIOS[name]) == pytest.approx(theirs, abs=1e-9)
+    assert 0 < theirs < 1
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_agrees_with_sed_scores_eval_at_all_thresholds(simulate, name):
+    scores, truth = simulate(7, clips=8)
+    scores = scores.round(2)
+    # sed_scores_eval detects at score >= threshold; half a step lower that is score > threshold.
+    points = points_of(scores, truth, np.arange(-0.005, 1, 0.01))
+    theirs = sed_scores_eval_psds(scores, truth, SCENARIOS[name], hop=0.064)
+    assert own(points, truth, SCENARIOS[name]) == pytest.approx(theirs, abs=1e-6)
+
+
+def test_a_system_that_says_nothing_scores_zero(simulate):
+    scores, truth = simulate(0)
+    points = points_of(np.zeros_like(scores), truth, operating_points(3))
+    for scenario in SCENARIOS.values():
+        assert own(points, truth, scenario) == 0.0
+        assert psds_eval_psds(points, truth, scenario) == 0.0
+
+
+def test_a_class_without_truth_is_left_out(simulate):
+    scores, truth = simulate(2)
+    events = truth.events[truth.events.label != 1]
+    without = Reference(truth.clips, truth.seconds, truth.classes, events)
+    kept = [0, 2, 3]
+    relabelled = Events(
+        events.clip, np.searchsorted(kept, events.label), events.onset, events.offset
+    )
+    three = Reference(truth.clips, truth.seconds, [truth.classes[k] for k in kept], relabelled)
+    for scenario in SCENARIOS.values():
+        expected = own(points_of(scores[:, :, kept], three, operating_points(9)), three, scenario)
+        points = points_of(scores, without, operating_points(9))
+        assert own(points, without, scenario) == pytest.approx(expected, abs=1e-12)
+        assert psds_eval_psds(points, without, scenario) == pytest.approx(expected, abs=1e-9)
+
+
+def explicit(detected, truth, criteria):
+    """The counts, pair by pair: tp and fp (clip, class), cross (clip, class, class)."""
+    shape = len(truth.clips), len(truth.classes)
+    tp, fp, cross = np.zeros(shape), np.zeros(shape), np.zeros((*shape, shape[1]))
+
+    def listed(events):
+        return list(zip(events.clip, events.label, events.onset, events.offset, strict=True))
+
+    def overlap(a, b):
+        return max(0.0, min(a[3], b[3]) - max(a[2], b[2])) if a[0] == b[0] else 0.0
+
+    relevant = []
+    for d in listed(detected):
+        length = d[3] - d[2]
+        clip = (d[0], None, 0.0, truth.seconds[d[0]])
+        if overlap(d, clip) <= 0:
+            continue
+        covered = {k: 0.0 for k in range(shape[1])}
+        for g in listed(truth.events):
+            covered[g[1]] += overlap(d, g)
+        if covered[d[1]] > 0 and covered[d[1]] >= criteria.dtc * length:
+            relevant.append(d)
+            continue
+        fp[d[0], d[1]] += 1
+        for k, seconds in covered.items():
+            if k != d[1] and seconds > 0 and seconds >= criteria.cttc * length:
+                cross[d[0], d[1], k] += 1
+    for g in listed(truth.events):
+        covered = sum(overlap(d, g) for d in relevant if d[1] == g[1])
+        if covered > 0 and covered >= criteria.gtc * (g[3] - g[2]):
+            tp[g[0], g[1]] += 1
+    return tp, fp, cross
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "criteria", [Criteria(0.7, 0.7, 0.3), Criteria(0.1, 0.1, 0.3), Criteria(0.5, 0.3, 0.5)]
+)
+def test_counts_are_those_of_going_through_all_pairs(simulate, seed, criteria):
+    scores, truth = simulate(seed)
+    thresholds = [0.1, 0.3, 0.6]
+    points = points_of(scores, truth, thresholds, trim=False)
+    (counts,) = count(points, truth, [criteria])
+    for index, point in enumerate(points):
+        tp, fp, cross = explicit(point(), truth, criteria)
+        np.testing.assert_array_equal(counts.tp[:, index], tp)
+        np.testing.assert_array_equal(counts.fp[:, index], fp)
+        np.testing.assert_array_equal(counts.cross[:, index], cross)
+    assert counts.tp.any()
+    assert counts.cross.any()
+
+
+def test_touching_is_not_overlapping():
+    truth = Reference(["a"], np.array([4.0]), ["x", "y"], Events.of([(0, 0, 1, 2), (0, 1, 3, 4)]))
+    beside = Events.of([(0, 0, 2, 3)])
+    (counts,) = count([lambda: beside], truth, [Criteria(0.0, 0.0, 0.0)])
+    assert counts.tp.sum() == 0
+    assert counts.fp[0, 0].tolist() == [1, 0]
+    assert counts.cross.sum() == 0
+
+
+def test_rates_are_per_hour_and_per_hour_of_the_other_class():
+    truth = Reference(
+        ["a", "b"], np.array([10.0, 20.0]), ["x", "y"], Events.of([(0, 0, 0, 4), (1, 1, 5, 10)])
+    )
+    detected = Events.of([(0, 0, 0, 4), (1, 0, 5, 10), (1, 1, 0, 2)])
+    (counts,) = count([lambda: detected], truth, [Criteria(0.5, 0.5, 0.3)])
+    tpr, efpr = rates(counts.total(), alpha_ct=0.5)
+    assert tpr.tolist() == [[1.0, 0.0]]
+    assert efpr.tolist() == [[3600 / 30 + 0.5 * 3600 / 5, 3600 / 30]]
+
+
+def test_the_curve_is_a_staircase_that_never_falls(simulate):
+    scores, truth = simulate(3)
+    (counts,) = count(points_of(scores, truth, operating_points(20)), truth, [Criteria(0.5, 0.5)])
+    curve = roc(counts.total(), SCENARIOS["psds1"])
+    assert curve.efpr[0] == 0
+    assert (np.diff(curve.efpr) > 0).all()
+    assert (np.diff(curve.tpr, axis=1) >= 0).all()
+    spread = curve.tpr.mean(axis=0) - curve.tpr.std(axis=0)
+    np.testing.assert_allclose(curve.etpr, np.maximum(0, spread))
+
+
+def test_the_area_holds_the_value_on_the_left():
+    assert area(np.array([0.0, 2.0, 5.0]), np.array([0.1, 0.5, 0.9]), 4.0) == pytest.approx(
+        (2 * 0.1 + 2 * 0.5) / 4
+    )
+    assert area(np.array([0.0, 2.0]), np.array([0.1, 0.5]), 10.0) == pytest.approx(0.42)
