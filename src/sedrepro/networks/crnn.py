@@ -1,0 +1,176 @@
+"""The convolutional recurrent network of the DCASE baselines (task 4, 2021 to 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Detection(NamedTuple):
+    """What the network says about a batch."""
+
+    frame: Tensor
+    """(clip, frame, class), probabilities."""
+    clip: Tensor
+    """(clip, class), probabilities."""
+    attention: Tensor
+    """(clip, frame, class): the weight of each frame in the clip's probability."""
+    projected: Tensor | None = None
+    """(clip, frame, dimension), unit vectors; only when asked for."""
+
+
+class Gate(nn.Module):
+    """Gating across channels: `glu` is linear(x)·σ(x), `context` is x·σ(linear(x))."""
+
+    def __init__(
+        self, channels: int, kind: Literal["glu", "context"] = "glu", *, identity: bool = False
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.linear = nn.Linear(channels, channels)
+        if identity:
+            nn.init.eye_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.permute(0, 2, 3, 1)
+        mapped = self.linear(last)
+        gated = mapped * last.sigmoid() if self.kind == "glu" else last * mapped.sigmoid()
+        return gated.permute(0, 3, 1, 2)
+
+
+class Block(nn.Sequential):
+    """Convolution, batch norm, gate, dropout, average pooling over (time, frequency)."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        pool: tuple[int, int],
+        *,
+        gate: Gate,
+        dropout: float,
+        momentum: float,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
+        self.gate = gate
+        self.dropout = nn.Dropout(dropout)
+        self.pool = nn.AvgPool2d(pool)
+
+
+class Cnn(nn.Module):
+    """Blocks over (clip, mel, frame) inputs; gives (clip, pooled frame, channel).
+
+    Pooling has to leave one frequency band. `momentum` is torch's: the weight of the latest batch.
+    """
+
+    def __init__(
+        self,
+        filters: Sequence[int],
+        pooling: Sequence[tuple[int, int]],
+        *,
+        dropout: float = 0.5,
+        momentum: float = 0.99,
+        gate: Literal["glu", "context"] = "glu",
+        identity_gate: bool = False,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            *(
+                Block(
+                    channels_in,
+                    channels,
+                    pool,
+                    gate=Gate(channels, gate, identity=identity_gate),
+                    dropout=dropout,
+                    momentum=momentum,
+                )
+                for channels_in, channels, pool in zip(
+                    [1, *filters[:-1]], filters, pooling, strict=True
+                )
+            )
+        )
+        # Faster on CPU and GPU, and the gate's linear layer then needs no copy.
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        return self.blocks(x).squeeze(3).transpose(1, 2)
+
+
+class Heads(nn.Module):
+    """Frame probabilities, and clip probabilities by attention (a softmax over classes)."""
+
+    def __init__(self, features: int, classes: int, *, bias: float | None = None) -> None:
+        super().__init__()
+        self.frame = nn.Linear(features, classes)
+        self.attention = nn.Linear(features, classes)
+        if bias is not None:
+            nn.init.constant_(self.frame.bias, bias)
+
+    def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # Probabilities near 0 and 1 need float32, also in mixed precision.
+        frame = self.frame(hidden).float().sigmoid()
+        attention = self.attention(hidden).float().softmax(-1).clamp(1e-7, 1)
+        clip = (frame * attention).sum(1) / attention.sum(1)
+        return frame, clip, attention
+
+
+class Projector(nn.Module):
+    """Frames as unit vectors, for contrasts between them."""
+
+    def __init__(self, features: int, dimension: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, dimension)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.normalize(F.leaky_relu(self.linear(hidden), 0.2).float(), dim=-1)
+
+
+class Crnn(nn.Module):
+    """Blocks, recurrent layers in both directions, heads, and a projector where one is wanted.
+
+    The input is a normalised spectrum (clip, mel, frame), as stored.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        filters: Sequence[int],
+        pooling: Sequence[tuple[int, int]],
+        hidden: int = 128,
+        layers: int = 2,
+        dropout: float = 0.5,
+        block_dropout: float = 0.5,
+        momentum: float = 0.99,
+        gate: Literal["glu", "context"] = "glu",
+        identity_gate: bool = False,
+        bias: float | None = None,
+        projection: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.cnn = Cnn(
+            filters,
+            pooling,
+            dropout=block_dropout,
+            momentum=momentum,
+            gate=gate,
+            identity_gate=identity_gate,
+        )
+        self.rnn = nn.GRU(filters[-1], hidden, layers, batch_first=True, bidirectional=True)
+        self.dropout = nn.Dropout(dropout)
+        self.heads = Heads(2 * hidden, classes, bias=bias)
+        # Last, so that a network starts from the same weights with and without it.
+        self.projector = Projector(2 * hidden, projection) if projection else None
+
+    def forward(self, x: Tensor, *, project: bool = False) -> Detection:
+        hidden = self.dropout(self.rnn(self.cnn(x))[0])
+        projected = self.projector(hidden) if project else None
+        return Detection(*self.heads(hidden), projected)

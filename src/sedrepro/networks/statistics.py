@@ -1,0 +1,28 @@
+"""Batch-norm statistics over many batches, for networks whose running ones follow the latest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def recompute(network: nn.Module, inputs: Iterable[Tensor]) -> None:
+    """Replace running means and variances by their averages over `inputs`, without dropout.
+
+    Leaves the network in evaluation mode; training is not affected, since it uses batch statistics.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's sign for a cumulative average
+        norm.train()
+    for x in inputs:
+        network(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()

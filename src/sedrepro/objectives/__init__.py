@@ -1,0 +1,1 @@
+"""Losses, ramps and augmentations that papers share: plain functions of tensors."""

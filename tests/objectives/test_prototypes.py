@@ -1,0 +1,124 @@
+"""Prototypes against explicit loops."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sedrepro.objectives.prototypes import Prototypes, membership, with_background
+
+
+def unit(*shape: int) -> torch.Tensor:
+    return F.normalize(torch.randn(*shape), dim=-1)
+
+
+@pytest.fixture
+def prototypes() -> Prototypes:
+    torch.manual_seed(0)
+    made = Prototypes(3, 2, 5)
+    made.vectors.copy_(unit(3, 2, 5))
+    return made
+
+
+def test_background_is_what_no_class_claims():
+    p = torch.tensor([[0.2, 0.7], [0.05, 0.02]])
+    torch.testing.assert_close(
+        with_background(p), torch.tensor([[0.2, 0.7, 0.3], [0.05, 0.02, 0.95]])
+    )
+
+
+def test_a_frame_may_stand_for_several_classes_or_none():
+    labels = torch.tensor([[0.95, 0.9, 0.0], [0.05, 0.0, 0.09], [0.5, 0.2, 0.0]])
+    expected = torch.tensor([[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]], dtype=torch.bool)
+    assert torch.equal(membership(labels, 0.9, 0.1), expected)
+
+
+def test_update_follows_the_definition(prototypes):
+    features = unit(40, 5)
+    members = torch.rand(40, 3) > 0.5
+    members[:, 2] = False
+    before = prototypes.vectors.clone()
+    expected = before.clone()
+    for c in range(3):
+        assigned = {0: [], 1: []}
+        for n in range(40):
+            if members[n, c]:
+                products = [float(features[n] @ before[c, m]) for m in range(2)]
+                assigned[products.index(max(products))].append(features[n])
+        for m, frames in assigned.items():
+            if frames:
+                mean = sum(frames) / len(frames)
+                moved = 0.9 * before[c, m] + 0.1 * mean
+                expected[c, m] = moved / moved.norm()
+    prototypes.update(features, members, 0.9)
+    torch.testing.assert_close(prototypes.vectors, expected)
+    assert torch.equal(prototypes.vectors[2], before[2])
+    assert not torch.allclose(prototypes.vectors[0], before[0])
+    torch.testing.assert_close(prototypes.vectors.norm(dim=-1), torch.ones(3, 2))
+
+
+def test_contrast_follows_the_definition(prototypes):
+    plain = unit(12, 5)
+    features = plain.clone().requires_grad_()
+    positives = torch.rand(12, 3) > 0.5
+    positives[:, 0] |= ~positives.any(1)
+    anchors = torch.rand(12) > 0.4
+    assert 0 < anchors.sum() < 12
+    losses = []
+    for n in range(12):
+        if not anchors[n]:
+            continue
+        s = [
+            max(float(plain[n] @ prototypes.vectors[c, m]) for m in range(2)) / 0.1
+            for c in range(3)
+        ]
+        total = math.log(sum(math.exp(v) for v in s))
+        chosen = [c for c in range(3) if positives[n, c]]
+        losses.append(-sum(s[c] - total for c in chosen) / len(chosen))
+    loss = prototypes.contrast(features, positives, anchors, 0.1)
+    assert loss.item() == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+    loss.backward()
+    touched = features.grad.abs().sum(1) > 0
+    assert torch.equal(touched, anchors)
+
+
+def test_without_anchors_the_loss_is_zero_and_gradients_are_finite(prototypes):
+    features = unit(6, 5).requires_grad_()
+    nothing = torch.zeros(6, dtype=torch.bool)
+    loss = prototypes.contrast(features, torch.zeros(6, 3, dtype=torch.bool), nothing, 0.1)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(features.grad, torch.zeros(6, 5))
+
+
+def test_initialise_finds_the_centres_and_survives_a_checkpoint():
+    torch.manual_seed(0)
+    directions = torch.eye(5)[:4]
+    features = F.normalize(directions.repeat_interleave(30, 0) + 0.01 * torch.randn(120, 5), dim=-1)
+    members = torch.zeros(120, 2, dtype=torch.bool)
+    members[:60, 0] = True
+    members[60:, 1] = True
+    prototypes = Prototypes(2, 2, 5)
+    assert not prototypes.initialised
+    prototypes.initialise(features, members, starts=10, seed=42)
+    for c in range(2):
+        found = prototypes.vectors[c] @ directions[2 * c : 2 * c + 2].T
+        assert found.max(1).values.min() > 0.999
+        assert set(found.argmax(1).tolist()) == {0, 1}
+    restored = Prototypes(2, 2, 5)
+    restored.load_state_dict(prototypes.state_dict())
+    assert restored.initialised
+    assert torch.equal(restored.vectors, prototypes.vectors)
+
+
+def test_classes_short_of_frames_get_random_unit_vectors_and_a_warning(caplog):
+    torch.manual_seed(0)
+    features = unit(10, 5)
+    members = torch.zeros(10, 2, dtype=torch.bool)
+    members[0, 0] = True
+    prototypes = Prototypes(2, 3, 5)
+    prototypes.initialise(features, members, starts=1, seed=0)
+    torch.testing.assert_close(prototypes.vectors[0, 0], features[0])
+    torch.testing.assert_close(prototypes.vectors.norm(dim=-1), torch.ones(2, 3))
+    assert [record.args[:3] for record in caplog.records] == [(0, 1, 3), (1, 0, 3)]

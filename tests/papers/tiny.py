@@ -1,0 +1,97 @@
+"""Papers at a size where a training step takes milliseconds: plans, batches, methods."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sedrepro.papers import method_of, settings_of
+from sedrepro.papers.contract import Batch, Method
+from sedrepro.settings import Plan, Run, load, merge, plan
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OVERLAYS: dict[str, dict[str, Any]] = {
+    "lgc_sed": {
+        "front_ends": {"mel128": {"seconds": 1.0, "n_mels": 16, "n_fft": 512}},
+        "papers": {
+            "lgc_sed": {
+                "settings": {
+                    "batch": {"synth": 3, "weak": 3, "unlabelled": 4},
+                    "network": {
+                        "filters": [4, 6],
+                        "pooling": [[2, 4], [2, 4]],
+                        "hidden": 5,
+                        "projection": 8,
+                    },
+                    "mean_teacher": {"ramp_epochs": 2},
+                    # An untrained network is never sure: every frame between the thresholds.
+                    "pgc": {
+                        "start_epoch": 0,
+                        "prototypes": 2,
+                        "confident": 0.5,
+                        "background": 0.5,
+                        "uncertain": 0.55,
+                    },
+                    "training": {"epochs": 3},
+                }
+            }
+        },
+    },
+}
+"""What makes each paper tiny; a new paper adds its own."""
+
+
+def tiny_plan(paper: str, row: str, changes: Mapping[str, Any] | None = None) -> Plan:
+    """The plan of a row at tiny size, with `changes` to the paper's settings."""
+    overlay = copy.deepcopy(OVERLAYS[paper])
+    if changes:
+        overlay = merge(overlay, {"papers": {paper: {"settings": changes}}})
+    models = settings_of()
+    project = load(overlay, papers=models, root=ROOT)
+    condition = next(iter(project.papers[paper].conditions))
+    return plan(project, Run(paper, row, condition, seed=1), models[paper])
+
+
+def random_batch(plan: Plan, seed: int = 0) -> Batch:
+    """Random inputs as stored, with random targets where a stream has labels."""
+    draw = np.random.default_rng(seed)
+    inputs: dict[str, list[np.ndarray]] = {name: [] for name in plan.front_ends}
+    frames, clips, parts, start = [], [], {}, 0
+    for stream in plan.settings.streams():
+        group, shape = stream.group, (stream.group, plan.grid.frames, len(plan.classes))
+        for name in stream.inputs:
+            front_end = plan.front_ends[name]
+            sound = draw.gamma(1.0, size=(group, *front_end.shape))
+            if front_end.kind == "waveform":
+                sound = np.clip(draw.normal(scale=0.1, size=sound.shape), -1, 1)
+            inputs[name].append(sound)
+        labels = (draw.random(shape) < 0.3) * (stream.labels == "frames")
+        tags = (draw.random((group, shape[2])) < 0.3) * (stream.labels == "clips")
+        frames.append(labels)
+        clips.append(np.maximum(tags, labels.max(1)))
+        parts[stream.name] = slice(start, start + group)
+        start += group
+    return Batch(
+        inputs={
+            name: torch.from_numpy(np.concatenate(v)).float() for name, v in inputs.items() if v
+        },
+        frames=torch.from_numpy(np.concatenate(frames)).float(),
+        clips=torch.from_numpy(np.concatenate(clips)).float(),
+        parts=parts,
+    )
+
+
+def tiny_method(plan: Plan, steps_per_epoch: int = 2, seed: int = 0) -> Method:
+    """The paper's method on the CPU, in training mode."""
+    torch.manual_seed(seed)
+    method = method_of(plan.run.paper)(
+        plan, steps_per_epoch=steps_per_epoch, device=torch.device("cpu"), amp=False
+    )
+    method.networks.train()
+    return method
