@@ -57,7 +57,9 @@ class Method(ABC):
     average_before_step: ClassVar[bool] = True
     """The DCASE recipes average after the losses and before the optimiser's step."""
 
-    def __init__(self, plan: Plan, *, steps_per_epoch: int, device: torch.device, amp: bool) -> None:
+    def __init__(
+        self, plan: Plan, *, steps_per_epoch: int, device: torch.device, amp: bool
+    ) -> None:
         self.plan, self.settings = plan, plan.settings
         self.steps_per_epoch, self.device, self.amp = steps_per_epoch, device, amp
         self.networks = nn.ModuleDict(self.build())
@@ -104,6 +106,11 @@ class Method(ABC):
 
     def on_epoch(self, epoch: Epoch) -> None:  # noqa: B027 (most methods do nothing here)
         """What happens between epochs."""
+
+    def before_scores(  # noqa: B027
+        self, batches: Callable[[], Iterable[Batch]]
+    ) -> None:
+        """What the networks need before a validation; `batches` as in `Epoch`. Draws nothing."""
 
     def state(self) -> dict[str, Any]:
         """What must survive a restart beyond networks, optimiser and random states."""

@@ -131,10 +131,11 @@ class Trainer:
         row |= {f"weight/{name}": w for name, w in self.weights.items() if name != "total"}
         last = self.epoch + 1 == self.options.epochs
         metrics = {}
-        if self.judges and (last or (self.epoch + 1) % self.options.validate_every == 0):
+        ended = self.epoch
+        if last or (ended + 1) % self.options.validate_every == 0:
+            self.method.before_scores(lambda: self.loader.epoch(ended))
             metrics = self._validate()
             row |= {f"select/{name}": value for name, value in metrics.items()}
-        ended = self.epoch
         self.method.on_epoch(Epoch(ended, metrics, lambda: self.loader.epoch(ended)))
         value = self.method.select(metrics) if metrics else float(ended)
         if (metrics or not self.judges) and (self.best is None or value > self.best["value"]):
