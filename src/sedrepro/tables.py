@@ -57,7 +57,7 @@ def read_events(path: str | Path, classes: Iterable[str] | None = None) -> pd.Da
     """The events of a subset, checked; weak tags have no times."""
     events = read(path, EVENTS)
     for column in ("onset", "offset", "confidence"):
-        events[column] = _numbers(path, events, column)
+        events[column] = numbers(path, events, column)
     check_events(path, events, classes)
     return events
 
@@ -65,14 +65,17 @@ def read_events(path: str | Path, classes: Iterable[str] | None = None) -> pd.Da
 def check_events(
     path: str | Path, events: pd.DataFrame, classes: Iterable[str] | None = None
 ) -> None:
-    """Refuse labels no class has, and times that cannot be; the message names the row."""
+    """Refuse labels no class has, and times that cannot be; the message names the row.
+
+    The index of `events` counts the file's rows, so a filtered table still names the right one.
+    """
     if classes is not None:
         known = set(classes)
         for label in events["label"].unique():
             if label not in known:
                 row = int(np.flatnonzero(events["label"] == label)[0])
                 raise SedreproError(
-                    f"{path}: row {row + 2}: label {label!r} is not a class; "
+                    f"{path}: row {events.index[row] + 2}: label {label!r} is not a class; "
                     f"classes are {', '.join(classes)}"
                 )
     timed = events["onset"].notna() | events["offset"].notna()
@@ -81,20 +84,21 @@ def check_events(
         row = int(np.flatnonzero(wrong)[0])
         event = events.iloc[row]
         raise SedreproError(
-            f"{path}: row {row + 2}: event {event['label']!r} of clip {event['clip']!r} must have "
-            f"0 <= onset < offset, not {event['onset']} and {event['offset']}"
+            f"{path}: row {events.index[row] + 2}: event {event['label']!r} of clip "
+            f"{event['clip']!r} must have 0 <= onset < offset, not {event['onset']} and {event['offset']}"
         )
 
 
-def _numbers(path: str | Path, table: pd.DataFrame, column: str) -> pd.Series:
-    numbers = pd.to_numeric(table[column], errors="coerce")
-    wrong = numbers.isna() & table[column].notna()
+def numbers(path: str | Path, table: pd.DataFrame, column: str) -> pd.Series:
+    """A column as floats; a cell that is neither empty nor a number is named."""
+    values = pd.to_numeric(table[column], errors="coerce")
+    wrong = values.isna() & table[column].notna()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise SedreproError(
             f"{path}: row {row + 2}: {column} must be a number, not {table[column].iloc[row]!r}"
         )
-    return numbers.astype(float)
+    return values.astype(float)
 
 
 def frame_targets(

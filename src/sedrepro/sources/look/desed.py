@@ -106,7 +106,7 @@ def _filename(rng: np.random.Generator, subset: str, seconds: float) -> str:
 def _events(
     rng: np.random.Generator, index: int, seconds: float, nominal: float
 ) -> tuple[Event, ...]:
-    """One to four events; the first one's class takes turns, so that a small subset has them all."""
+    """One to four events; the first one's class takes turns, so that small sets have all."""
     labels = list(models.MODELS)
     count = int(rng.choice([1, 2, 3, 4], p=[0.35, 0.35, 0.2, 0.1]))
     chosen = [labels[index % len(labels)], *rng.choice(labels, count - 1)]
@@ -235,9 +235,11 @@ def _source_names(rng: np.random.Generator, count: int) -> list[str]:
 
 
 def _background_name(index: int, split: str) -> str:
+    """Names of the two sources of the real bank's backgrounds."""
+    node, scene = (87, 113) if split == "validation" else (12, 20)
     if index % 3 == 2:
-        return f"tut-scenes-2017-dev/b{113 if split == 'validation' else 20}_{10 * index}_{10 * index + 10}.wav"
-    return f"sins/DevNode{index % 4 + 1}_ex{87 if split == 'validation' else 12}_{index + 1}.wav"
+        return f"tut-scenes-2017-dev/b{scene}_{10 * index}_{10 * index + 10}.wav"
+    return f"sins/DevNode{index % 4 + 1}_ex{node}_{index + 1}.wav"
 
 
 def _recipe(resource: str, look: Look, **numbers: int) -> dict:

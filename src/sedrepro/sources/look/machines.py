@@ -59,7 +59,7 @@ def vacuum(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A slow roar: wide noise around a few whistling lines that wind up and down."""
     n = samples(seconds)
     pitch = tones.uniform_log(rng, 330, 720)
-    lines = np.array([1, 0.35, 0.5, 0.12]) * np.exp(rng.normal(0, 0.3, 4))
+    lines = np.array([1, 0.5, 0.6, 0.25, 0.3]) * np.exp(rng.normal(0, 0.3, 5))
     table = tones.wave_table(lines, rng)
     rise, fall = min(0.8, 0.3 * seconds), min(0.7, 0.25 * seconds)
     speed = tones.curve(
@@ -72,7 +72,7 @@ def vacuum(rng: np.random.Generator, seconds: float) -> np.ndarray:
     floor = tones.noise(rng, n, [(400, -30), (1500, -3), (3500, 0), (9000, -12), (16000, -35)])
     nozzle = tones.wander(rng, n, 1.2, 0.05, 0.3)
     whistle = table[tones.steps(pitch * speed * tones.wander(rng, n, 0.8, 0.985, 1.015))]
-    out = roar + nozzle * floor + np.float32(rng.uniform(0.35, 0.7)) * whistle
+    out = roar + nozzle * floor + np.float32(rng.uniform(0.5, 0.9)) * whistle
     return out * speed**1.5 * tones.envelope(n, 0.06, 0.12)
 
 
@@ -83,7 +83,7 @@ def alarm(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 def _bell(rng: np.random.Generator, seconds: float) -> np.ndarray:
     n = samples(seconds)
-    base = tones.uniform_log(rng, 700, 1500)
+    base = tones.uniform_log(rng, 900, 1500)
     modes = base * np.array([1, 1.52, 2.0, 2.74, 3.76, 5.1]) * rng.uniform(0.98, 1.02, 6)
     decays = rng.uniform(0.35, 0.9, 6) / np.arange(1, 7) ** 0.4
     strike = tones.ring(
@@ -102,7 +102,7 @@ def _bell(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 def _beeper(rng: np.random.Generator, seconds: float) -> np.ndarray:
     n = samples(seconds)
-    pitch = tones.uniform_log(rng, 900, 3100)
+    pitch = tones.uniform_log(rng, 1100, 2700)
     table = tones.wave_table(np.array([1, 0.1, 0.45, 0.05, 0.2]) * rng.uniform(0.5, 1, 5), rng)
     beep, pause = rng.uniform(0.06, 0.2), rng.uniform(0.05, 0.16)
     group, rest = int(rng.integers(2, 5)), rng.uniform(0.15, 0.4)
@@ -122,7 +122,7 @@ def _beeper(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 def _warble(rng: np.random.Generator, seconds: float) -> np.ndarray:
     n = samples(seconds)
-    pitch = tones.uniform_log(rng, 650, 1700)
+    pitch = tones.uniform_log(rng, 900, 1600)
     ratio = rng.choice([1.19, 1.25, 1.33, 1.5])
     table = tones.wave_table(
         np.array([1, 0.3, 0.35, 0.15, 0.2, 0.08]) * rng.uniform(0.5, 1, 6), rng

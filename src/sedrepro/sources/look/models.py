@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import kitchen, machines, tones, voices
+from . import kitchen, machines, voices
 
 VERSION = 1  # of the models: raise it when a sound changes, so that rendered data is renewed
 
@@ -26,7 +26,7 @@ MODELS = {
     "Alarm_bell_ringing": Model(machines.alarm, 0.9, 3.0),
     "Blender": Model(machines.blender, 1.2, 4.0, lasting=True),
     "Cat": Model(voices.cat, 0.5, 1.6),
-    "Dishes": Model(kitchen.dishes, 0.4, 1.8),
+    "Dishes": Model(kitchen.dishes, 0.5, 1.8),
     "Dog": Model(voices.dog, 0.3, 1.8),
     "Electric_shaver_toothbrush": Model(machines.shaver, 1.5, 4.5, lasting=True),
     "Frying": Model(kitchen.frying, 1.8, 5.0, lasting=True),

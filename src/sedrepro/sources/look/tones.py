@@ -109,7 +109,7 @@ def harmonics(f0: float, highest: float) -> np.ndarray:
 def formants(
     frequency: np.ndarray, peaks: Sequence[tuple[float, float, float]], tilt: float
 ) -> np.ndarray:
-    """Amplitudes under resonances (Hz, bandwidth, gain) over a floor, falling by `tilt` dB/octave."""
+    """Amplitudes under resonances (Hz, bandwidth, gain) over a floor, tilted by dB/octave."""
     gain = np.full(len(frequency), 0.01)
     for centre, width, level in peaks:
         gain += level / (1 + ((frequency - centre) / width) ** 2)

@@ -7,15 +7,15 @@ import numpy as np
 from . import tones
 from .tones import RATE, samples
 
-# First three formants of a neutral adult voice, Hz.
+# Formants of a neutral adult voice, Hz.
 VOWELS = (
-    (730, 1090, 2440),
-    (530, 1840, 2480),
-    (270, 2290, 3010),
-    (570, 840, 2410),
-    (300, 870, 2240),
-    (490, 1350, 1690),
-    (660, 1720, 2410),
+    (730, 1090, 2440, 3440),
+    (530, 1840, 2480, 3480),
+    (270, 2290, 3010, 4010),
+    (570, 840, 2410, 3410),
+    (300, 870, 2240, 3240),
+    (490, 1350, 1690, 2690),
+    (660, 1720, 2410, 3410),
 )
 
 
@@ -25,11 +25,11 @@ def speech(rng: np.random.Generator, seconds: float) -> np.ndarray:
     pitch = tones.uniform_log(rng, 90, 270)
     size = (pitch / 150) ** 0.25 * rng.uniform(0.94, 1.06)
     partials = tones.harmonics(pitch, 7500)
-    tilt = rng.uniform(-8, -4)
+    tilt = rng.uniform(-5, -2)
     tables = [
         tones.wave_table(
             tones.formants(
-                partials, [(f * size, 60 + f / 18, 1 / (k + 1)) for k, f in enumerate(v)], tilt
+                partials, [(f * size, 60 + f / 18, 0.8**k) for k, f in enumerate(v)], tilt
             ),
             rng,
         )
@@ -37,7 +37,10 @@ def speech(rng: np.random.Generator, seconds: float) -> np.ndarray:
     ]
     melody = tones.curve(n, [1.12, 0.86]) * tones.wander(rng, n, 2.5, 0.86, 1.2)
     steps = tones.steps(pitch * melody)
-    hiss = tones.noise(rng, n, [(500, -40), (2500, -12), (4500, 0), (7500, 0), (14000, -20)])
+    hisses = [  # as in s, sh and f
+        tones.noise(rng, n, [(edge / 4, -50), (edge, 0), (1.8 * edge, 0), (4 * edge, -30)])
+        for edge in (size * 3600, size * 2000, size * 1200)
+    ]
     out = np.zeros(n, dtype=np.float32)
     pace = rng.uniform(3.6, 6.2)
     at, vowel = 0, int(rng.integers(len(VOWELS)))
@@ -54,10 +57,10 @@ def speech(rng: np.random.Generator, seconds: float) -> np.ndarray:
         )
         if rng.random() < 0.55:  # a consonant opens the syllable
             m = min(samples(rng.uniform(0.04, 0.11)), length)
-            burst = hiss[at : at + m] * tones.envelope(m, 0.012, 0.03)
-            out[at : at + m] = out[at : at + m] * np.float32(0.25) + burst * np.float32(
-                rng.uniform(0.25, 0.8)
-            )
+            hiss = hisses[int(rng.integers(len(hisses)))]
+            burst = hiss[at : at + m] * tones.envelope(m, 0.02, 0.03)
+            out[at : at + m] *= np.float32(0.3)
+            out[at : at + m] += burst * np.float32(rng.uniform(0.1, 0.4))
         at += length
         if rng.random() < 0.22 and at < n - samples(0.4):  # between words
             at += samples(rng.uniform(0.06, 0.2))

@@ -1,0 +1,241 @@
+"""DESED on disk → clip tables: the official tree, a user's own copy, or the look-alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from .. import audio, tables
+from ..errors import SedreproError
+from ..files import read_json
+from ..settings import Layout, Project
+
+Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+
+# The validation labels without same-class overlaps; an older version with them circulates.
+VALIDATION_MD5 = "a5f66487feaea5c5d8f028bf1ef5bd41"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the official layout has a subset, and the resources that bring it."""
+
+    table: str
+    audio: str
+    labels: str  # strong, weak or none
+    clips: int  # of the complete subset
+    resources: tuple[str, ...]
+
+
+PLACES = {
+    "weak": Place(
+        "metadata/train/weak.tsv",
+        "audio/train/weak",
+        "weak",
+        1578,
+        ("desed_metadata", "desed_weak"),
+    ),
+    "unlabelled": Place(
+        "metadata/train/unlabel_in_domain.tsv",
+        "audio/train/unlabel_in_domain",
+        "none",
+        14412,
+        ("desed_metadata", "desed_unlabelled"),
+    ),
+    "validation": Place(
+        "metadata/validation/validation.tsv",
+        "audio/validation/validation",
+        "strong",
+        1168,
+        ("desed_metadata", "desed_validation"),
+    ),
+    "public_eval": Place(
+        "metadata/eval/public.tsv",
+        "audio/eval/public",
+        "strong",
+        692,
+        ("desed_public_eval",),
+    ),
+    "strong_real": Place(
+        "metadata/train/audioset_strong.tsv",
+        "audio/train/strong_label_real",
+        "strong",
+        3470,
+        ("desed_strong_real",),
+    ),
+    "synth_train": Place(
+        "dcase_synth/metadata/train/synthetic21_train/soundscapes.tsv",
+        "dcase_synth/audio/train/synthetic21_train/soundscapes",
+        "strong",
+        10000,
+        ("desed_synth",),
+    ),
+    "synth_validation": Place(
+        "dcase_synth/metadata/validation/synthetic21_validation/soundscapes.tsv",
+        "dcase_synth/audio/validation/synthetic21_validation/soundscapes",
+        "strong",
+        2500,
+        ("desed_synth",),
+    ),
+}
+
+
+def adapt(subset: str, project: Project) -> Tables:
+    """The clips, events and audit of a subset; clips that are absent are counted, not listed."""
+    if subset not in PLACES:
+        raise SedreproError(f"desed has no subset {subset!r}; subsets are {', '.join(PLACES)}")
+    place, root = PLACES[subset], _root(subset, project)
+    path = root / place.table
+    if not path.exists() and (reason := _unavailable(place, project)):
+        return _absent(subset, place.clips, reason)
+    notes: list[str] = []
+    table, events = _read(path, place.labels, project.data.desed.classes)
+    names = list(dict.fromkeys(table["clip"]))
+    folder = _audio_folder(root, place.audio)
+    if subset.startswith("synth"):  # soundscapes without a target event are not in the table
+        names += sorted({file.stem for file in folder.glob("*.wav")} - set(names), key=_numerically)
+    if subset == "validation" and project.scale == "full":
+        notes += _version_note(path)
+    if subset == "strong_real":
+        names, note = _without_validation(names, root)
+        notes += note
+    present = [name for name in names if (folder / f"{name}.wav").exists()]
+    clips = pd.DataFrame(
+        {
+            "clip": present,
+            "subset": subset,
+            "path": [str(folder / f"{name}.wav") for name in present],
+            "seconds": _lengths(folder / f"{name}.wav" for name in present),
+            "fold": _weak_folds(table, present, project) if subset == "weak" else "",
+        },
+        columns=tables.CLIPS,
+    )
+    events = events[events["clip"].isin(present)].reset_index(drop=True)
+    if place.labels == "strong":
+        separate = merge_overlaps(events)
+        if len(separate) < len(events):
+            notes.append(f"{len(events) - len(separate)} overlapping events of one class merged")
+        events = separate
+    return clips, events, _audit(subset, len(names), len(present), "; ".join(notes))
+
+
+def merge_overlaps(events: pd.DataFrame) -> pd.DataFrame:
+    """Timed events, those of one class and clip that overlap made one: psds_eval refuses them."""
+    merged: list[dict] = []
+    latest: dict[tuple[str, str], dict] = {}
+    for event in events.sort_values(["clip", "onset"], kind="stable").to_dict("records"):
+        key = event["clip"], event["label"]
+        if key in latest and event["onset"] < latest[key]["offset"]:
+            latest[key]["offset"] = max(latest[key]["offset"], event["offset"])
+        else:
+            latest[key] = event
+            merged.append(event)
+    return pd.DataFrame(merged, columns=tables.EVENTS)
+
+
+def _root(subset: str, project: Project) -> Path:
+    """The user's own tree, where one is set; soundscapes mixed here are never in it."""
+    desed = project.data.desed
+    mixed = subset.startswith("synth") and desed.synthetic == "mix"
+    if desed.local is None or mixed:
+        return Path(Layout.of(project).raw("desed"))
+    root = Path(desed.local).expanduser().absolute()
+    if not root.is_dir():
+        raise SedreproError(f"data.desed.local: {root}: no such folder")
+    return root
+
+
+def _audio_folder(root: Path, audio_folder: str) -> Path:
+    """The folder of a subset's audio, or the baselines' copy of it resampled to 16 kHz."""
+    folder = root / audio_folder
+    resampled = folder.with_name(f"{folder.name}_16k")
+    return resampled if resampled.is_dir() and not any(folder.glob("*.wav")) else folder
+
+
+def _read(path: Path, labels: str, classes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A subset's official table with a `clip` column, and its events, checked."""
+    columns = {"weak": ["event_labels"], "none": [], "strong": ["onset", "offset", "event_label"]}
+    table = tables.read(path, ["filename", *columns[labels]])
+    table["clip"] = table["filename"].map(_stem)
+    if labels == "none":
+        return table, pd.DataFrame(columns=tables.EVENTS)
+    if labels == "weak":
+        events = table.assign(label=table["event_labels"].str.split(",")).explode("label")
+        events["onset"] = events["offset"] = float("nan")
+    else:
+        events = table.rename(columns={"event_label": "label"})
+        for column in ("onset", "offset"):
+            events[column] = tables.numbers(path, events, column)
+        # A clip without any event has one row with empty cells.
+        events = events[events[["label", "onset", "offset"]].replace("", pd.NA).notna().any(axis=1)]
+        untimed = events["onset"].isna() | events["offset"].isna()
+        if untimed.any():
+            row = events.index[untimed][0]
+            raise SedreproError(f"{path}: row {row + 2}: an event needs both onset and offset")
+    tables.check_events(path, events, classes)
+    return table, events.assign(confidence=1.0)[tables.EVENTS]
+
+
+def _stem(filename: str) -> str:
+    """The clip of a table's file name; some synthetic tables name the annotation, not the audio."""
+    return filename.removesuffix(".wav").removesuffix(".jams")
+
+
+def _numerically(stem: str) -> tuple[int, str]:
+    return (int(stem), "") if stem.isdigit() else (10**12, stem)
+
+
+def _weak_folds(table: pd.DataFrame, present: list[str], project: Project) -> list[str]:
+    """The cut is drawn on all rows of the table, so that it does not depend on what is missing."""
+    split = project.data.desed.weak_split
+    train = set(table.sample(frac=split.fraction, random_state=split.seed)["clip"])
+    return ["train" if name in train else "held_out" for name in present]
+
+
+def _lengths(paths: Iterable[Path]) -> list[float]:
+    """Seconds of every file, from the headers; waiting for a disk is done in parallel."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(audio.seconds, paths))
+
+
+def _version_note(path: Path) -> list[str]:
+    if hashlib.md5(path.read_bytes()).hexdigest() == VALIDATION_MD5:
+        return []
+    return [f"{path.name} is another version than the one with md5 {VALIDATION_MD5}"]
+
+
+def _without_validation(names: list[str], root: Path) -> tuple[list[str], list[str]]:
+    """AudioSet-strong holds some validation recordings; to train on them would be a leak."""
+    path = root / PLACES["validation"].table
+    if not path.exists():
+        return names, ["validation.tsv is absent: overlap with it unknown"]
+    held = set(tables.read(path, ["filename"])["filename"].map(_stem))
+    kept = [name for name in names if name not in held]
+    left_out = len(names) - len(kept)
+    return kept, [f"{left_out} recordings of the validation set left out"] if left_out else []
+
+
+def _unavailable(place: Place, project: Project) -> str | None:
+    """Why the table is not there, if fetching it came to that end."""
+    for resource in place.resources:
+        path = Path(Layout.of(project).status(resource))
+        if path.exists() and (status := read_json(path))["status"] == "unavailable":
+            return f"{resource}: {status['reason']}"
+    return None
+
+
+def _absent(subset: str, expected: int, reason: str) -> Tables:
+    return (
+        pd.DataFrame(columns=tables.CLIPS),
+        pd.DataFrame(columns=tables.EVENTS),
+        _audit(subset, expected, 0, reason),
+    )
+
+
+def _audit(subset: str, expected: int, found: int, note: str) -> pd.DataFrame:
+    return pd.DataFrame([[subset, expected, found, note]], columns=tables.AUDIT)

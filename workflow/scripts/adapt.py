@@ -1,0 +1,14 @@
+"""A corpus's own tables and audio described as clips, events and audit of one subset."""
+
+from sedrepro import tables
+from sedrepro.cli.job import job
+from sedrepro.sources import desed
+
+ADAPTERS = {"desed": desed.adapt}
+
+with job(snakemake) as project:
+    adapt = ADAPTERS[snakemake.wildcards.corpus]
+    clips, events, audit = adapt(snakemake.wildcards.subset, project)
+    tables.write(snakemake.output.clips, clips, tables.CLIPS)
+    tables.write(snakemake.output.events, events, tables.EVENTS)
+    tables.write(snakemake.output.audit, audit, tables.AUDIT)
