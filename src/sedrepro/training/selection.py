@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import tables
-from ..metrics.selection import clip_f1, intersection_f1
+from ..metrics.events import reference
+from ..metrics.f1 import clip_counts, intersection_f1, macro_f1
 from ..settings import Layout, Plan
 from .data import Held
 from .scoring import Scores
@@ -17,10 +18,14 @@ class Judge:
     """Scores → `{metric: value}` for one held-out set; the truth is prepared once."""
 
     def __init__(self, held: Held, plan: Plan, layout: Layout) -> None:
-        self.plan, self.seconds = plan, held.data.seconds
-        self.events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
-        self.names = held.data.names
-        self.clips = tables.clip_targets(self.events, self.names, plan.classes)
+        self.decoding, self.hop = plan.settings.decoding, plan.grid.seconds
+        self.windows = self.decoding.windows(plan.classes)
+        clips, seconds = held.data.names, held.data.seconds
+        events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
+        self.tags = tables.clip_targets(events, clips, plan.classes)
+        timed = events[events["onset"].notna()]
+        columns = tuple(timed[name].tolist() for name in ("clip", "label", "onset", "offset"))
+        self.truth = reference(clips=clips, seconds=seconds, classes=plan.classes, events=columns)
         self.families = [FAMILIES[name] for name in held.held.metrics if name in FAMILIES]
 
     def __call__(self, scores: Scores) -> dict[str, float]:
@@ -31,26 +36,24 @@ class Judge:
 
 
 def _events(judge: Judge, scores: Scores) -> dict[str, float]:
-    decoding = judge.plan.settings.decoding
+    """Strict intersection F1: the package's value flatters a system that finds few classes."""
     value = intersection_f1(
-        scores["frame"],
-        judge.events,
-        clips=judge.names,
-        classes=judge.plan.classes,
-        seconds=judge.seconds,
-        hop=judge.plan.grid.seconds,
-        windows=decoding.windows(judge.plan.classes),
-        threshold=decoding.threshold,
+        scores=scores["frame"],
+        truth=judge.truth,
+        hop=judge.hop,
+        windows=judge.windows,
+        threshold=judge.decoding.threshold,
     )
-    return {"intersection_f1": value, **_tags(judge, scores)}
+    return {"intersection_f1": value}
 
 
 def _tags(judge: Judge, scores: Scores) -> dict[str, float]:
-    threshold = judge.plan.settings.decoding.threshold
-    return {"weak_f1": clip_f1(scores["clip"], judge.clips, threshold=threshold)}
+    counts = clip_counts(scores["clip"], judge.tags, threshold=judge.decoding.threshold)
+    return {"weak_f1": macro_f1(counts.total())}
 
 
 FAMILIES: dict[str, Callable[[Judge, Scores], dict[str, float]]] = {"sed": _events, "tags": _tags}
+"""By the names held-out sets use for their metrics; others have no part in choosing."""
 
 
 def is_finite(scores: Scores) -> bool:

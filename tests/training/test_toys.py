@@ -1,0 +1,282 @@
+"""The trainer on five toy papers: every run finishes, learns, resumes and repeats to the bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+import toys
+
+from sedrepro import papers
+from sedrepro.errors import SedreproError
+from sedrepro.files import read_json
+from sedrepro.settings import Layout, Project
+from sedrepro.training import guard
+from sedrepro.training.run import forget, train
+from sedrepro.training.state import OUTPUTS
+from sedrepro.training.trainer import Trainer, load_checkpoint, load_networks
+
+
+@pytest.fixture(autouse=True)
+def _toy_papers(monkeypatch):
+    monkeypatch.setattr(papers, "method_of", lambda paper: toys.TOYS[paper][1])
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    made = Layout(str(tmp_path / "data"), str(tmp_path / "results"))
+    toys.fabricate(made)
+    return made
+
+
+PROJECT = Project(gpu=0)
+
+
+def go(plan, layout, project=PROJECT) -> Path:
+    train(plan, project, layout)
+    return Path(layout.run(plan.run))
+
+
+@pytest.mark.parametrize("toy", toys.TOYS)
+def test_a_run_folder_is_whole(toy, layout):
+    folder = go(toys.plan(toy), layout)
+    assert {p.name for p in folder.iterdir()} == {*OUTPUTS, ".state"}
+    run = read_json(folder / "run.json")
+    assert run["status"] == "done"
+    assert run["steps"] > 0
+    history = (folder / "history.csv").read_text().splitlines()
+    assert len(history) == 1 + 4
+    with h5py.File(folder / "scores.h5") as scores:
+        models = json.loads(scores.attrs["models"])
+        assert {m.removesuffix("@last") for m in models} == set(_models(toy))
+        assert scores["validation/student/frame"].shape == (7, toys.FRAMES, 3)
+        assert [c.decode() for c in scores["validation/clips"]] == [
+            f"validation{i}" for i in range(7)
+        ]
+    with h5py.File(folder / "examples.h5") as examples:
+        assert len(examples) == PROJECT.report.examples
+
+
+def _models(toy: str) -> list[str]:
+    return ["student", "teacher"] if toy == "spectra" else ["student"]
+
+
+@pytest.mark.parametrize("toy", toys.TOYS)
+def test_stopped_anywhere_it_ends_with_the_same_history_and_scores(
+    toy, layout, tmp_path, monkeypatch
+):
+    whole = go(toys.plan(toy), layout)
+    other = Layout(layout.data, str(tmp_path / "interrupted"))
+    step, stops = Trainer._step, {2, 5, 7}
+
+    def interrupted(self, batch):
+        step(self, batch)
+        if self.step in stops:
+            stops.discard(self.step)
+            self.stop.reason = "the test"
+
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    for _ in range(3):
+        with pytest.raises(guard.Interrupted, match="start again to go on"):
+            go(toys.plan(toy), other)
+    resumed = go(toys.plan(toy), other)
+    assert (resumed / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+    assert _arrays(resumed / "scores.h5") == _arrays(whole / "scores.h5")
+    assert read_json(resumed / "run.json")["cost"]["starts"] == 4
+
+
+def _arrays(path: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: repr(item[()].tolist())})
+                if isinstance(item, h5py.Dataset)
+                else None
+            )
+        )
+    return found
+
+
+def test_training_learns(layout):
+    plan = toys.plan("spectra", training={"epochs": 40, "learning_rate": 0.02, "score_batch": 5})
+    run = read_json(go(plan, layout) / "run.json")
+    untrained = toys.plan("spectra", kind="untrained")
+    bare = read_json(go(untrained, Layout(layout.data, layout.results + "2")) / "run.json")
+    assert run["selected"]["value"] > 0.5
+    assert bare["selected"] is None
+
+
+def test_finished_work_is_republished_not_repeated(layout, monkeypatch):
+    plan = toys.plan("spectra")
+    folder = go(plan, layout)
+    before = (folder / "history.csv").read_bytes()
+    for name in OUTPUTS:
+        (folder / name).unlink()
+    monkeypatch.setattr(Trainer, "run", lambda self: pytest.fail("trained again"))
+    go(plan, layout)
+    assert (folder / "history.csv").read_bytes() == before
+
+
+def test_another_key_trains_anew(layout):
+    folder = go(toys.plan("spectra"), layout)
+    before = read_json(folder / "run.json")["key"]
+    go(toys.plan("spectra", training={"epochs": 2, "score_batch": 5}), layout)
+    assert read_json(folder / "run.json")["key"] != before
+    assert len((folder / "history.csv").read_text().splitlines()) == 3
+
+
+def test_changed_data_changes_the_key(layout):
+    folder = go(toys.plan("waveform"), layout)
+    before = read_json(folder / "run.json")["key"]
+    toys.fabricate(layout, seed=1)
+    go(toys.plan("waveform"), layout)
+    assert read_json(folder / "run.json")["key"] != before
+
+
+def test_forget_drops_what_a_run_keeps(layout):
+    folder = go(toys.plan("waveform"), layout)
+    forget(folder)
+    assert not (folder / "run.json").exists()
+    assert not (folder / ".state" / "finished").exists()
+
+
+def test_a_loss_that_is_not_finite_names_run_epoch_and_batch(layout):
+    with pytest.raises(
+        SedreproError, match=r"spectra/row/desed/seed3: the loss is nan at epoch 3, batch 0"
+    ):
+        go(toys.plan("spectra", broken=True), layout)
+
+
+def test_missing_labelled_data_is_not_run(layout):
+    toys.fabricate(layout, without=("synth_train",))
+    folder = go(toys.plan("spectra"), layout)
+    run = read_json(folder / "run.json")
+    assert run["status"] == "not_run"
+    assert run["reason"] == "desed synth_train: none of 14 clips (not to be had)"
+
+
+def test_missing_unlabelled_data_is_tolerated(layout):
+    toys.fabricate(layout, without=("unlabelled",))
+    folder = go(toys.plan("spectra"), layout)
+    run = read_json(folder / "run.json")
+    assert run["status"] == "done"
+    assert run["data"]["desed/unlabelled.mel"]["found"] == 0
+
+
+def test_streaming_and_resident_data_give_the_same_run(layout, tmp_path):
+    resident = go(toys.plan("groups"), layout)
+    streaming = Project(gpu=0, device_store_gb=0)
+    other = Layout(layout.data, str(tmp_path / "streaming"))
+    assert (resident / "history.csv").read_bytes() == (
+        go(toys.plan("groups"), other, streaming) / "history.csv"
+    ).read_bytes()
+
+
+def test_a_checkpoint_of_another_paper_is_refused(layout):
+    folder = go(toys.plan("pairs"), layout)
+    plan = toys.plan("waveform")
+    method = toys.Waveform(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
+    states = load_checkpoint(folder / "checkpoint.pt")["networks"]["headline"]
+    with pytest.raises(SedreproError, match="does not fit waveform/row"):
+        load_networks(method, states, "x.pt")
+    with pytest.raises(SedreproError, match=r"not the network 'student' of waveform"):
+        load_networks(method, {"other": {}}, "x.pt")
+
+
+def test_a_checkpoint_that_would_execute_something_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path}/executed",)
+
+    torch.save({"networks": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(SedreproError, match="not a readable checkpoint"):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+JOB = """
+import os, sys, time
+sys.path[:0] = [{tests!r}]
+import toys
+from pathlib import Path
+from sedrepro import papers
+from sedrepro.settings import Layout, Project
+from sedrepro.training.run import train
+from sedrepro.training.trainer import Trainer
+papers.method_of = lambda paper: toys.TOYS[paper][1]
+step = Trainer._step
+def slow(self, batch):
+    step(self, batch)
+    Path({mark!r}).touch()
+    time.sleep({pause})
+Trainer._step = slow
+plan = toys.plan("spectra", training={{"epochs": 6, "score_batch": 5}})
+train(plan, Project(gpu=0), Layout({data!r}, {results!r}))
+"""
+
+
+def start(layout, mark: Path, pause: float, env=None) -> subprocess.Popen:
+    mark.unlink(missing_ok=True)
+    script = JOB.format(
+        tests=str(Path(__file__).parent),
+        mark=str(mark),
+        pause=pause,
+        data=layout.data,
+        results=layout.results,
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, **(env or {})}, stderr=subprocess.PIPE
+    )
+
+
+def wait_for(mark: Path, job: subprocess.Popen) -> None:
+    import time
+
+    deadline = time.monotonic() + 60
+    while not mark.exists():
+        assert job.poll() is None, job.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_and_started_again_it_ends_with_the_same_history(layout, tmp_path):
+    plan = toys.plan("spectra", training={"epochs": 6, "score_batch": 5})
+    whole = (go(plan, Layout(layout.data, str(tmp_path / "whole"))) / "history.csv").read_bytes()
+    mark = tmp_path / "mark"
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        job = start(layout, mark, 0.2)
+        wait_for(mark, job)
+        job.send_signal(number)
+        assert job.wait(60) != 0
+    assert (go(plan, layout) / "history.csv").read_bytes() == whole
+
+
+def test_a_job_ends_when_its_driver_dies_and_the_successor_goes_on(layout, tmp_path):
+    driver = subprocess.Popen(["sleep", "1000"])
+    mark = tmp_path / "mark"
+    watched = {guard.DRIVER: f"{driver.pid}:{guard.started(driver.pid)}"}
+    job = start(layout, mark, 0.2, watched)
+    wait_for(mark, job)
+    driver.kill()
+    driver.wait()
+    # The successor waits for the orphan's lock, then takes up what it left.
+    plan = toys.plan("spectra", training={"epochs": 6, "score_batch": 5})
+    folder = go(plan, layout)
+    assert job.wait(60) != 0
+    assert "the end of its driver" in job.stderr.read().decode()
+    assert read_json(folder / "run.json")["status"] == "done"
+
+
+def test_two_writers_are_refused(tmp_path):
+    with guard.exclusive(tmp_path / "run" / ".state" / "lock"):
+        with pytest.raises(SedreproError, match=r"is training this run"):
+            with guard.exclusive(tmp_path / "run" / ".state" / "lock", patience=0):
+                pass
