@@ -27,11 +27,13 @@ DESED_CLASSES = (
 class Block(BaseModel):
     """A settings block: immutable, and a key nobody knows is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class FrontEnd(Block):
-    """How a waveform becomes what a network reads. Raw values are stored; normalising is the run's."""
+    """How a waveform becomes what a network reads, raw; normalising is the run's."""
 
     kind: Literal["mel", "waveform"] = Field(
         "mel", description="mel: linear mel spectrum; waveform: 16-bit samples"
@@ -77,7 +79,9 @@ class Training(Block):
         None, description="optimiser steps per epoch; null: until the shortest stream is used up"
     )
     learning_rate: Positive = Field(1e-3, description="the optimiser's base rate")
-    clip_norm: float | None = Field(None, gt=0, description="largest gradient norm; null: no clipping")
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest gradient norm; null: no clipping"
+    )
     validate_every: Count = Field(1, description="epochs between validations")
     checkpoint_every: Count = Field(1, description="epochs between resumable checkpoints")
     score_batch: Count = Field(24, description="clips per batch when scoring")
@@ -90,7 +94,9 @@ class Training(Block):
 class Decoding(Block):
     """How frame scores become events."""
 
-    threshold: Share = Field(0.5, description="operating point of the F1 scores (score > threshold)")
+    threshold: Share = Field(
+        0.5, description="operating point of the F1 scores (score > threshold)"
+    )
     median: int | dict[str, int] = Field(
         7, description="median filter length in frames: one for all classes, or one per class"
     )
@@ -110,7 +116,9 @@ class Soundscapes(Block):
     clips: dict[str, Count] = Field(
         {"synth_train": 10000, "synth_validation": 2500}, description="soundscapes per subset"
     )
-    shards: Count = Field(16, description="jobs a subset is cut into; the audio does not depend on it")
+    shards: Count = Field(
+        16, description="jobs a subset is cut into; the audio does not depend on it"
+    )
     seed: int = Field(2021, description="seed of the mixing recipe")
     seconds: Positive = Field(10.0, description="length of a soundscape")
     sample_rate: Count = Field(16000, description="Hz")
@@ -121,7 +129,9 @@ class Soundscapes(Block):
     onset: tuple[float, float, float, float] = Field(
         (5.0, 2.0, 0.25, 10.0), description="truncated normal onset: mean, deviation, min, max (s)"
     )
-    max_events: Count = Field(4, description="most events in a soundscape when none are given by table")
+    max_events: Count = Field(
+        4, description="most events in a soundscape when none are given by table"
+    )
 
 
 class WeakSplit(Block):
@@ -159,7 +169,9 @@ class Fetch(Block):
     wait: float = Field(
         2.0, ge=0, description="seconds before the second attempt; doubles, with jitter, up to 300"
     )
-    timeout: Positive = Field(60.0, description="seconds without a byte before a server has stalled")
+    timeout: Positive = Field(
+        60.0, description="seconds without a byte before a server has stalled"
+    )
     pause: float = Field(1.0, ge=0, description="seconds between two clips of one YouTube worker")
     workers: Count = Field(2, description="YouTube clips fetched at a time by one job")
     patience: Count = Field(

@@ -43,7 +43,9 @@ class Column(Block):
     metric: str = Field(description="psds1, psds2, event_f1, …")
     implementation: str = Field(description="who computed it; a metric is never printed without")
     label: str | None = Field(None, description="class, for class-wise columns")
-    heading: str | None = Field(None, description="column heading; default: metric and implementation")
+    heading: str | None = Field(
+        None, description="column heading; default: metric and implementation"
+    )
 
 
 class Table(Block):
@@ -64,10 +66,10 @@ class Figure(Block):
 class Paper(Block):
     """One paper: what it is, the rows of its tables, the settings they share."""
 
-    title: str
-    authors: str
-    venue: str
-    url: str
+    title: str = Field(description="the paper's title")
+    authors: str = Field(description="family names, in the paper's order")
+    venue: str = Field(description="where and when it appeared")
+    url: str = Field(description="where to read it")
     code: str | None = Field(None, description="the authors' code")
     status: str = Field("", description="what of the paper could be read, and what is our choice")
     corpora: list[str] = Field(description="corpora the paper needs")
@@ -122,7 +124,9 @@ class Project(Block):
     name: Key | None = Field(None, description="name of the result set; null: the scale")
     scale: Literal["full", "mini"] = Field("full", description="full, or the miniature")
     run: list[str] | None = Field(None, description="papers `all` runs; null: every paper")
-    seeds: list[int] = Field([42], min_length=1, description="training seeds; tables average over them")
+    seeds: list[int] = Field(
+        [42], min_length=1, description="training seeds; tables average over them"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU if the job has one, else the CPU"
     )

@@ -1,4 +1,4 @@
-"""What a paper asks of the data, said without importing torch: streams to train on, sets to score."""
+"""What a paper asks of the data, said without torch: streams to train on, sets to score."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Subset:
 
 @dataclass(frozen=True)
 class Stream:
-    """One group of the training batch: its clips, what they are labelled with, how many per batch."""
+    """One group of the training batch: its clips, their kind of labels, how many per batch."""
 
     name: str
     subsets: tuple[Subset, ...]
