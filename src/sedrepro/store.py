@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +24,15 @@ class Writer:
     """Takes clips one after the other; made by `writing`."""
 
     def __init__(
-        self, file: h5py.File, path: Path, shape: Sequence[int], dtype: str, attributes: str
+        self,
+        file: h5py.File,
+        disk: _Disk,
+        path: Path,
+        shape: Sequence[int],
+        dtype: str,
+        attributes: str,
     ) -> None:
-        self.path, self._file = path, file
+        self.path, self._file, self._disk = path, file, disk
         self._hash = hashlib.blake2b(attributes.encode(), digest_size=16)
         file.attrs["attributes"] = attributes
         self._shape, self._dtype = tuple(shape), np.dtype(dtype)
@@ -49,6 +56,7 @@ class Writer:
         if index == len(self._data):
             self._data.resize(max(64, index + index // 2), axis=0)
         self._data[index] = values
+        self._disk.check()
         self._ids.append(clip)
         self._seconds.append(float(seconds))
         self._hash.update(_clip_bytes(clip, seconds))
@@ -73,29 +81,46 @@ def writing(
     The content key covers ids, lengths, values and attributes: identical data, identical key.
     """
     path = Path(path)
+    text = json.dumps(dict(attributes), sort_keys=True)
     try:
-        with (
-            atomic(path) as temporary,
-            _closing(h5py.File(temporary, "w", libver="latest")) as file,
-        ):
-            writer = Writer(file, path, shape, dtype, json.dumps(dict(attributes), sort_keys=True))
-            yield writer
-            writer.finish()
-            file.flush()
+        with atomic(path) as temporary, _Disk(temporary, "w+") as disk:
+            with h5py.File(disk, "w", libver="latest") as file:
+                writer = Writer(file, disk, path, shape, dtype, text)
+                yield writer
+                writer.finish()
+            disk.check()
     except OSError as error:
-        raise SedreproError(f"{path}: cannot be written ({error})") from None
+        raise SedreproError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
-@contextlib.contextmanager
-def _closing(file: h5py.File) -> Iterator[h5py.File]:
-    """Close the file; HDF5 reports a full disk at closing as a RuntimeError."""
-    try:
-        yield file
-    finally:
+class _Disk(io.FileIO):
+    """The file HDF5 writes to, which keeps a write error to itself until it is asked.
+
+    HDF5 cannot close a file whose disk is full: it would bring the process down at its end.
+    """
+
+    _error: OSError | None = None
+
+    def write(self, values: Any) -> int:
+        view = memoryview(values)
+        written = 0
+        while written < len(view) and self._error is None:
+            try:
+                written += super().write(view[written:])
+            except OSError as error:
+                self._error = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
         try:
-            file.close()
-        except RuntimeError as error:
-            raise OSError(str(error)) from None
+            return super().truncate(size)
+        except OSError as error:
+            self._error = error
+            return size or 0
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 def _clip_bytes(clip: str, seconds: float) -> bytes:

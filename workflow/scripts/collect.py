@@ -1,8 +1,7 @@
-"""The shards of a subset → its soundscape tables and clip tables."""
+"""The shards of a subset joined: its soundscape tables and its clip tables."""
 
-from sedrepro import papers, settings
-from sedrepro.mixtures import soundscapes
+from sedrepro.cli.job import job
+from sedrepro.mixtures.soundscapes import collect
 
-soundscapes.collect(
-    settings.load(snakemake.config, papers=papers.settings_of()), snakemake.wildcards.subset
-)
+with job(snakemake) as project:
+    collect(project, snakemake.wildcards.subset)

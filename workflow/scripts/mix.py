@@ -1,10 +1,7 @@
-"""Sound bank → one shard of a subset's soundscapes."""
+"""One shard of a subset's soundscapes, mixed from the sound bank."""
 
-from sedrepro import papers, settings
-from sedrepro.mixtures import soundscapes
+from sedrepro.cli.job import job
+from sedrepro.mixtures.soundscapes import mix_shard
 
-soundscapes.mix_shard(
-    settings.load(snakemake.config, papers=papers.settings_of()),
-    snakemake.wildcards.subset,
-    int(snakemake.wildcards.shard),
-)
+with job(snakemake) as project:
+    mix_shard(project, snakemake.wildcards.subset, int(snakemake.wildcards.shard))

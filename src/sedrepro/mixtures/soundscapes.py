@@ -178,9 +178,10 @@ def _labels(recipe: Soundscapes, events: list[pd.DataFrame]) -> pd.DataFrame:
     """The events by desed's rules: same class closer than 150 ms merged, 250 ms at least."""
     from desed.post_process import post_process_df_labels
 
-    columns = pd.DataFrame(columns=STRONG)
-    mixed = pd.concat([columns, *events], ignore_index=True)
-    clean = post_process_df_labels(mixed, float(recipe.seconds)) if len(mixed) else columns
+    if not events:  # a shard beyond the last soundscape
+        return pd.DataFrame(columns=STRONG)
+    mixed = pd.concat(events, ignore_index=True)
+    clean = post_process_df_labels(mixed, float(recipe.seconds))
     silent = sorted(set(mixed["filename"]) - set(clean["filename"]))
     return pd.concat([clean, pd.DataFrame({"filename": silent})], ignore_index=True)
 
