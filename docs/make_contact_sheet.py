@@ -52,10 +52,11 @@ def main() -> None:
                 cmap="magma",
                 extent=(0, SECONDS, 0, 11.025),
             )
+            axis.set(xticks=range(4), yticks=(0, 5, 10))
             axis.tick_params(labelsize=7)
         row[0].set_title(label.replace("_", " "), fontsize=8, loc="left", pad=2)
     figure.supxlabel("seconds across, 0 to 11 kHz upwards", fontsize=9)
-    figure.tight_layout(pad=0.4, rect=(0, 0.01, 1, 1))
+    figure.tight_layout(pad=0.6)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=80, metadata={"Software": None})
     palette = Image.open(buffer).convert("RGB").quantize(64)  # half the size, looks the same

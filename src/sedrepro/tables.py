@@ -85,7 +85,8 @@ def check_events(
         event = events.iloc[row]
         raise SedreproError(
             f"{path}: row {events.index[row] + 2}: event {event['label']!r} of clip "
-            f"{event['clip']!r} must have 0 <= onset < offset, not {event['onset']} and {event['offset']}"
+            f"{event['clip']!r} must have 0 <= onset < offset, "
+            f"not {event['onset']} and {event['offset']}"
         )
 
 
