@@ -97,10 +97,15 @@ class Decoding(Block):
     threshold: Share = Field(
         0.5, description="operating point of the F1 scores (score > threshold)"
     )
-    median: int | dict[str, int] = Field(
+    median: Count | dict[str, Count] = Field(
         7, description="median filter length in frames: one for all classes, or one per class"
     )
     operating_points: Count = Field(50, description="thresholds of the PSDS by psds_eval")
+    trim: bool = Field(
+        True,
+        description="events end where their clip ends; false: they may reach into its padding, "
+        "as in the DCASE recipes",
+    )
 
     def windows(self, classes: list[str]) -> list[int]:
         """The median length of each class; classes the setting does not name get its average."""
