@@ -16,7 +16,16 @@ from ..errors import SedreproError
 from ..settings import Block, Data, read_yaml
 
 PATH = "config/datasets.yaml"
-CORPORA = ("desed", "desed_soundbank", "maestro", "fsdkaggle2018", "tau2019", "tut2018", "ave", "weights")
+CORPORA = (
+    "desed",
+    "desed_soundbank",
+    "maestro",
+    "fsdkaggle2018",
+    "tau2019",
+    "tut2018",
+    "ave",
+    "weights",
+)
 
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Corpus = Literal[CORPORA]
@@ -183,9 +192,7 @@ class Registry(Block):
 
     def carrying(self, corpus: str, subset: str) -> list[str]:
         """The resources that carry the audio of a subset."""
-        return [
-            n for n, r in self.resources.items() if r.corpus == corpus and subset in r.subsets
-        ]
+        return [n for n, r in self.resources.items() if r.corpus == corpus and subset in r.subsets]
 
 
 def load(root: str | Path = ".") -> Registry:
