@@ -63,10 +63,8 @@ def origin(path: Path, layers: list[Layer], homes: list[Path]) -> tuple[Path, st
             ]
             if holders:
                 # What the command line gave includes its files: the file is the better name.
-                from_file = holders[0][0] == COMMAND_LINE and [
-                    label for label, value in holders[1:2] if value == holders[0][1]
-                ]
-                return home, (from_file or [holders[0][0]])[0]
+                from_file = holders[0][0] == COMMAND_LINE and _same(holders[:2])
+                return home, holders[1 if from_file else 0][0]
     return homes[0], "configuration"
 
 
@@ -97,6 +95,12 @@ def _set_part(path: Path, layers: list[Layer], homes: list[Path]) -> Path:
             if any(_at(layer, home + path[:length]) is not _NOTHING for _, layer in layers):
                 return path[:length]
     return ()
+
+
+def _same(holders: list[tuple[str, Any]]) -> bool:
+    """Whether two layers say the same; by their looks too, as NaN does not equal itself."""
+    values = [value for _, value in holders]
+    return len(values) == 2 and (values[0] == values[1] or repr(values[0]) == repr(values[1]))
 
 
 def _message(details: list[Any]) -> str:
@@ -136,7 +140,9 @@ def _child(kind: Any, part: str) -> Any:
 
 
 def _block(kind: Any) -> type[BaseModel] | None:
-    for candidate in (kind, *typing.get_args(kind)):
+    """The block among a type's alternatives."""
+    alternatives = () if typing.get_origin(kind) in (dict, list) else typing.get_args(kind)
+    for candidate in (kind, *alternatives):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None

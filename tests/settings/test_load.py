@@ -1,0 +1,275 @@
+"""Merging: which layer wins, what merges and what is replaced, and what an error says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import yaml
+
+from sedrepro.errors import SedreproError
+from sedrepro.papers import settings_of
+from sedrepro.settings import Project, load, merge, read_yaml
+from sedrepro.settings.load import row_settings
+
+PAPER = {
+    "title": "T",
+    "authors": "A",
+    "venue": "V",
+    "url": "U",
+    "corpora": ["desed"],
+    "conditions": {"desed": {}},
+    "headline": ["mt"],
+    "table": {"mt": {"label": "MT"}},
+}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Load a checkout of its own: contents of config.yaml, of a paper's (False: none), of files."""
+
+    def load_project(overlay=None, *, config=None, paper=None, **files):
+        folder = tmp_path / "config" / "papers" / "lgc_sed"
+        folder.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(config or {}))
+        if paper is not False:
+            (folder / "paper.yaml").write_text(yaml.safe_dump(merge(PAPER, paper or {})))
+        paths = []
+        for name, content in files.items():
+            paths.append(tmp_path / f"{name}.yaml")
+            paths[-1].write_text(yaml.safe_dump(content))
+        return load(overlay, papers=settings_of(), files=paths, root=tmp_path)
+
+    return load_project
+
+
+def at(value, key):
+    """The value at a dotted key of a model or a dictionary."""
+    for part in key.split("."):
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    return value
+
+
+def nested(key, value):
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def project_keys():
+    """Every setting outside the papers whose value is a number, with three other values for it."""
+
+    def walk(values, prefix=""):
+        for key, value in values.items():
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{key}.")
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                yield f"{prefix}{key}", value
+
+    for key, value in walk(Project().model_dump(exclude={"papers"})):
+        if key == "report.confidence":
+            yield key, [0.5, 0.6, 0.7]
+        elif key == "front_ends.mel128.f_min":
+            yield key, [10.0, 20.0, 30.0]
+        elif isinstance(value, float) and 0 < value <= 1:
+            yield key, [value / 2, value / 4, value / 8]
+        elif key == "front_ends.mel128.f_max":
+            yield key, [7000.0, 6000.0, 5000.0]
+        else:
+            yield key, [value + 16000, value + 16001, value + 16002]
+
+
+@pytest.mark.parametrize(("key", "values"), list(project_keys()))
+def test_project_settings_rise_through_the_layers(project, key, values):
+    default = at(Project(), key)
+    low, middle, high = values
+    config, file, command = (nested(key, value) for value in values)
+    layers = {"paper": False, "config": config}
+    assert at(project(paper=False), key) == default
+    assert at(project(**layers), key) == low
+    assert at(project(**layers, mine=file), key) == middle
+    assert at(project(merge(file, command), **layers, mine=file), key) == high
+
+
+@pytest.mark.parametrize("key", ["training.epochs", "pgc.start_epoch", "network.hidden"])
+def test_paper_settings_rise_through_the_layers(project, key):
+    def resolved(loaded):
+        changes = row_settings(loaded, "lgc_sed", "mt", "desed")
+        return at(settings_of()["lgc_sed"].model_validate(changes), key)
+
+    def whole(value):
+        return {"papers": {"lgc_sed": {"settings": nested(key, value)}}}
+
+    paper = {"settings": nested(key, 12)}
+    default = at(settings_of()["lgc_sed"](), key)
+    assert resolved(project()) == default
+    assert resolved(project(config=whole(11))) == 11
+    assert resolved(project(config=whole(11), paper=paper)) == 12
+    assert resolved(project(config=whole(11), paper=paper, mine=whole(13))) == 13
+    assert resolved(project(whole(14), paper=paper, mine=whole(13))) == 14
+
+
+def test_a_row_wins_over_its_condition_over_its_paper(project):
+    paper = {
+        "settings": {"batch": {"synth": 1, "weak": 1, "unlabelled": 1}},
+        "conditions": {"desed": {"batch": {"weak": 2, "unlabelled": 2}}},
+        "table": {"mt": {"settings": {"batch": {"unlabelled": 3}}}},
+    }
+    changes = row_settings(project(paper=paper), "lgc_sed", "mt", "desed")
+    assert changes == {"batch": {"synth": 1, "weak": 2, "unlabelled": 3}}
+
+
+def test_dictionaries_merge_and_lists_replace(project):
+    clips = {"data": {"desed": {"soundscapes": {"clips": {"synth_train": 40}}}}}
+    loaded = project({**clips, "seeds": [7]}, config={"seeds": [1, 2, 3]})
+    assert loaded.data.desed.soundscapes.clips == {"synth_train": 40, "synth_validation": 2500}
+    assert loaded.seeds == [7]
+    assert merge({"a": {"b": [1, 2], "c": 1}}, {"a": {"b": [3]}}) == {"a": {"b": [3], "c": 1}}
+    assert merge({"a": {"b": 1}}, {"a": None}) == {"a": None}
+
+
+def test_merging_leaves_its_inputs_alone():
+    base = {"a": {"b": 1}}
+    merge(base, {"a": {"c": 2}})
+    assert base == {"a": {"b": 1}}
+
+
+def settings(value):
+    return {"papers": {"lgc_sed": {"settings": value}}}
+
+
+def table(value):
+    return {"papers": {"lgc_sed": {"table": value}}}
+
+
+# What is given, and what the one line must say besides the file.
+WRONG = [
+    ({"seads": [1]}, "unknown key seads (did you mean seeds?); keys here are name, scale"),
+    ({"data": {"desd": {}}}, "unknown key data.desd (did you mean desed?)"),
+    ({"zzz": 1}, "unknown key zzz; keys here are"),
+    (
+        settings({"clc": {"us": 1}}),
+        "unknown key papers.lgc_sed.settings.clc.us (did you mean use?)",
+    ),
+    (table({"mt": {"kid": 1}}), "unknown key papers.lgc_sed.table.mt.kid (did you mean kind?)"),
+    (
+        table({"mt": {"settings": {"pcg": {}}}}),
+        "unknown key papers.lgc_sed.table.mt.settings.pcg (did you mean pgc?)",
+    ),
+    (
+        {"papers": {"lgc_sed": {"conditions": {"desed": {"bach": {}}}}}},
+        "unknown key papers.lgc_sed.conditions.desed.bach (did you mean batch?)",
+    ),
+    ({"papers": {"lgc": {}}}, "papers.lgc: no such paper (did you mean lgc_sed?)"),
+    ({"seeds": "x"}, "seeds: should be a valid list, not 'x'"),
+    ({"seeds": [1, "b"]}, "seeds.1: should be a valid integer, not 'b'"),
+    ({"seeds": []}, "seeds: List should have at least 1 item"),
+    ({"device": "gpu"}, "device: should be 'auto', 'cpu' or 'cuda', not 'gpu'"),
+    ({"data": 3}, "data: should be a block of `key: value`, not 3"),
+    ({"data": {"folder": None}}, "data.folder: should be a valid string, not None"),
+    ({"report": {"confidence": math.nan}}, "report.confidence: should be a finite number, not nan"),
+    ({"device_store_gb": math.inf}, "device_store_gb: should be a finite number, not inf"),
+    (
+        settings({"training": {"learning_rate": math.nan}}),
+        "papers.lgc_sed.settings.training.learning_rate: should be a finite number, not nan",
+    ),
+    (
+        settings({"training": {"epochs": 0}}),
+        "papers.lgc_sed.settings.training.epochs: should be greater than or equal to 1, not 0",
+    ),
+    (
+        settings({"decoding": {"median": "x"}}),
+        "papers.lgc_sed.settings.decoding.median: should be a valid integer or a block",
+    ),
+    (
+        {"papers": {"lgc_sed": {"rows": 3}}},
+        "papers.lgc_sed.rows: should be 'headline' or 'all' or a valid list, not 3",
+    ),
+    (
+        {"papers": {"lgc_sed": {"rows": ["mtt"]}}},
+        "papers.lgc_sed: rows names row 'mtt'; rows are mt",
+    ),
+    (
+        {"front_ends": {"mel128": {"f_max": 9000}}},
+        "front_ends.mel128: f_min < f_max <= sample_rate",
+    ),
+    (
+        table({"x": {"label": "X", "kind": "reevaluate"}}),
+        "papers.lgc_sed.table.x: a reevaluate row needs `from: row`",
+    ),
+    (
+        table({"x": {"label": "X", "kind": "reevaluate", "from": "tm"}}),
+        "papers.lgc_sed.table.x.from: no row 'tm' to start from (did you mean mt?); rows are mt, x",
+    ),
+    (table({"x": {"kind": "train"}}), "papers.lgc_sed.table.x.label is missing"),
+    ({1: 2}, "1: Keys should be strings"),
+]
+
+
+@pytest.mark.parametrize(("overlay", "expected"), WRONG)
+@pytest.mark.parametrize("source", ["--configfile", "--config"])
+def test_an_error_names_file_key_and_what_is_allowed(project, tmp_path, source, overlay, expected):
+    files = {"mine": overlay} if source == "--configfile" else {}
+    with pytest.raises(SedreproError) as caught:
+        project(overlay, **files)
+    message = str(caught.value)
+    label = "--config" if source == "--config" else str(tmp_path / "mine.yaml")
+    assert message.startswith(f"{label}: {expected}")
+    assert "\n" not in message
+
+
+def test_blame_falls_on_the_layer_that_won(project):
+    with pytest.raises(SedreproError, match=r"^config/config\.yaml: seeds: "):
+        project(config={"seeds": 1})
+    with pytest.raises(SedreproError, match=r"^config/papers/lgc_sed/paper\.yaml: papers\.lgc_sed"):
+        project(paper={"folds": "x"})
+    with pytest.raises(SedreproError, match=r"^--config: seeds: "):
+        project({"seeds": 2}, config={"seeds": 1}, mine={"seeds": [3]})
+
+
+def test_a_front_end_nobody_defined(project):
+    with pytest.raises(
+        SedreproError, match=r"row mt reads front end 'mel12' \(did you mean mel128"
+    ):
+        project(settings({"front_end": "mel12"}))
+
+
+def test_a_paper_that_is_not_there(project):
+    with pytest.raises(SedreproError, match="run names paper 'lgc'; papers are lgc_sed"):
+        project({"run": ["lgc"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [1", "not valid YAML: while parsing"),
+        ("a: b: c", "not valid YAML: mapping values are not allowed here"),
+        ("- 1\n- 2\n", "expected `key: value` lines, found a list"),
+        ("just words\n", "expected `key: value` lines, found a str"),
+        ("a: !!python/object/apply:os.system ['touch owned']\n", "not valid YAML: could not"),
+        ("a: !!python/name:os.system\n", "not valid YAML: could not determine a constructor"),
+        ("[" * 5000, "not valid YAML"),
+        (b"a: \xff\xfe\n", "not valid YAML"),
+    ],
+)
+def test_yaml_that_is_none_of_ours(tmp_path, monkeypatch, text, expected):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SedreproError) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(f"{path}: {expected}")
+    assert "\n" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(SedreproError, match=r"none\.yaml: No such file"):
+        read_yaml(tmp_path / "none.yaml")
+    with pytest.raises(SedreproError, match="Is a directory"):
+        read_yaml(tmp_path)
+
+
+def test_an_empty_file_changes_nothing(tmp_path):
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    assert read_yaml(tmp_path / "empty.yaml") == {}
