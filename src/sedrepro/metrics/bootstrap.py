@@ -31,14 +31,18 @@ def draws(n_clips: int, resamples: int, *, seed: int = 0) -> np.ndarray:
     return rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=resamples)
 
 
-def percentiles(values: np.ndarray, confidence: float) -> tuple[float | None, float | None]:
-    """The ends of the central interval of resampled values; undefined values are left out."""
-    values = np.asarray(values, dtype=float)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return None, None
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+def around(value: float, resampled: np.ndarray, confidence: float) -> Interval:
+    """The value with the central interval of resampled values, moved so that their median is on it.
+
+    Resampling makes classes more uneven, which PSDS punishes: unmoved, its interval lies too low,
+    and with few clips beside the value. Undefined resamples are left out.
+    """
+    resampled = resampled[~np.isnan(resampled)]
+    if not len(resampled) or np.isnan(value):
+        return Interval(value)
+    ends = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
+    low, middle, high = np.quantile(resampled, ends)
+    return Interval(value, float(value + low - middle), float(value + high - middle))
 
 
 def bootstrap(
@@ -49,13 +53,13 @@ def bootstrap(
     confidence: float,
     seed: int = 0,
 ) -> Interval:
-    """A statistic of total counts with its percentile interval over resampled clips."""
+    """A statistic of total counts with its interval over resampled clips."""
     value = statistic(counts.total())
     if not resamples:
         return Interval(value)
     weights = draws(counts.n_clips, resamples, seed=seed)
     values = [statistic(total) for total in counts.resampled(weights)]
-    return Interval(value, *percentiles(np.array(values), confidence))
+    return around(value, np.array(values), confidence)
 
 
 def paired_difference(
@@ -79,4 +83,4 @@ def paired_difference(
     weights = draws(ours.n_clips, resamples, seed=seed)
     pairs = zip(ours.resampled(weights), theirs.resampled(weights), strict=True)
     values = [statistic(a) - statistic(b) for a, b in pairs]
-    return Interval(value, *percentiles(np.array(values), confidence))
+    return around(value, np.array(values), confidence)

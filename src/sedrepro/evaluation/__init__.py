@@ -1,0 +1,5 @@
+"""From stored scores to the numbers of a run: one module per family of metrics, no torch."""
+
+from .run import evaluate
+
+__all__ = ["evaluate"]

@@ -1,0 +1,66 @@
+"""What families of metrics are given, and what they give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from .. import tables
+from ..metrics import events
+from ..metrics.bootstrap import Interval
+
+LAST = "@last"
+"""Models of the last checkpoint are called `<model>@last`."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of the clips of a held-out set that were scored."""
+
+    clips: list[str]
+    seconds: np.ndarray
+    classes: list[str]
+    events: pd.DataFrame
+    n_expected: int | None
+
+    @cached_property
+    def reference(self) -> events.Reference:
+        """The events that have times."""
+        timed = self.events[self.events["onset"].notna()]
+        columns = tuple(timed[c].tolist() for c in ("clip", "label", "onset", "offset"))
+        return events.reference(
+            clips=self.clips, seconds=self.seconds, classes=self.classes, events=columns
+        )
+
+    @cached_property
+    def tags(self) -> np.ndarray:
+        """Which classes a clip has, by events or by tags (clip, class)."""
+        return tables.clip_targets(self.events, self.clips, self.classes)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's scores of a held-out set: `arrays` has `frame`, `clip` and the method's extras."""
+
+    set: str
+    model: str
+    hop: float
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def is_last(self) -> bool:
+        return self.model.endswith(LAST)
+
+
+@dataclass
+class Measures:
+    """Values under (metric, implementation, label), and PSD-ROC curves by metric."""
+
+    values: dict[tuple[str, str, str], Interval] = field(default_factory=dict)
+    curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, metric: str, implementation: str, value: Interval, label: str = "") -> None:
+        self.values[metric, implementation, label] = value

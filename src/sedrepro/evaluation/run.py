@@ -1,0 +1,146 @@
+"""One run: read its scores and the truth, let each family measure, collect metrics.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .. import tables
+from ..errors import SedreproError
+from ..files import read_json
+from ..settings import HeldOut, Layout, PaperSettings, Plan, Project, Run, Subset
+from ..settings.project import Report
+from . import sed
+from .measures import Measures, Scored, Truth
+
+Family = Callable[[Scored, Truth, PaperSettings, Report], Measures]
+
+FAMILIES: dict[str, Family] = {"sed": sed.measure}
+"""Families of metrics by the names held-out sets ask for them."""
+
+
+def evaluate(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]:
+    """The content of metrics.json: every reported set, every model, every metric.
+
+    A row that re-evaluates reads its source's scores and decodes them with its own settings.
+    """
+    run = plan.source if plan.kind == "reevaluate" and plan.source else plan.run
+    reason = _why_not_run(run, layout)
+    if reason is not None:
+        reason = reason if run == plan.run else f"{run}: {reason}"
+        return {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
+    metrics, curves = [], {}
+    with _open(run, layout) as file:
+        for held in plan.held_out:
+            if not held.reports:
+                continue
+            truth = _truth(file, held, plan, run, layout)
+            curves[held.name] = {}
+            for scored in _scores(file, held, plan, run):
+                measured = _measure(scored, truth, held, plan, project)
+                metrics += [_entry(scored, truth, *item) for item in measured.values.items()]
+                if measured.curves:
+                    curves[held.name][scored.model] = measured.curves
+    return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
+
+
+def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: Project) -> Measures:
+    found = Measures()
+    for name in held.metrics:
+        if name not in FAMILIES:
+            raise SedreproError(
+                f"{plan.run}: set {held.name!r} asks for metrics {name!r}; "
+                f"there are {', '.join(FAMILIES)}"
+            )
+        part = FAMILIES[name](scored, truth, plan.settings, project.report)
+        found.values |= part.values
+        found.curves |= part.curves
+    return found
+
+
+def _entry(scored: Scored, truth: Truth, key: tuple[str, str, str], value: Any) -> dict[str, Any]:
+    metric, implementation, label = key
+    return {
+        "metric": metric,
+        "implementation": implementation,
+        "set": scored.set,
+        "model": scored.model,
+        "label": label,
+        "value": _number(value.value),
+        "ci_low": _number(value.low),
+        "ci_high": _number(value.high),
+        "n_clips": len(truth.clips),
+        "n_expected": truth.n_expected,
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """JSON knows no NaN: what is undefined is null."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _why_not_run(run: Run, layout: Layout) -> str | None:
+    try:
+        described = read_json(layout.run(run, "run.json"))
+    except FileNotFoundError:
+        raise SedreproError(f"{layout.run(run)}: no run.json; the run was never finished") from None
+    return described.get("reason", "") if described.get("status") == "not_run" else None
+
+
+def _open(run: Run, layout: Layout) -> h5py.File:
+    path = Path(layout.run(run, "scores.h5"))
+    try:
+        return h5py.File(path, "r", locking=False)
+    except FileNotFoundError:
+        raise SedreproError(f"{path}: no such file; the run wrote no scores") from None
+    except OSError as error:
+        raise SedreproError(f"{path}: not a whole score file ({error})") from None
+
+
+def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout) -> Truth:
+    classes = json.loads(file.attrs["classes"])
+    if classes != list(plan.classes):
+        raise SedreproError(f"{run}: scores.h5 is of other classes than {plan.run}")
+    if held.name not in file:
+        raise SedreproError(f"{run}: scores.h5 has no set {held.name!r}; it has {', '.join(file)}")
+    clips = [name.decode() for name in file[held.name]["clips"][:]]
+    if not clips:
+        raise SedreproError(f"{run}: no clip of set {held.name!r} was scored")
+    events = tables.read_events(layout.table(held.subset, "events"))
+    return Truth(
+        clips=clips,
+        seconds=file[held.name]["seconds"][:],
+        classes=classes,
+        events=events[events["clip"].isin(clips)],
+        n_expected=_expected(held.subset, layout),
+    )
+
+
+def _expected(subset: Subset, layout: Layout) -> int | None:
+    """Clips the set should have; of a portion, those that the table gives it."""
+    if subset.portion is not None:
+        clips = tables.read_clips(layout.table(subset, "clips"))
+        return int((clips["fold"] == subset.portion).sum())
+    audit = tables.read(layout.table(subset, "audit"), tables.AUDIT)
+    expected = audit["expected"].dropna()
+    return int(expected.iloc[0]) if len(expected) else None
+
+
+def _scores(file: h5py.File, held: HeldOut, plan: Plan, run: Run) -> Iterator[Scored]:
+    group = file[held.name]
+    for model in json.loads(file.attrs["models"]):
+        if model not in group:
+            raise SedreproError(f"{run}: scores.h5 has no scores of {model} on {held.name!r}")
+        arrays = {name: values[:] for name, values in group[model].items()}
+        for name, values in arrays.items():
+            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+                raise SedreproError(
+                    f"{run}: the {name} scores of {model} on {held.name!r} hold NaN or infinity"
+                )
+        yield Scored(held.name, model, float(file.attrs["hop"]), arrays)
