@@ -116,7 +116,7 @@ def _events(
         beyond = 0.3 * length if models.MODELS[label].lasting else 0.0
         latest = max(-beyond, seconds - length + beyond)
         start = round(float(rng.uniform(-beyond, latest)), 3)
-        event = Event(label, start, length, round(float(rng.uniform(8, 26)), 1))
+        event = Event(label, start, length, round(float(rng.uniform(10, 28)), 1))
         if all(_apart(event, other, seconds) for other in events):
             events.append(event)
     return tuple(sorted(events, key=lambda event: event.start))

@@ -17,7 +17,7 @@ def dishes(rng: np.random.Generator, seconds: float) -> np.ndarray:
     while at < seconds - 0.12:
         piece = pieces[int(rng.integers(len(pieces)))] * np.float32(tones.uniform_log(rng, 0.35, 1))
         tones.add(out, samples(at), piece)
-        at += rng.uniform(0.03, 0.09) if rng.random() < 0.45 else rng.uniform(0.1, 0.32)
+        at += rng.uniform(0.03, 0.09) if rng.random() < 0.5 else rng.uniform(0.09, 0.24)
     return out * tones.envelope(n, 0, 0.06)
 
 
@@ -26,7 +26,7 @@ def _dish(rng: np.random.Generator) -> np.ndarray:
     lowest = tones.uniform_log(rng, 900, 3400)
     modes = lowest * np.cumprod(np.r_[1, rng.uniform(1.18, 1.75, 6)])
     modes = modes[modes < 15000]
-    decays = rng.uniform(0.2, 0.7) * rng.uniform(0.5, 1, len(modes))
+    decays = rng.uniform(0.3, 0.9) * rng.uniform(0.5, 1, len(modes))
     body = tones.ring(rng, modes, decays, rng.uniform(0.3, 1, len(modes)))
     click = tones.noise(rng, samples(0.012), [(300, -20), (2000, 0), (12000, -6)])
     fall = np.exp(-np.arange(len(click), dtype=np.float32) / 120)
@@ -57,9 +57,9 @@ def frying(rng: np.random.Generator, seconds: float) -> np.ndarray:
 def water(rng: np.random.Generator, seconds: float) -> np.ndarray:
     """A tap into a basin: a broad splash in the middle frequencies, full of rising bubbles."""
     n = samples(seconds)
-    basin = tones.uniform_log(rng, 600, 1400)
+    basin = tones.uniform_log(rng, 1100, 2200)
     out = tones.noise(
-        rng, n, [(80, -40), (250, -16), (basin, 0), (3 * basin, -5), (6000, -11), (14000, -28)]
+        rng, n, [(80, -46), (400, -18), (basin, 0), (2 * basin, -3), (7000, -12), (14000, -28)]
     ) * tones.wander(rng, n, 6, 0.7, 1)
     drops = [_bubble(rng) for _ in range(8)]
     for start in rng.integers(0, n, round(rng.uniform(20, 45) * seconds)):

@@ -61,19 +61,19 @@ def vacuum(rng: np.random.Generator, seconds: float) -> np.ndarray:
     pitch = tones.uniform_log(rng, 330, 720)
     lines = np.array([1, 0.5, 0.6, 0.25, 0.3]) * np.exp(rng.normal(0, 0.3, 5))
     table = tones.wave_table(lines, rng)
-    rise, fall = min(0.8, 0.3 * seconds), min(0.7, 0.25 * seconds)
+    rise, fall = min(0.5, 0.25 * seconds), min(0.45, 0.2 * seconds)
     speed = tones.curve(
-        n, [0.3, 0.85, 1, 1, 0.4], [0, 0.5 * rise / seconds, rise / seconds, 1 - fall / seconds, 1]
+        n, [0.45, 0.85, 1, 1, 0.5], [0, 0.5 * rise / seconds, rise / seconds, 1 - fall / seconds, 1]
     )
-    hump = tones.uniform_log(rng, 250, 600)
+    hump = tones.uniform_log(rng, 300, 650)
     roar = tones.noise(
-        rng, n, [(50, -14), (hump, 0), (1500, -7), (4000, -15), (9000, -26), (16000, -45)]
+        rng, n, [(50, -20), (hump, 0), (2 * hump, -5), (4000, -20), (9000, -26), (16000, -45)]
     )
     floor = tones.noise(rng, n, [(400, -30), (1500, -3), (3500, 0), (9000, -12), (16000, -35)])
     nozzle = tones.wander(rng, n, 1.2, 0.05, 0.3)
     whistle = table[tones.steps(pitch * speed * tones.wander(rng, n, 0.8, 0.985, 1.015))]
     out = roar + nozzle * floor + np.float32(rng.uniform(0.5, 0.9)) * whistle
-    return out * speed**1.5 * tones.envelope(n, 0.06, 0.12)
+    return out * speed * tones.envelope(n, 0.06, 0.12)
 
 
 def alarm(rng: np.random.Generator, seconds: float) -> np.ndarray:

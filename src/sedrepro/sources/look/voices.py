@@ -123,7 +123,7 @@ def dog(rng: np.random.Generator, seconds: float) -> np.ndarray:
     table = tones.wave_table(tones.formants(partials, peaks, -2), rng)
     hoarse = rng.uniform(0.3, 0.8)
     length = min(samples(rng.uniform(0.13, 0.26)), n)
-    gap = samples(rng.uniform(0.16, 0.42))
+    gap = samples(rng.uniform(0.1, 0.26))
     barks = 1 + (n - length) // (length + gap)
     if barks == 1:
         length = min(n, samples(0.45))
