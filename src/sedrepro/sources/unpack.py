@@ -6,7 +6,9 @@ refused, and everything is unpacked beside its destination and moved there when 
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
 import lzma
 import os
 import shutil
@@ -86,6 +88,8 @@ def _extract(archive: Path, staging: Path) -> dict[Path, int]:
                     raise ArchiveError(f"{archive.name} is truncated in {member.name}")
     except _BROKEN as error:
         raise ArchiveError(f"{archive.name} is damaged or truncated ({error})") from None
+    except gzip.BadGzipFile as error:
+        raise ArchiveError(f"{archive.name} is damaged ({error})") from None
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise ArchiveError(f"{archive.name}: a name is both file and folder ({error})") from None
     except RuntimeError as error:  # what zipfile says of encrypted members
@@ -130,9 +134,22 @@ def _tarred(opened: tarfile.TarFile, archive: Path) -> Iterator[Member]:
         source = opened.extractfile(info)
         assert source is not None  # regular files have content
         yield Member(info.name, info.size, lambda source=source: source)
-    # tarfile takes the end of the file for the end of the archive; a whole one ends in zeros.
-    opened.fileobj.seek(opened.offset - tarfile.BLOCKSIZE if opened.offset else 0)
-    if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+    _check_end(opened, archive)
+
+
+def _check_end(opened: tarfile.TarFile, archive: Path) -> None:
+    """tarfile takes any unreadable header for the end; the end of a whole archive is a zero block."""
+    stream = opened.fileobj
+    if isinstance(stream, (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)):
+        # Going back in a compressed stream means reading it again; its own checksum, checked at
+        # its very end, tells whether the headers are as they were written.
+        whole = stream.tell() >= opened.offset + tarfile.BLOCKSIZE
+        while stream.read(1 << 20):
+            continue
+    else:
+        stream.seek(opened.offset)
+        whole = stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    if not whole:
         raise ArchiveError(f"{archive.name} is truncated: its end is missing")
 
 

@@ -1,0 +1,36 @@
+"""A loopback host, and projects whose registry points at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from loopback import Host
+
+from sedrepro.settings import Project
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    served = Host()
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
+    """`project(resources, data=…)`: an empty checkout with this registry, the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(resources: dict, **data) -> Project:
+        common = {"corpus": "ave", "title": "t", "licence": "none", "papers": ["p"]}
+        listed = {name: {**common, **value} for name, value in resources.items()}
+        Path("config").mkdir(exist_ok=True)
+        Path("config/datasets.yaml").write_text(yaml.safe_dump({"resources": listed}))
+        fast = {"wait": 0.0, "timeout": 2.0, "attempts": 3, "pause": 0.0}
+        data["fetch"] = {**fast, **data.get("fetch", {})}
+        return Project.model_validate({"data": data})
+
+    return make
