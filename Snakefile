@@ -44,3 +44,8 @@ for paper in FLOW.project.papers:
         localrule: True
         input:
             FLOW.results(paper),
+
+
+# A failure leaves a page too: it shows what there is and says what is missing.
+onerror:
+    shell("{command}", command=FLOW.report_command())

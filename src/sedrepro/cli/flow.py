@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ class Flow:
         self.papers = project.selected_papers()
         self.inputs = self._inputs()
         self.run_files = OUTPUTS
+        self.overlay: dict[str, Any] = {}
 
     @classmethod
     def load(
@@ -39,7 +43,9 @@ class Flow:
     ) -> Flow:
         """Read, merge and validate everything that can be set."""
         models = papers.settings_of()
-        return cls(settings.load(overlay, papers=models, files=files, root=root), root)
+        flow = cls(settings.load(overlay, papers=models, files=files, root=root), root)
+        flow.overlay = dict(overlay)
+        return flow
 
     @staticmethod
     def environment(source: str) -> dict[str, str]:
@@ -115,7 +121,7 @@ class Flow:
         return [self.layout.status(name) for name in self.resources(subset)]
 
     def source(self, resource: str) -> dict[str, Any]:
-        """What decides the content of a resource: the registry's entry, or the look that renders it."""
+        """What decides a resource's content: the registry's entry, or the look that renders it."""
         data = self.project.data
         if data.origin == "render":
             return {"look": data.look.model_dump(mode="json"), "classes": data.desed.classes}
@@ -129,9 +135,7 @@ class Flow:
 
     def shards(self, subset: str) -> list[str]:
         folder = self.layout.mixtures("desed", subset)
-        return [
-            f"{folder}/shard{k}.tsv" for k in range(self.project.data.desed.soundscapes.shards)
-        ]
+        return [f"{folder}/shard{k}.tsv" for k in range(self.project.data.desed.soundscapes.shards)]
 
     def table(self, corpus: str, subset: str, name: str) -> str:
         return self.layout.table(Subset(corpus, subset), name)
@@ -211,6 +215,12 @@ class Flow:
 
     def results(self, paper: str) -> list[str]:
         return self.paper_tables(paper) + self.figures(paper)
+
+    def report_command(self) -> str:
+        """Render the report from whatever is on disk, under the settings of this workflow."""
+        values = (shlex.quote(f"{k}={json.dumps(v)}") for k, v in self.overlay.items())
+        options = " ".join(["", "--config", *values]) if self.overlay else ""
+        return f"{shlex.quote(sys.executable)} -m sedrepro.cli report{options}"
 
     def data(self) -> list[str]:
         """Every status and every table the selected papers need."""

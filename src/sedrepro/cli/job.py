@@ -19,21 +19,21 @@ def job(snakemake: Any) -> Iterator[Project]:
     """Everything a script prints goes to its log; a `SedreproError` is its last line."""
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8", buffering=1) as handle:
-        with contextlib.redirect_stdout(handle), contextlib.redirect_stderr(handle):
-            try:
-                yield settings.load(
-                    snakemake.config,
-                    papers=papers.settings_of(),
-                    root=Path(snakemake.scriptdir).parents[1],
-                )
-                return
-            except SedreproError as error:
-                line = f"error: {error}"
-            except Exception as error:
-                traceback.print_exc()
-                line = f"error: {type(error).__name__}: {error}"
-            print(line)
+    with (
+        open(log, "w", encoding="utf-8", buffering=1) as handle,
+        contextlib.redirect_stdout(handle),
+        contextlib.redirect_stderr(handle),
+    ):
+        try:
+            root = Path(snakemake.scriptdir).parents[1]
+            yield settings.load(snakemake.config, papers=papers.settings_of(), root=root)
+            return
+        except SedreproError as error:
+            line = f"error: {error}"
+        except Exception as error:
+            traceback.print_exc()
+            line = f"error: {type(error).__name__}: {error}"
+        print(line)
     print(line, file=sys.stderr)
     raise SystemExit(1)
 

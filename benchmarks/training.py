@@ -1,0 +1,94 @@
+"""Seconds and memory of a full-size training step, per row, without data loading.
+
+    python benchmarks/training.py [--paper lgc_sed] [--rows mt lgc] [--device cuda] [--steps 30]
+
+Batches are random, at the geometry of the configuration; one table and one machine line are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+
+import torch
+
+from sedrepro import papers, settings
+from sedrepro.papers.contract import Batch
+from sedrepro.training.devices import prepare
+from sedrepro.training.trainer import Trainer
+
+
+class Drawn:
+    """Stands in for the loader: the same random batch, at the size the streams ask for."""
+
+    def __init__(self, plan: settings.Plan, device: torch.device, steps: int) -> None:
+        grid, classes, streams = plan.grid, len(plan.classes), plan.streams
+        count = sum(stream.group for stream in streams)
+        parts, start = {}, 0
+        for stream in streams:
+            parts[stream.name] = slice(start, start := start + stream.group)
+        self.steps = steps
+        self.batch = Batch(
+            {
+                n: torch.rand(count, *plan.front_ends[n].shape, device=device)
+                for n in streams[0].inputs
+            },
+            (torch.rand(count, grid.frames, classes, device=device) > 0.9).float(),
+            (torch.rand(count, classes, device=device) > 0.8).float(),
+            parts,
+        )
+
+
+def measure(project: settings.Project, paper: str, row: str, device: torch.device, steps: int):
+    model = papers.settings_of()[paper]
+    condition = next(iter(project.papers[paper].conditions))
+    plan = settings.plan(project, settings.Run(paper, row, condition, 0), model)
+    prepare(0, torch.get_num_threads(), False)
+    amp = project.amp and device.type == "cuda"
+    method = papers.method_of(paper)(plan, steps_per_epoch=steps, device=device, amp=amp)
+    drawn = Drawn(plan, device, steps)
+    trainer = Trainer.__new__(Trainer)
+    trainer.method, trainer.plan, trainer.options = method, plan, plan.settings.training
+    trainer.optimiser = trainer._optimiser()
+    trainer.base_rates = [group["lr"] for group in trainer.optimiser.param_groups]
+    trainer.epoch = trainer.position = trainer.step = 0
+    trainer.sums, trainer.weights, trainer.pending = {}, {}, None
+    for _ in range(3):
+        trainer._step(drawn.batch)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    begin = time.perf_counter()
+    for _ in range(steps):
+        trainer._step(drawn.batch)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - begin) / steps
+    peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
+    return len(drawn.batch.clips), seconds, peak
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--paper", default="lgc_sed")
+    parser.add_argument("--rows", nargs="+")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--configfile", nargs="*", default=[])
+    options = parser.parse_args()
+    project = settings.load(papers=papers.settings_of(), files=options.configfile)
+    device = torch.device(options.device)
+    spec = project.papers[options.paper]
+    rows = options.rows or [row for row in spec.selected() if spec.table[row].kind == "train"]
+    print(f"{'row':<14}{'clips':>6}{'ms/step':>10}{'clips/s':>10}{'peak GiB':>10}")
+    for row in rows:
+        count, seconds, peak = measure(project, options.paper, row, device, options.steps)
+        print(f"{row:<14}{count:>6}{seconds * 1e3:>10.1f}{count / seconds:>10.0f}{peak:>10.2f}")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor()
+    threads = torch.get_num_threads()
+    print(f"machine: {name or platform.machine()}, {threads} threads, torch {torch.__version__}")
+
+
+if __name__ == "__main__":
+    main()

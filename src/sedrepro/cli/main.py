@@ -1,0 +1,128 @@
+"""`sedrepro`: look at results, render the report, forget a run. Training is Snakemake's."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from .. import __version__, papers, settings
+from ..errors import SedreproError
+from ..settings import Layout, Project, Run
+
+
+def run(words: list[str] | None = None) -> int:
+    """Carry out one command; a `SedreproError` is one line and exit code 1."""
+    options = _parser().parse_args(words)
+    try:
+        return options.do(options)
+    except SedreproError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sedrepro", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"sedrepro {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--configfile", nargs="+", default=[], metavar="FILE", help="overlays, as for snakemake"
+    )
+    common.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as for snakemake"
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, do, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[common])
+        command.set_defaults(do=do)
+        return command
+
+    add("status", _status, "what is done, running, failed, waiting, and how long the rest takes")
+    add("table", _table, "print a paper's tables").add_argument("paper")
+    add("report", _report, "render tables, figures and page from whatever runs there are")
+    add("plan", _plan, "what will be downloaded: files, sizes, licences")
+    add("audit", _audit, "what data is there, and what that means for each paper")
+    add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
+        "run", nargs="+", help="paper/row/condition/seed<s>, or a run folder"
+    )
+    add("unlock", _unlock, "remove the lock a killed driver left behind")
+    return parser
+
+
+def _project(options: argparse.Namespace) -> Project:
+    overlay: dict = {}
+    for path in options.configfile:
+        overlay = settings.merge(overlay, settings.read_yaml(path))
+    for pair in options.config:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SedreproError(f"--config {pair}: expected KEY=VALUE")
+        overlay = settings.merge(overlay, {key: yaml.safe_load(value)})
+    return settings.load(overlay, papers=papers.settings_of(), files=options.configfile)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from .status import standings, text
+
+    project = _project(options)
+    print(text(standings(project, Layout.of(project))))
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    project = _project(options)
+    path = Path(Layout.of(project).paper_table(options.paper, "md"))
+    if options.paper not in project.papers:
+        raise SedreproError(
+            f"{options.paper}: no such paper; papers are {', '.join(project.papers)}"
+        )
+    if not path.exists():
+        raise SedreproError(f"{path}: not made yet; `snakemake {options.paper}` makes it")
+    print(path.read_text(encoding="utf-8"))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from ..reporting import render
+
+    project = _project(options)
+    render(project)
+    print(Layout.of(project).report)
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from ..sources import inventory
+
+    print(inventory.plan_text(inventory.plan(_project(options))))
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from ..sources import inventory
+
+    print(inventory.audit_text(inventory.audit(_project(options))))
+    return 0
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from ..training.run import forget
+
+    layout = Layout.of(_project(options))
+    for name in options.run:
+        folder = layout.run(Run.parse(name))
+        forget(folder)
+        print(f"forgot {folder}")
+    return 0
+
+
+def _unlock(options: argparse.Namespace) -> int:
+    from .driver import unlock
+
+    print("unlocked" if unlock(Path.cwd()) else "there was no lock")
+    return 0
