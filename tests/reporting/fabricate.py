@@ -113,10 +113,11 @@ def _run(project: Project, layout: Layout, run: Run, classes, events, rng) -> No
         "code": {"version": "0.1.0", "commit": "0123abc", "dirty": False, "digest": "made-up"},
         "packages": {"python": "3.11.2", "torch": "2.11.0", "numpy": "1.26.4"},
         "hardware": {"device": "cpu", "cpu": "a processor", "cores": 2, "gpu": None},
-        "data": {"data/mini/features/desed/validation.mel128.h5":
-                 {"content_key": "77aa00", "clips": CLIPS, "expected": CLIPS + 1, "found": CLIPS}},
+        "data": {"desed/validation.mel128":
+                 {"corpus": "desed", "subset": "validation", "note": "", "content_key": "77aa00", "clips": CLIPS, "expected": CLIPS + 1, "found": CLIPS}},
         "cost": {"wall_s": 31.4 if epochs else 2.1, "peak_memory_mb": 812.0, "energy_j": None,
-                 "steps": 12 * epochs, "device": "cpu"},
+                 "device": "cpu"},
+        "steps": 12 * epochs,
         "selected": {"epoch": 17, "value": 0.51} if epochs else None,
     })  # fmt: skip
     if epochs:
@@ -136,13 +137,14 @@ def _history(folder: Path, run: Run, epochs: int, quality: float, rng) -> None:
     rows, seconds = [], []
     for epoch in range(epochs):
         decay = np.exp(-epoch / 6)
-        row = {"epoch": epoch, "step": 12 * (epoch + 1), "lr": 1e-3 * min(1, (epoch + 1) / 5)}
+        row = {"epoch": epoch, "step": 12 * (epoch + 1), "rate": 1e-3 * min(1, (epoch + 1) / 5)}
         for place, name in enumerate(names):
             row[f"loss/{name}"] = (0.7 * decay + 0.08) / (1 + 4 * place) * rng.uniform(0.9, 1.1)
             row[f"weight/{name}"] = 1 if place == 0 else 2 * np.exp(-5 * (1 - min(1, epoch / 10)) ** 2)
         for model in ("student", "teacher"):
             reached = 1.5 * quality * (1 - decay)
-            row[f"select/{model}/intersection_f1"] = max(0, reached + rng.normal(0, 0.02))
+            value = max(0, reached + rng.normal(0, 0.02))
+            row[f"select/synth_validation/{model}/intersection_f1"] = row["select"] = value
         rows.append(row)
         seconds.append((epoch, round(1.4 + rng.normal(0, 0.1), 3)))
     _table(folder / "history.csv", list(rows[0]), [tuple(row.values()) for row in rows], ",")

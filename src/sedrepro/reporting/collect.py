@@ -120,7 +120,7 @@ def obstacles(project: Project, found: Sequence[Record], cell_clips: tuple[int, 
         for store, audit in record.block("data").items():
             here, wanted = finite(audit.get("found")), finite(audit.get("expected"))
             if here is not None and wanted is not None and here < wanted:
-                short[store] = f"partial data: {here:.0f} of {wanted:.0f} clips of {Path(store).name}"
+                short[store] = f"partial data: {here:.0f} of {wanted:.0f} clips of {store}"
     return reasons + list(short.values())
 
 

@@ -15,7 +15,7 @@ from ..settings import Layout, Project, Run
 DONE, NOT_RUN, UNFINISHED, MISSING = "done", "not run", "unfinished", "missing"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """One run as found on disk: `state` is done, not run (with its reason), unfinished or missing."""
 
@@ -75,7 +75,8 @@ def read_record(layout: Layout, run: Run) -> Record:
     """The run's folder in words; damage is a state, not an exception."""
     folder = Path(layout.run(run))
     if not folder.is_dir():
-        return Record(run, folder, MISSING, "nothing on disk: not started yet")
+        last = _last_words(layout, run)
+        return Record(run, folder, UNFINISHED if last else MISSING, last or "not started yet")
     described, run_problem = _mapping(folder / "run.json")
     measured, metrics_problem = _mapping(folder / "metrics.json")
     problem = run_problem or metrics_problem
@@ -86,13 +87,28 @@ def read_record(layout: Layout, run: Run) -> Record:
     if problem:
         return Record(run, folder, UNFINISHED, problem, described)
     if not measured:
-        reason = "trained, not evaluated" if described else "started, did not finish; see its log"
-        return Record(run, folder, UNFINISHED, reason, described)
+        reason = "trained, not evaluated" if described else "started, did not finish"
+        last = _last_words(layout, run)
+        return Record(run, folder, UNFINISHED, f"{reason} ({last})" if last else reason, described)
     entries = measured.get("metrics")
     metrics = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
     curves = measured.get("curves")
     curves = curves if isinstance(curves, dict) else {}
     return Record(run, folder, DONE, "", described, metrics, curves)
+
+
+def _last_words(layout: Layout, run: Run) -> str:
+    """The error in which the run's latest job ended, from its log."""
+    name = f"{run.paper}.{run.row}.{run.variant}.seed{run.seed}.log"
+    for stage in ("evaluate", "train"):
+        try:
+            text = Path(layout.results, "logs", stage, name).read_text(errors="replace").strip()
+        except OSError:
+            continue
+        last = text.splitlines()[-1] if text else ""
+        if last.startswith("error: "):
+            return last.removeprefix("error: ")
+    return ""
 
 
 def _mapping(path: Path) -> tuple[dict[str, Any], str]:

@@ -1,0 +1,30 @@
+"""The figures, by the name papers list them under; one process draws all of a paper's."""
+
+from __future__ import annotations
+
+from ...settings import Layout, Project
+from . import style
+from .classes import class_bars
+from .curves import psd_roc, training_curves
+from .material import Material, Missing
+from .timelines import timelines
+
+FIGURES = {
+    "training_curves": training_curves,
+    "psd_roc": psd_roc,
+    "class_bars": class_bars,
+    "timelines": timelines,
+}
+
+
+def draw(project: Project, paper: str, layout: Layout) -> None:
+    """Every figure the paper lists, as PNG and SVG; what lacks its data is a panel that says so."""
+    material = Material(project, paper, layout)
+    for name in project.papers[paper].figures:
+        try:
+            if name not in FIGURES:
+                raise Missing(f"no function draws {name!r}; figures are {', '.join(FIGURES)}")
+            made = FIGURES[name](material)
+        except Missing as missing:
+            made = style.notice(f"{name.replace('_', ' ').capitalize()}: {missing}.")
+        style.save(made, layout.figure(paper, name, "png"), layout.figure(paper, name, "svg"))

@@ -1,0 +1,92 @@
+"""Curves: losses over the epochs, and PSD-ROC."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from ..colours import readable
+from ..records import read_series
+from . import style
+from .material import MODELS, Material, Missing
+
+SCENARIOS = {"psds1": "scenario 1", "psds2": "scenario 2"}
+
+
+def training_curves(material: Material) -> Figure:
+    """One panel per loss, first the score that selects the checkpoint; one line per run."""
+    histories = {}
+    for record in material.done:
+        if material.paper.table[record.run.row].kind == "train":
+            series = read_series(record.file("history.csv"))
+            if series.get("epoch"):
+                histories[record] = series
+    if not histories:
+        raise Missing("no finished run has a training history")
+    names = dict.fromkeys(name for series in histories.values() for name in series)
+    panels = [n for n in names if n == "select"] + [n for n in names if n.startswith("loss/")]
+    if not panels:
+        raise Missing("the training histories hold neither losses nor a selection score")
+    made, axes = style.grid(len(panels), 3)
+    handles = {}
+    for axis, name in zip(axes, panels, strict=True):
+        for record, series in histories.items():
+            values = series.get(name, [])
+            if any(map(math.isfinite, values)):
+                (line,) = axis.plot(
+                    np.array(series["epoch"]) + 1, values, **material.line(record.run.row), alpha=0.9
+                )
+                handles.setdefault(material.label(record.run.row), line)
+        _finish(axis, name)
+    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3)
+    return made
+
+
+def _finish(axis: Axes, name: str) -> None:
+    axis.set_xlabel("epoch")
+    if name == "select":
+        axis.set_title("Score that selects the checkpoint")
+        axis.set_ylim(bottom=0)
+    else:
+        axis.set_title(f"Loss: {readable(name.removeprefix('loss/'))}")
+        lows = [line.get_ydata() for line in axis.lines]
+        if lows and min(map(np.nanmin, lows)) > 0:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def psd_roc(material: Material) -> Figure:
+    """Effective true positive rate over effective false positive rate, per scenario and model."""
+    subset = material.subset()
+    curves = {row: record.curves.get(subset) or {} for row, record in material.first.items()}
+    models = [m for m in MODELS if any(m in of_row for of_row in curves.values())]
+    panels = [
+        (model, metric)
+        for model in models
+        for metric in SCENARIOS
+        if any(metric in (of_row.get(model) or {}) for of_row in curves.values())
+    ]
+    if not panels:
+        raise Missing(f"no finished run has a PSD-ROC curve of {readable(subset)}")
+    made, axes = style.grid(len(panels), 2, height=3.1)
+    handles = {}
+    for axis, (model, metric) in zip(axes, panels, strict=True):
+        for row, of_row in curves.items():
+            curve = (of_row.get(model) or {}).get(metric)
+            if curve:
+                (handles[material.label(row)],) = axis.step(
+                    curve["efpr"], curve["etpr"], where="post", **material.line(row)
+                )
+        axis.set_title(f"{readable(model).capitalize()}, {SCENARIOS[metric]}")
+        axis.set_xlim(0, 100)
+        axis.set_ylim(0, 1)
+        axis.set_xlabel("effective false positives per hour")
+        axis.set_ylabel("effective true positive rate")
+    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3)
+    return made

@@ -1,0 +1,76 @@
+"""What a figure is drawn from: a paper's records and, when asked for, its example clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ...papers import settings_of
+from ...settings import Layout, Project
+from ...settings.project import Paper
+from ..colours import row_colours, row_dashes
+from ..examples import Examples, examples
+from ..records import Record, records
+
+MODELS = ("teacher", "student")
+
+
+class Missing(Exception):
+    """Why a figure cannot be drawn, for the panel that stands in its place."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A paper as found on disk."""
+
+    project: Project
+    name: str
+    layout: Layout
+
+    @property
+    def paper(self) -> Paper:
+        return self.project.papers[self.name]
+
+    @cached_property
+    def records(self) -> list[Record]:
+        return records(self.project, self.name, self.layout)
+
+    @cached_property
+    def done(self) -> list[Record]:
+        """Finished runs; without any there is nothing to draw."""
+        finished = [record for record in self.records if record.done]
+        if not finished:
+            raise Missing("no run of this paper is finished")
+        return finished
+
+    @property
+    def first(self) -> dict[str, Record]:
+        """Per row its first finished run."""
+        rows: dict[str, Record] = {}
+        for record in self.done:
+            rows.setdefault(record.run.row, record)
+        return rows
+
+    @cached_property
+    def examples(self) -> Examples:
+        return examples(self.project, self.records, self.layout, settings_of())
+
+    def label(self, row: str) -> str:
+        return self.paper.table[row].label
+
+    @cached_property
+    def colours(self) -> dict[str, str]:
+        return row_colours(self.paper)
+
+    def line(self, row: str) -> dict:
+        """How a row's lines look everywhere."""
+        dashes = row_dashes(self.paper)[row]
+        return {"color": self.colours[row], "linestyle": (0, dashes) if dashes else "-"}
+
+    def subset(self) -> str:
+        """The set figures are of: the first that finished runs have numbers of."""
+        for record in self.done:
+            for entry in record.metrics:
+                if entry.get("set"):
+                    return str(entry["set"])
+        raise Missing("no finished run has a score")

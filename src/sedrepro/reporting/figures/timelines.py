@@ -1,0 +1,138 @@
+"""Clips on a time axis: spectrogram, scores of the last headline row, truth and detections."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
+
+from ..colours import class_colours, readable
+from ..examples import Event, Examples, Scored
+from . import style
+from .material import MODELS, Material, Missing
+
+INK_ON_PAPER = LinearSegmentedColormap.from_list("ink", ["#ffffff", "#9fb3c4", "#3d5a73", "#101d2b"])
+SHOWN = 4
+
+
+def timelines(material: Material) -> Figure:
+    """A block per clip, two blocks beside each other."""
+    shown = material.examples
+    if shown.problem:
+        raise Missing(shown.problem)
+    if not shown.scored:
+        raise Missing("no finished run left scores of the example clips")
+    clips = shown.clips[:SHOWN]
+    rows = [row for row in material.paper.table if any(s.row == row for s in shown.scored)]
+    if len(rows) > 3:
+        rows = [row for row in rows if row in material.paper.headline] or rows[:3]
+    lines = (len(clips) + 1) // 2
+    made = style.figure(11, (2.55 + 0.32 * len(rows)) * lines + 0.3)
+    blocks = made.subfigures(lines, min(2, len(clips)), squeeze=False).ravel()
+    drawn: set[str] = set()
+    for block, clip in zip(blocks, clips, strict=False):
+        drawn |= _block(block, material, shown, clip, rows)
+    colours = class_colours(shown.classes)
+    patches = [Patch(color=colours[name], label=readable(name)) for name in colours if name in drawn]
+    if patches:
+        made.legend(handles=patches, loc="outside lower center", ncols=6)
+    return made
+
+
+def _block(block: SubFigure, material: Material, shown: Examples, clip: str, rows: list[str]) -> set[str]:
+    lanes = 1 + len(rows)
+    spectrum, scores, events = block.subplots(3, 1, sharex=True, height_ratios=[2.2, 1.5, 0.55 * lanes])
+    span = shown.seconds[clip]
+    chosen = {row: _scored(shown, row) for row in rows}
+    detected = {row: shown.detections(scored, clip) for row, scored in chosen.items()}
+    lead = rows[-1]
+    present = {event[0] for event in [*shown.truth[clip], *detected[lead]]}
+    _spectrum(spectrum, shown, clip)
+    _scores(scores, shown, clip, lead, present)
+    lines = "teacher solid, student dashed"
+    scores.set_title(f"scores of {material.label(lead)}: {lines}", fontsize=7, fontweight="normal", pad=3)
+    rest = [(material.label(row), detected[row]) for row in rows]
+    drawn = _lanes(events, shown, [("Truth", shown.truth[clip]), *rest], span)
+    spectrum.set_xlim(0, span)
+    events.set_xlabel("time (s)")
+    return drawn
+
+
+def _scored(shown: Examples, row: str) -> Scored:
+    """The row's headline model."""
+    of_row = {scored.model: scored for scored in shown.scored if scored.row == row}
+    return next((of_row[model] for model in MODELS if model in of_row), next(iter(of_row.values())))
+
+
+def _spectrum(axis: Axes, shown: Examples, clip: str) -> None:
+    axis.set_title(clip, fontsize=8.5)
+    axis.set_yticks([])
+    axis.grid(False)
+    values = shown.spectra.get(clip)
+    if values is None:
+        axis.text(0.5, 0.5, "no spectrum stored", transform=axis.transAxes, ha="center", fontsize=8)
+        return
+    axis.imshow(
+        values, origin="lower", aspect="auto", cmap=INK_ON_PAPER, vmin=-60, vmax=0,
+        extent=(0, shown.span[clip], 0, 1), interpolation="antialiased",
+    )  # fmt: skip
+
+
+def _scores(axis: Axes, shown: Examples, clip: str, row: str, present: set[str]) -> None:
+    """Score curves of the classes that matter in this clip: teacher solid, student dashed."""
+    colours = class_colours(shown.classes)
+    for scored in shown.scored:
+        if scored.row != row or scored.model not in MODELS:
+            continue
+        frames = scored.frames[clip]
+        style_of = {"linestyle": "-" if scored.model == MODELS[0] else (0, (2, 1.5))}
+        for index, name in enumerate(shown.classes):
+            if name in present:
+                axis.stairs(
+                    frames[:, index], [shown.hop * k for k in range(len(frames) + 1)], baseline=None,
+                    color=colours[name], linewidth=1.1, **style_of,
+                )  # fmt: skip
+        axis.axhline(scored.threshold, color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
+    axis.set_ylim(0, 1.02)
+    axis.set_yticks([0, 0.5, 1])
+
+
+def _lanes(
+    axis: Axes, shown: Examples, lanes: list[tuple[str, list[Event]]], span: float
+) -> set[str]:
+    """One lane of bars per source, overlapping events on tracks of their own; the classes drawn."""
+    colours = class_colours(shown.classes)
+    for place, (_, events) in enumerate(lanes):
+        tracks = _tracks(events)
+        height = 0.8 / max(1, len(tracks))
+        for track, members in enumerate(tracks):
+            for name, onset, offset in members:
+                top = place - 0.4 + track * height
+                axis.broken_barh(
+                    [(onset, offset - onset)], (top, height * 0.92), color=colours.get(name, style.PALE)
+                )
+                if offset - onset > span * (0.012 + 0.0115 * len(name)) and height > 0.3:
+                    axis.text(
+                        onset + 0.06, top + height * 0.48, readable(name), va="center", fontsize=6.5,
+                        color="white", clip_on=True,
+                    )  # fmt: skip
+    axis.set_yticks(range(len(lanes)), [name for name, _ in lanes], fontsize=8)
+    axis.set_ylim(len(lanes) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    return {name for _, events in lanes for name, _, _ in events}
+
+
+def _tracks(events: list[Event]) -> list[list[Event]]:
+    """Events spread over as few tracks as keep them apart."""
+    tracks: list[list[Event]] = []
+    for event in sorted(events, key=lambda e: e[1:]):
+        for track in tracks:
+            if track[-1][2] <= event[1]:
+                track.append(event)
+                break
+        else:
+            tracks.append([event])
+    return tracks

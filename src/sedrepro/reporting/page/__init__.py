@@ -1,0 +1,124 @@
+"""The results page: one file that opens from disk and asks the network for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ... import __version__
+from ...files import write_text
+from ...settings import Layout, Project
+from ..collect import PrintedTable, collect
+from ..records import Record
+from ..tables import digits, interval_note, latex_table, to_csv
+from . import overview, runs
+from .embed import data_uri, script_json
+from .room import curves, room
+
+HERE = Path(__file__).parent
+SCRIPTS = ("page.js", "curves.js", "room.js")
+VECTOR_LIMIT = 600_000
+"""Bytes up to which a figure is embedded as SVG; larger ones as PNG."""
+
+
+def publish(
+    project: Project, layout: Layout, root: str | Path = ".", papers: Sequence[str] | None = None
+) -> Path:
+    """Write the page from whatever runs there are; returns where it is."""
+    chosen = list(papers) if papers is not None else project.selected_papers()
+    html = _environment().get_template("page.html").render(
+        project=project,
+        version=__version__,
+        papers=[_paper(project, paper, layout, root) for paper in chosen],
+        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        scripts=[Markup((HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS],
+        interval_note=interval_note(project.report.confidence),
+    )
+    write_text(layout.report, html)
+    return Path(layout.report)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["json"] = lambda value: Markup(script_json(value))
+    return environment
+
+
+def _paper(project: Project, paper: str, layout: Layout, root: str | Path) -> dict[str, Any]:
+    """Everything the template says about one paper."""
+    spec = project.papers[paper]
+    tables, found = collect(project, paper, layout, root)
+    return {
+        "id": paper,
+        "spec": spec,
+        "state": overview.state(spec, found),
+        "intervals": overview.intervals(spec, tables),
+        "tables": [_table(project, paper, table, found) for table in tables],
+        "figures": [_figure(layout, paper, name, figure.caption) for name, figure in spec.figures.items()],
+        "curves": curves(project, found),
+        "room": room(project, found, layout),
+        "audit": runs.audit(project, paper, layout),
+        "groups": runs.groups(project, found, root),
+    }
+
+
+def _table(project: Project, paper: str, table: PrintedTable, found: Sequence[Record]) -> dict[str, Any]:
+    anchors = {(r.run.row, r.run.condition): runs.anchor(r.run) for r in found}
+    columns = []
+    for index, column in enumerate(table.columns):
+        cells = [row.cells[index] for row in table.rows]
+        columns.append(
+            {
+                "heading": column.heading,
+                "detail": column.detail,
+                "condition": column.condition,
+                "model": column.column.model,
+                "published": any(c.published.value is not None or c.published.status for c in cells),
+            }
+        )
+    return {
+        "name": table.name,
+        "caption": table.caption,
+        "columns": columns,
+        "conditions": len({column.condition for column in table.columns}) > 1,
+        "rows": [
+            {
+                "row": row,
+                "cells": [
+                    {
+                        "cell": cell,
+                        "anchor": anchors.get((row.name, column.condition)),
+                        "sort": digits(cell.ours.mean) if cell.ours and cell.ours.finite else "",
+                        "published_sort": digits(cell.published.value),
+                    }
+                    for cell, column in zip(row.cells, table.columns, strict=True)
+                ],
+            }
+            for row in table.rows
+        ],
+        "notes": table.notes,
+        "csv": data_uri(to_csv([table]), "text/csv"),
+        "tex": data_uri(latex_table(table, project.report.confidence), "text/x-tex"),
+        "file": f"{paper}.{table.name}",
+    }
+
+
+def _figure(layout: Layout, paper: str, name: str, caption: str) -> dict[str, str]:
+    """The figure as drawn: vector if it is small enough, empty if it was not drawn."""
+    uri = ""
+    for form, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
+        path = Path(layout.figure(paper, name, form))
+        if path.is_file() and (form == "png" or path.stat().st_size <= VECTOR_LIMIT):
+            uri = data_uri(path.read_bytes(), kind)
+            break
+    return {"name": name.replace("_", " ").capitalize(), "caption": caption, "uri": uri}

@@ -1,0 +1,84 @@
+"""The overview: every paper's state, and its headline numbers as intervals on one axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ...settings.project import Paper
+from ..collect import PrintedTable
+from ..records import Record
+from ..tables import ours_text, published_text
+
+
+def state(spec: Paper, found: Sequence[Record]) -> dict[str, Any]:
+    """Done, partial or pending, and the count of runs behind the word."""
+    selected = set(spec.selected())
+    wanted = [record for record in found if record.run.row in selected]
+    done = sum(record.done for record in wanted)
+    word = "pending" if not done else "done" if done == len(wanted) else "partial"
+    return {"word": word, "done": done, "wanted": len(wanted)}
+
+
+def intervals(spec: Paper, tables: Sequence[PrintedTable]) -> dict[str, Any] | None:
+    """The first column of the first table as an interval plot: headline rows, then context."""
+    if not tables or not tables[0].columns:
+        return None
+    table, column = tables[0], tables[0].columns[0]
+    lines = []
+    for row in table.rows:
+        cell = row.cells[0]
+        has_published = cell.published.value is not None
+        if row.name in spec.headline or (row.context and has_published):
+            lines.append((row, cell))
+    numbers = [0.0]
+    for _, cell in lines:
+        if cell.published.value is not None:
+            numbers.append(cell.published.value + (cell.published.sd or 0))
+        if cell.ours is not None and cell.ours.finite:
+            numbers += [cell.ours.mean, min(1.0, cell.ours.high or 0.0)]
+    step, end = _axis(max(numbers))
+    return {
+        "heading": column.heading,
+        "detail": f"{column.detail}, {column.column.subset.replace('_', ' ')}",
+        "ticks": [
+            {"at": percent(k * step, end), "text": f"{k * step:g}"} for k in range(round(end / step) + 1)
+        ],
+        "lines": [_line(row, cell, column.column.model, end) for row, cell in lines],
+    }
+
+
+def _axis(largest: float) -> tuple[float, float]:
+    """A round step and the end of an axis from 0 that holds the largest number."""
+    if largest <= 0:
+        return 0.2, 1.0
+    scale = 10 ** math.floor(math.log10(largest))
+    step = next(s * scale for s in (0.1, 0.2, 0.5, 1.0, 2.0) if largest / (s * scale) <= 6)
+    return step, step * math.ceil(largest / step - 1e-9)
+
+
+def percent(value: float, end: float) -> float:
+    return round(100 * min(1.0, max(0.0, value / end)), 2)
+
+
+def _line(row: Any, cell: Any, model: str, end: float) -> dict[str, Any]:
+    line: dict[str, Any] = {"label": row.row.label, "context": row.context}
+    if row.context:
+        line["text"] = published_text(cell, model)
+        line["word"] = "published"
+    else:
+        line["text"] = ours_text(cell, "not run")
+        line["word"] = cell.verdict if cell.published.value is not None else ""
+    if cell.ours is not None and cell.ours.finite:
+        line["ours"] = percent(cell.ours.mean, end)
+        if cell.ours.low is not None and cell.ours.high is not None:
+            line["low"], line["high"] = percent(cell.ours.low, end), percent(cell.ours.high, end)
+    published = cell.published
+    if published.value is not None:
+        line["published"] = percent(published.value, end)
+        line["published_text"] = published_text(cell, model)
+        if published.sd is not None:
+            line["from"] = percent(published.value - published.sd, end)
+            line["to"] = percent(published.value + published.sd, end)
+    return line

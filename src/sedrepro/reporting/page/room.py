@@ -1,0 +1,123 @@
+"""What the page's own scripts draw from: the listening room and the training curves, as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ...papers import settings_of
+from ...settings import Layout, Project
+from ..colours import class_colours, readable, row_colours, row_dashes
+from ..examples import Examples, examples, ogg
+from ..records import Record, read_series
+from .embed import data_uri, shares, spectrum_png
+
+POINTS = 160
+
+
+def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str, Any]:
+    """The listening room's data, or {"problem": why there is none}."""
+    shown = examples(project, found, layout, settings_of()) if found else Examples("no run is finished")
+    if not shown.problem and not shown.scored:
+        shown = Examples("no finished run left scores of the example clips")
+    if shown.problem:
+        return {"problem": shown.problem}
+    spec = project.papers[found[0].run.paper]
+    colours = class_colours(shown.classes)
+    sources = [
+        {
+            "row": scored.row,
+            "model": scored.model,
+            "label": f"{spec.table[scored.row].label}, {scored.model}",
+            "threshold": scored.threshold,
+        }
+        for scored in shown.scored
+    ]
+    return {
+        "problem": "",
+        "subset": readable(shown.subset),
+        "classes": [{"name": readable(name), "colour": colours[name]} for name in shown.classes],
+        "hop": shown.hop,
+        "sources": sources,
+        "chosen": _chosen(spec.headline, sources),
+        "clips": [_clip(shown, clip) for clip in shown.clips],
+    }
+
+
+def _chosen(headline: Sequence[str], sources: Sequence[dict[str, Any]]) -> list[int]:
+    """The two sources shown first: the last two headline rows, by their teacher if there is one."""
+    order = {row: place for place, row in enumerate(headline)}
+    ranked = sorted(
+        range(len(sources)),
+        key=lambda i: (-order.get(sources[i]["row"], -1), sources[i]["model"] != "teacher"),
+    )
+    first = ranked[0]
+    others = [i for i in ranked if sources[i]["row"] != sources[first]["row"]]
+    return [others[0] if others else ranked[-1], first]
+
+
+def _clip(shown: Examples, clip: str) -> dict[str, Any]:
+    sound = ogg(shown.paths[clip], shown.seconds[clip]) if clip in shown.paths else None
+    spectrum = shown.spectra.get(clip)
+    place = {name: index for index, name in enumerate(shown.classes)}
+    if spectrum is not None:
+        covered = max(1, round(spectrum.shape[1] * shown.seconds[clip] / shown.span[clip]))
+        spectrum = spectrum[:, :covered]
+    return {
+        "id": clip,
+        "seconds": round(shown.seconds[clip], 3),
+        "audio": data_uri(sound, "audio/ogg") if sound else "",
+        "image": data_uri(spectrum_png(spectrum), "image/png") if spectrum is not None else "",
+        "truth": [
+            [place[name], onset, offset] for name, onset, offset in shown.truth[clip] if name in place
+        ],
+        "scores": [shares(scored.frames[clip]) for scored in shown.scored],
+    }
+
+
+def curves(project: Project, found: Sequence[Record]) -> dict[str, Any]:
+    """Every finished run's history, thinned, for the chart that compares rows."""
+    lines, quantities = [], {}
+    for record in found:
+        series = read_series(record.file("history.csv")) if record.done else {}
+        epochs = series.get("epoch", [])
+        if len(epochs) < 2:
+            continue
+        keep = sorted({round(k * (len(epochs) - 1) / (POINTS - 1)) for k in range(POINTS)})
+        values = {
+            name: [_short(column[k]) for k in keep]
+            for name, column in series.items()
+            if name not in ("epoch", "step")
+        }
+        spec = project.papers[record.run.paper]
+        quantities |= dict.fromkeys(values)
+        dashes = row_dashes(spec)[record.run.row]
+        lines.append(
+            {
+                "row": record.run.row,
+                "label": spec.table[record.run.row].label,
+                "name": record.run.variant + f", seed {record.run.seed}",
+                "colour": row_colours(spec)[record.run.row],
+                "dash": " ".join(f"{2 * part:g}" for part in dashes),
+                "epochs": [epochs[k] + 1 for k in keep],
+                "values": values,
+            }
+        )
+    ordered = sorted(quantities, key=lambda name: (name != "select", not name.startswith("loss/")))
+    return {"quantities": [{"key": q, "name": quantity_name(q)} for q in ordered], "lines": lines}
+
+
+def quantity_name(key: str) -> str:
+    """A history column for people."""
+    kind, _, rest = key.partition("/")
+    if key == "select":
+        return "score that selects the checkpoint"
+    if key == "rate":
+        return "learning rate"
+    words = {"loss": "loss", "weight": "weight of the loss", "select": "validation"}
+    return f"{words.get(kind, kind)}: {readable(rest.replace('/', ', '))}" if rest else readable(key)
+
+
+def _short(value: float) -> float | None:
+    return float(f"{value:.4g}") if math.isfinite(value) else None
