@@ -276,7 +276,7 @@ def test_a_job_ends_when_its_driver_dies_and_the_successor_goes_on(layout, tmp_p
 
 
 def test_two_writers_are_refused(tmp_path):
-    with guard.exclusive(tmp_path / "run" / ".state" / "lock"):
-        with pytest.raises(SedreproError, match=r"is training this run"):
-            with guard.exclusive(tmp_path / "run" / ".state" / "lock", patience=0):
-                pass
+    lock = tmp_path / "run" / ".state" / "lock"
+    refused = pytest.raises(SedreproError, match=r"is training this run")
+    with guard.exclusive(lock), refused, guard.exclusive(lock, patience=0):
+        pass
