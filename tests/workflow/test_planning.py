@@ -1,0 +1,99 @@
+"""What happens before anything runs: plans at both scales, light imports, errors in one line."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from .conftest import MINI, snakemake
+
+BLOCKER = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "numpy", "h5py", "pandas", "scipy", "matplotlib"):
+            raise ImportError(f"{name} is blocked: planning must not need it")
+
+sys.meta_path.insert(0, Blocker())
+
+# The SLURM plugin imports pandas: plan as in an environment that has Snakemake alone.
+import pkgutil
+
+listed = pkgutil.iter_modules
+pkgutil.iter_modules = lambda *a, **k: (
+    module for module in listed(*a, **k) if "executor_plugin_slurm" not in module.name
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory) -> str:
+    """A folder that, on PYTHONPATH, blocks everything heavy from import."""
+    folder = tmp_path_factory.mktemp("blocked")
+    (folder / "sitecustomize.py").write_text(BLOCKER)
+    return str(folder)
+
+
+@pytest.mark.parametrize("options", [[], MINI], ids=["full", "mini"])
+def test_everything_is_planned_without_data_gpu_or_heavy_imports(clone, light, options):
+    done = snakemake(clone, "-n", "all", *options, PYTHONPATH=light, CUDA_VISIBLE_DEVICES="")
+    planned = done.stdout + done.stderr
+    for rule in ("fetch", "adapt", "extract", "train", "evaluate", "tabulate", "publish"):
+        assert f"\n{rule} " in planned, rule
+
+
+def test_one_target_per_paper_and_one_for_the_data(clone):
+    from sedrepro.papers import PAPERS
+
+    for target in (*PAPERS, "data"):
+        assert "Job stats" in snakemake(clone, "-n", target).stdout
+
+
+def test_the_workflow_passes_snakemakes_linter(clone):
+    done = snakemake(clone, "--lint", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sedes=[1]", "--config: unknown key sedes (did you mean seeds?)"),
+        ("seeds=one", "--config: seeds: should be a valid list"),
+        ("scale=huge", "--config: scale: should be 'full' or 'mini'"),
+        ("run=['lgc_sad']", "run names paper 'lgc_sad'"),
+        (
+            "papers={'lgc_sed': {'table': {'mt': {'settings': {'pgc': {'weigth': 1}}}}}}",
+            "unknown key papers.lgc_sed.table.mt.settings.pgc.weigth (did you mean weight?)",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(clone, setting, message):
+    done = snakemake(clone, "-n", "all", "--config", setting, check=False)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_run_that_does_not_exist_cannot_be_asked_for(clone):
+    target = "results/full/runs/lgc_sed/nope/desed/seed42/metrics.json"
+    done = snakemake(clone, "-n", target, check=False)
+    assert "MissingRuleException" in done.stdout + done.stderr
+
+
+def test_the_file_that_holds_the_mistake_is_named(clone, tmp_path):
+    wrong = tmp_path / "mine.yaml"
+    wrong.write_text("front_ends: {mel128: {n_mels: many}}\n")
+    done = snakemake(clone, "-n", "all", "--configfile", str(wrong), check=False)
+    assert f"{wrong}: front_ends.mel128.n_mels" in done.stdout + done.stderr
+
+
+def test_settings_import_nothing_heavy(light):
+    import sys
+
+    code = "import sedrepro.cli.flow, sedrepro.papers as p; p.settings_of()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": light}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,119 @@
+"""The whole DAG, end to end, and what is done again after a change: only what must be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from sedrepro.cli.driver import live_drivers, unlock
+
+from .conftest import SMOKE, SNAKEMAKE, checkout, environment
+
+RESULTS = Path("results/smoke")
+LGC = RESULTS / "runs/lgc_sed/lgc/desed/seed42"
+
+
+def steps(folder: Path) -> dict[str, int]:
+    """Optimiser steps each run has on record."""
+    return {
+        str(path.parent.relative_to(folder / RESULTS)): json.loads(path.read_text())["steps"]
+        for path in sorted((folder / RESULTS).rglob("run.json"))
+        if ".state" not in path.parts
+    }
+
+
+def made(folder: Path) -> dict[str, float]:
+    """When each run was really made: a republished one keeps the cost of its only start."""
+    return {
+        str(path.parent): json.loads(path.read_text())["cost"]["wall_s"]
+        for path in sorted((folder / RESULTS).rglob("run.json"))
+        if ".state" not in path.parts
+    }
+
+
+def jobs(done) -> dict[str, int]:
+    """Jobs a Snakemake call ran, by rule."""
+    text = done.stdout + done.stderr
+    table = text.split("Job stats:", 1)[1].split("\n\n", 1)[0] if "Job stats:" in text else ""
+    rows = (line.split() for line in table.splitlines()[3:] if line.strip())
+    return {row[0]: int(row[1]) for row in rows if row[0] != "total"}
+
+
+def test_everything_is_there(smoke):
+    folder, _ = smoke
+    with open(folder / RESULTS / "tables/lgc_sed.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert {"untrained", "mt", "lgc"} <= {row["row"] for row in rows}
+    assert any(row["ours_mean"] for row in rows)
+    page = (folder / RESULTS / "report/index.html").read_text()
+    assert "lgc_sed" in page
+    assert all(run.endswith(("untrained/desed/seed42",)) or n > 0 for run, n in steps(folder).items())
+
+
+def test_nothing_is_done_twice(smoke):
+    _, again = smoke
+    assert "Nothing to be done" in again("all").stderr
+
+
+def test_a_touched_script_or_another_flag_changes_nothing(smoke):
+    folder, again = smoke
+    for script in (folder / "workflow/scripts").glob("*.py"):
+        os.utime(script)
+    assert "Nothing to be done" in again("all").stderr
+    assert "Nothing to be done" in again("all", "--latency-wait", "9").stderr
+
+
+def test_extracting_again_trains_nothing(smoke):
+    folder, again = smoke
+    before = made(folder)
+    done = again("all", "--forcerun", "extract")
+    assert jobs(done)["extract"] > 0
+    assert jobs(done)["train"] > 0
+    assert made(folder) == before
+
+
+def test_deleting_a_file_and_a_table_rebuilds_the_path_between(smoke):
+    folder, again = smoke
+    before = made(folder)
+    (folder / LGC / "metrics.json").unlink()
+    (folder / RESULTS / "tables/lgc_sed.csv").unlink()
+    ran = jobs(again("all"))
+    assert ran["evaluate"] == 1
+    assert ran["tabulate"] == 1
+    assert not {"train", "extract", "mix"} & set(ran)
+    assert made(folder) == before
+
+
+def test_changing_one_row_trains_that_row_only(smoke):
+    folder, again = smoke
+    before = made(folder)
+    table = "{'lgc_sed': {'table': {'lgc': {'settings': {'pgc': {'weight': 0.2}}}}}}"
+    ran = jobs(again("all", "--config", f"papers={table}", "name=smoke"))
+    assert ran["train"] == 1
+    changed = {run for run, wall in made(folder).items() if before[run] != wall}
+    assert changed == {str(folder / LGC)}
+
+
+def test_a_killed_driver_is_taken_over_without_help(root, tmp_path):
+    folder = checkout(root, tmp_path / "project")
+    words = [*SNAKEMAKE, "--cores", "2", "all", *SMOKE]
+    driver = subprocess.Popen(
+        words, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list((folder / "data").rglob("*.h5")):
+        assert driver.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert live_drivers(folder) == []
+    assert unlock(folder)
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (folder / RESULTS / "report/index.html").exists()
