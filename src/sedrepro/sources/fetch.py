@@ -110,7 +110,9 @@ class Fetching:
             files = self._deliver(file, path)
         except RefusedError as trouble:
             if self.impatient:
-                return Outcome(file.name, "absent", f"{file.name}: {trouble}")
+                return Outcome(
+                    file.name, "absent", f"{file.name}: {trouble}; {self._by_hand(file)}"
+                )
             return Outcome(file.name, "failed", str(trouble))
         except TransientError as trouble:
             return Outcome(file.name, "failed", str(trouble))

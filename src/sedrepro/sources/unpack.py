@@ -138,7 +138,7 @@ def _tarred(opened: tarfile.TarFile, archive: Path) -> Iterator[Member]:
 
 
 def _check_end(opened: tarfile.TarFile, archive: Path) -> None:
-    """tarfile takes any unreadable header for the end; the end of a whole archive is a zero block."""
+    """tarfile takes any unreadable header for the end; that of a whole archive is zeros."""
     stream = opened.fileobj
     if isinstance(stream, (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)):
         # Going back in a compressed stream means reading it again; its own checksum, checked at

@@ -22,7 +22,7 @@ from ..errors import SedreproError
 from ..files import atomic
 from ..settings.blocks import Fetch
 from . import locks
-from .http import check_space, full_disk
+from .http import LONGEST_WAIT, check_space, full_disk
 
 if TYPE_CHECKING:
     from .fetch import Fetching, Outcome
@@ -154,7 +154,9 @@ def _fetch_all(wanted: list[Clip], folder: Path, ledger: Ledger, fetching: Fetch
             return clip, None
         with locks.slot(fetching.session.slots, HOST, settings.workers):
             outcome = fetch_clip(clip, folder / clip.file, settings)
-            stop.wait(settings.pause)
+            refused = outcome.state == "rate-limited"
+            backing_off = settings.wait * 2**refusals if refused else 0.0
+            stop.wait(min(LONGEST_WAIT, settings.pause + backing_off))
         return clip, outcome
 
     left = []

@@ -1,0 +1,136 @@
+"""Google Drive, tested at the boundary to gdown with its own exceptions and recorded pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gdown
+import pytest
+import requests
+from gdown.download import get_url_from_gdrive_confirmation
+from gdown.exceptions import DownloadError, FileURLRetrievalError
+from loopback import Host, md5, noise
+
+from sedrepro.errors import SedreproError
+from sedrepro.sources.fetch import obtain
+
+BODY = noise(100_000)
+FINAL = Path("data/full/downloads/thing/file.h5")
+QUOTA = (
+    '<p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently. '
+    "Please try accessing the file again later.</p>"
+)
+
+
+def quota() -> Exception:
+    """What gdown makes of Drive's quota page."""
+    with pytest.raises(FileURLRetrievalError) as caught:
+        get_url_from_gdrive_confirmation(QUOTA)
+    return caught.value
+
+
+def answered(code: int) -> Exception:
+    response = requests.Response()
+    response.status_code = code
+    return requests.exceptions.HTTPError(str(code), response=response)
+
+
+class Drive:
+    """In gdown's place: raises or delivers, answer by answer; keeps parts as gdown does."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers, self.asked = list(answers), 0
+
+    def __call__(self, *, id: str, output: str, resume: bool, **_: object) -> str:
+        assert (id, resume) == ("abc", True)
+        if Path(output).exists():
+            return output
+        self.asked += 1
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        part = Path(f"{output}12345678.part")
+        if isinstance(answer, tuple):
+            content, answer = answer
+            part.write_bytes(content)
+        if isinstance(answer, Exception):
+            raise answer
+        part.unlink(missing_ok=True)
+        Path(output).write_bytes(answer)
+        return output
+
+
+@pytest.fixture
+def resource(project, monkeypatch):
+    def make(drive: Drive, **file):
+        monkeypatch.setattr(gdown, "download", drive)
+        spec = {"name": "file.h5", "drive": "abc", **file}
+        return project({"thing": {"files": [spec]}})
+
+    return make
+
+
+def test_a_file_is_fetched_once_and_frozen(resource) -> None:
+    drive = Drive(BODY)
+    settings = resource(drive)
+    assert obtain("thing", settings)["status"] == "ok"
+    assert obtain("thing", settings)["status"] == "ok"
+    assert drive.asked == 1
+    assert FINAL.read_bytes() == BODY
+    assert md5(BODY) in Path("data/full/datasets.lock.json").read_text()
+
+
+def test_broken_connections_are_taken_up(resource) -> None:
+    broken = DownloadError("Response body ended early")
+    drive = Drive((b"x", broken), (b"xx", requests.exceptions.ReadTimeout("slow")), BODY)
+    assert obtain("thing", resource(drive))["status"] == "ok"
+    assert drive.asked == 3
+
+
+def test_a_spent_quota_fails_first_and_counts_as_absence_in_the_end(resource) -> None:
+    drive = Drive(quota())
+    settings = resource(drive)
+    for _ in range(2):
+        with pytest.raises(SedreproError, match="Too many users") as caught:
+            obtain("thing", settings)
+        assert "https://drive.google.com/uc?id=abc" in str(caught.value)
+    status = obtain("thing", settings)
+    assert status["status"] == "unavailable"
+    assert "Too many users" in status["reason"]
+    assert str(FINAL) in status["reason"]
+    drive.answers = [BODY]
+    assert obtain("thing", settings)["status"] == "ok"
+
+
+def test_a_removed_file_is_unavailable_at_once(resource) -> None:
+    status = obtain("thing", resource(Drive(answered(404))))
+    assert status["status"] == "unavailable"
+    assert "HTTP 404" in status["reason"]
+
+
+def test_no_network_fails(resource) -> None:
+    with pytest.raises(SedreproError, match="put it by hand"):
+        obtain("thing", resource(Drive(requests.exceptions.ConnectionError("no route"))))
+
+
+def test_a_page_in_place_of_the_file_is_refused(resource) -> None:
+    status = obtain("thing", resource(Drive(b"<!DOCTYPE html><title>Sign in</title>")))
+    assert status["status"] == "unavailable"
+    assert not FINAL.exists()
+
+
+def test_a_wrong_checksum_is_refused(resource) -> None:
+    assert obtain("thing", resource(Drive(BODY), md5="0" * 32))["status"] == "unavailable"
+    assert not FINAL.exists()
+
+
+def test_a_mirror_stands_in_for_the_quota(resource, host: Host) -> None:
+    settings = resource(Drive(quota()), urls=[host.add("a", BODY)], md5=md5(BODY))
+    assert obtain("thing", settings)["status"] == "ok"
+    assert FINAL.read_bytes() == BODY
+
+
+def test_the_boundary_is_where_gdown_has_it() -> None:
+    """The arguments the fetcher passes exist in the gdown that is installed."""
+    import inspect
+
+    known = inspect.signature(gdown.download).parameters
+    assert {"id", "output", "quiet", "use_cookies", "resume", "timeout"} <= set(known)
