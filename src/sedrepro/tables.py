@@ -15,7 +15,7 @@ CLIPS = ["clip", "subset", "path", "seconds", "fold"]
 EVENTS = ["clip", "label", "onset", "offset", "confidence"]
 AUDIT = ["subset", "expected", "found", "note"]
 
-_TEXT = {"clip", "subset", "path", "fold", "label", "note", "filename", "event_label", "event_labels"}
+_TEXT = set("clip subset path fold label note filename event_label event_labels".split())
 
 
 def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

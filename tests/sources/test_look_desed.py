@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_events_lie_inside_their_clip_and_one_class_never_overlaps_itself():
         for recording in desed.plan(subset, MANY):
             by_class = defaultdict(list)
             spans = sorted(e.visible(recording.seconds) for e in recording.events)
-            overlaps += any(b[0] < a[1] for a, b in zip(spans, spans[1:], strict=False))
+            overlaps += any(b[0] < a[1] for a, b in itertools.pairwise(spans))
             for event in recording.events:
                 onset, offset = event.visible(recording.seconds)
                 assert 0 <= onset < offset <= recording.seconds
@@ -130,7 +131,7 @@ def test_events_lie_inside_their_clip_and_one_class_never_overlaps_itself():
                 by_class[event.label].append((onset, offset))
             for times in by_class.values():
                 times.sort()
-                assert all(b[0] - a[1] > 0.15 for a, b in zip(times, times[1:], strict=False))
+                assert all(b[0] - a[1] > 0.15 for a, b in itertools.pairwise(times))
             assert len(recording.events) <= 4
         assert overlaps >= 5  # of different classes: polyphony is what makes it a task
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def spectrum(sound: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(sound, 1024)[::512]
     power = np.abs(np.fft.rfft(frames * np.hanning(1024), axis=1)) ** 2
     edges = np.unique(np.geomspace(3, 186, 25).astype(int))
-    bands = np.stack([power[:, a:b].mean(1) for a, b in zip(edges, edges[1:], strict=False)], 1)
+    bands = np.stack([power[:, a:b].mean(1) for a, b in itertools.pairwise(edges)], 1)
     decibels = 10 * np.log10(bands + 1e-7 * bands.max())
     return np.concatenate([decibels.mean(0) - decibels.mean(), decibels.std(0)])
 

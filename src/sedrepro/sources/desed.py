@@ -166,6 +166,7 @@ def _read(path: Path, labels: str, classes: list[str]) -> tuple[pd.DataFrame, pd
         return table, pd.DataFrame(columns=tables.EVENTS)
     if labels == "weak":
         events = table.assign(label=table["event_labels"].str.split(",")).explode("label")
+        events = events.drop_duplicates(["clip", "label"])  # three rows name a class twice
         events["onset"] = events["offset"] = float("nan")
     else:
         events = table.rename(columns={"event_label": "label"})
