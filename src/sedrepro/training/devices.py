@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import fcntl
 import os
 import random
@@ -60,6 +62,7 @@ def _driver() -> str:
 
 def prepare(seed: int, threads: int, deterministic: bool) -> None:
     """Seed every generator and fix the number of threads, before any network is built."""
+    _keep_memory()
     torch.set_num_threads(threads)
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -69,6 +72,15 @@ def prepare(seed: int, threads: int, deterministic: bool) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def _keep_memory() -> None:
+    """Let glibc keep freed memory: fresh pages cost a CPU a third of a step's time."""
+    trim_threshold, mmap_max = -1, -4
+    with contextlib.suppress(AttributeError, OSError):  # another C library: only slower
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def random_state() -> dict[str, Any]:
