@@ -28,7 +28,7 @@ PACKAGES = (
     ("psds1", "sed_scores_eval", 1.04),
     ("psds2", "sed_scores_eval", 1.4),
     ("intersection_f1", "psds_eval", 1.6),
-    ("intersection_f1", "strict", 1.55),
+    ("intersection_f1", "sedrepro (strict)", 1.55),
     ("event_f1", "sed_eval", 0.95),
     ("segment_f1", "sed_eval", 1.5),
     ("weak_f1", "sedrepro", 1.6),
