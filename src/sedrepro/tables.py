@@ -15,7 +15,8 @@ CLIPS = ["clip", "subset", "path", "seconds", "fold"]
 EVENTS = ["clip", "label", "onset", "offset", "confidence"]
 AUDIT = ["subset", "expected", "found", "note"]
 
-_TEXT = set("clip subset path fold label note filename event_label event_labels".split())
+_TEXT = {"clip", "subset", "path", "fold", "label", "note"}
+_TEXT |= {"filename", "event_label", "event_labels"}  # of DESED's own tables
 
 
 def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -156,6 +156,15 @@ def test_events_are_heard_where_the_table_says():
     assert min(louder) > 0
 
 
+def test_the_end_of_a_recording_does_not_ring_at_its_start():
+    """A loud sound up to the last sample, in a room, leaves the quiet start as it is."""
+    loud = desed.Event("Electric_shaver_toothbrush", 1.5, 1.5, 40.0)
+    recording = desed.Recording("x.wav", 3.0, (loud,), seed=(1, 2, 3))
+    sound = desed.render_recording(recording)
+    start, quiet = (np.square(sound[a : a + 8820]).mean() for a in (0, 22050))
+    assert start < 3 * quiet
+
+
 def test_the_sound_bank_has_the_real_layout_and_naming(rendered):
     for split, foregrounds, backgrounds in (("train", 8, 3), ("validation", 4, 2)):
         bank = rendered / "desed_soundbank/audio" / split / "soundbank"

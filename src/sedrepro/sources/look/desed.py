@@ -154,7 +154,7 @@ def render_recording(recording: Recording) -> np.ndarray:
     """The audio at 44.1 kHz: events in a room, over a background, through a microphone."""
     rng = np.random.default_rng([*recording.seed, 1])
     n = tones.samples(recording.seconds)
-    size = tones.block(n)
+    size = tones.block(n + tones.samples(places.LONGEST_TAIL))  # or the end rings at the start
     dry = np.zeros(n, dtype=np.float32)
     for event in recording.events:
         sound = models.draw(event.label, rng, event.seconds)

@@ -38,6 +38,9 @@ def background(rng: np.random.Generator, seconds: float) -> np.ndarray:
     return (air / tones.rms(air)).astype(np.float32)
 
 
+LONGEST_TAIL = 0.55  # seconds
+
+
 @functools.lru_cache(maxsize=64)
 def room(seed: tuple[int, ...], size: int) -> np.ndarray:
     """The transfer function of a room: the direct sound and a decaying, darkening tail."""
