@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sedrepro.metrics.decode import detect, operating_points
@@ -30,11 +31,34 @@ def test_known_values_of_a_real_system(student, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", GOLDEN)
-def test_known_values_by_psds_eval(student, name):
+def test_known_values_by_psds_eval(student):
     truth, events, _ = student
-    points = [lambda e=e: e for e in events]
-    assert psds_eval_psds(points, truth, SCENARIOS[name]) == pytest.approx(GOLDEN[name], abs=1e-9)
+    scores = psds_eval_psds([lambda e=e: e for e in events], truth, list(SCENARIOS.values()))
+    assert dict(zip(SCENARIOS, scores, strict=True)) == pytest.approx(GOLDEN, abs=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_our_shortcuts_leave_psds_eval_as_it_is(simulate):
+    from psds_eval import PSDSEval
+
+    scores, truth = simulate(11)
+
+    def table(events):
+        names = np.array(truth.classes, dtype=object)[events.label]
+        columns = {"filename": np.array(truth.clips)[events.clip], "event_label": names}
+        return pd.DataFrame(columns | {"onset": events.onset, "offset": events.offset})
+
+    lengths = pd.DataFrame({"filename": truth.clips, "duration": truth.seconds})
+    points = points_of(scores, truth, operating_points(4))
+    ours = psds_eval_psds(points, truth, list(SCENARIOS.values()))
+    for scenario, value in zip(SCENARIOS.values(), ours, strict=True):
+        dtc, gtc, cttc = scenario.criteria
+        plain = PSDSEval(dtc, gtc, cttc or 0.3, ground_truth=table(truth.events), metadata=lengths)
+        for point in points:
+            plain.add_operating_point(table(point()))
+        theirs = plain.psds(alpha_ct=scenario.alpha_ct, alpha_st=scenario.alpha_st, max_efpr=100)
+        assert value == pytest.approx(theirs.value, abs=1e-12)
+        assert value > 0
 
 
 def test_detections_beyond_the_end_of_their_clip_are_no_false_alarms(student):
@@ -53,7 +77,7 @@ def test_detections_beyond_the_end_of_their_clip_are_no_false_alarms(student):
 def test_agrees_with_psds_eval(simulate, seed, trim, name):
     scores, truth = simulate(seed)
     points = points_of(scores, truth, operating_points(12), trim)
-    theirs = psds_eval_psds(points, truth, SCENARIOS[name])
+    (theirs,) = psds_eval_psds(points, truth, [SCENARIOS[name]])
     assert own(points, truth, SCENARIOS[name]) == pytest.approx(theirs, abs=1e-9)
     assert 0 < theirs < 1
 
@@ -73,7 +97,7 @@ def test_a_system_that_says_nothing_scores_zero(simulate):
     points = points_of(np.zeros_like(scores), truth, operating_points(3))
     for scenario in SCENARIOS.values():
         assert own(points, truth, scenario) == 0.0
-        assert psds_eval_psds(points, truth, scenario) == 0.0
+        assert psds_eval_psds(points, truth, [scenario]) == [0.0]
 
 
 def test_a_class_without_truth_is_left_out(simulate):
@@ -89,7 +113,8 @@ def test_a_class_without_truth_is_left_out(simulate):
         expected = own(points_of(scores[:, :, kept], three, operating_points(9)), three, scenario)
         points = points_of(scores, without, operating_points(9))
         assert own(points, without, scenario) == pytest.approx(expected, abs=1e-12)
-        assert psds_eval_psds(points, without, scenario) == pytest.approx(expected, abs=1e-9)
+        theirs = psds_eval_psds(points, without, [scenario])
+        assert theirs == pytest.approx([expected], abs=1e-9)
 
 
 def explicit(detected, truth, criteria):

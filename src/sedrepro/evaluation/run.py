@@ -126,7 +126,7 @@ def _expected(subset: Subset, layout: Layout) -> int | None:
     """Clips the set should have; of a portion, those that the table gives it."""
     if subset.portion is not None:
         clips = tables.read_clips(layout.table(subset, "clips"))
-        return int((clips["fold"] == subset.portion).sum())
+        return int(clips["fold"].map(subset.holds).sum())
     audit = tables.read(layout.table(subset, "audit"), tables.AUDIT)
     expected = audit["expected"].dropna()
     return int(expected.iloc[0]) if len(expected) else None

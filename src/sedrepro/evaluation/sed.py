@@ -87,8 +87,9 @@ class _Frames:
         # Without intervals the dense thresholds need not be counted.
         points = peak_quantiles(self.scores, DENSE) if self.report.bootstrap else []
         dense = self._count(self._points(points))
-        for name, scenario in SCENARIOS.items():
-            value = packages.psds_eval_psds(self.points, self.truth, scenario)
+        scenarios = list(SCENARIOS.values())
+        values = packages.psds_eval_psds(self.points, self.truth, scenarios)
+        for (name, scenario), value in zip(SCENARIOS.items(), values, strict=True):
             near = self._psds_interval(counted[name], scenario)
             found.add(name, "psds_eval", _moved(near, value))
             value = packages.sed_scores_eval_psds(

@@ -1,0 +1,313 @@
+import json
+import runpy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from sedrepro import papers, settings, tables
+from sedrepro.errors import SedreproError
+from sedrepro.evaluation import evaluate
+from sedrepro.evaluation.run import FAMILIES
+from sedrepro.files import write_json
+from sedrepro.metrics.decode import detect, median_filter
+from sedrepro.metrics.events import reference
+from sedrepro.metrics.f1 import (
+    class_f1,
+    clip_counts,
+    collar_counts,
+    intersection_f1,
+    macro_f1,
+)
+from sedrepro.metrics.packages import sed_scores_eval_psds
+from sedrepro.metrics.psds import SCENARIOS, area
+from sedrepro.settings import HeldOut, Layout, Run, Subset
+
+HOP, FRAMES, CLIPS, EXPECTED = 0.064, 100, 14, 17
+MT = Run("lgc_sed", "mt", "desed", 42)
+MEDIAN7 = Run("lgc_sed", "mt_median7", "desed", 42)
+MODELS = ("student", "teacher", "student@last")
+SETS = ("validation", "public_eval")
+
+
+@pytest.fixture(scope="module")
+def project(root):
+    """Few operating points: psds_eval takes its time for each."""
+    paper = {"rows": "all", "settings": {"decoding": {"operating_points": 5}}}
+    overlay = {"report": {"bootstrap": 20}, "papers": {"lgc_sed": paper}}
+    return settings.load(overlay, papers=papers.settings_of(), root=root)
+
+
+@pytest.fixture(scope="module")
+def plan_of(project):
+    return lambda run: settings.plan(project, run, papers.settings_of()[run.paper])
+
+
+class World:
+    """Tables and the scores of one run, made of random numbers with something to find in them."""
+
+    def __init__(self, folder: Path, classes: list[str]) -> None:
+        self.layout = Layout(str(folder / "data"), str(folder / "results"))
+        self.classes = classes
+        self.frames, self.clips, self.events = {}, {}, {}
+        rng = np.random.default_rng(0)
+        path = Path(self.layout.run(MT, "scores.h5"))
+        path.parent.mkdir(parents=True)
+        with h5py.File(path, "w") as file:
+            file.attrs["classes"] = json.dumps(classes)
+            file.attrs["models"] = json.dumps(list(MODELS))
+            file.attrs["hop"] = HOP
+            for name in SETS:
+                self._set(file, name, rng)
+        write_json(self.layout.run(MT, "run.json"), {"status": "done", "reason": ""})
+
+    def _set(self, file: h5py.File, name: str, rng) -> None:
+        clips = [f"{name}{n}" for n in range(CLIPS + 1)]  # the last one was not scored
+        rows = []
+        for clip in clips[1:]:  # the first one is silent
+            for label in rng.choice(self.classes, size=3, replace=False):
+                onset = round(float(rng.uniform(0, 4)), 3)
+                offset = round(onset + float(rng.uniform(0.3, 2.3)), 3)
+                rows.append((clip, label, onset, offset, 1.0))
+        home = Subset("desed", name)
+        self.events[name] = pd.DataFrame(rows, columns=tables.EVENTS)
+        listed = pd.DataFrame(
+            {"clip": clips, "subset": name, "path": "", "seconds": 6.4, "fold": ""}
+        )
+        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, ""]], columns=tables.AUDIT)
+        tables.write(self.layout.table(home, "clips"), listed, tables.CLIPS)
+        tables.write(self.layout.table(home, "events"), self.events[name], tables.EVENTS)
+        tables.write(self.layout.table(home, "audit"), audit, tables.AUDIT)
+        self.clips[name] = clips[:CLIPS]
+        group = file.create_group(name)
+        group["clips"] = np.array(clips[:CLIPS], dtype=h5py.string_dtype())
+        group["seconds"] = np.full(CLIPS, 6.4)
+        targets = tables.frame_targets(self.events[name], clips[:CLIPS], self.classes, FRAMES, HOP)
+        for model in MODELS:
+            noise = rng.normal(-2, 1, (CLIPS, 1, 1)) + rng.normal(0, 0.7, targets.shape)
+            frame = (1 / (1 + np.exp(-(noise + 4 * targets)))).astype(np.float32)
+            self.frames[name, model] = frame
+            group[f"{model}/frame"], group[f"{model}/clip"] = frame, frame.max(axis=1)
+            group[f"{model}/attention"] = frame[:, 0]
+
+    def truth(self, name: str):
+        events = self.events[name]
+        columns = tuple(events[c].tolist() for c in ("clip", "label", "onset", "offset"))
+        return reference(
+            clips=self.clips[name],
+            seconds=np.full(CLIPS, 6.4),
+            classes=self.classes,
+            events=columns,
+        )
+
+    def change(self, run: Run, edit) -> None:
+        with h5py.File(self.layout.run(run, "scores.h5"), "r+") as file:
+            edit(file)
+
+
+@pytest.fixture
+def world(tmp_path, plan_of):
+    return World(tmp_path, list(plan_of(MT).classes))
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory, plan_of, project):
+    """What evaluating an unspoilt world gives."""
+    world = World(tmp_path_factory.mktemp("world"), list(plan_of(MT).classes))
+    return evaluate(plan_of(MT), project, world.layout)
+
+
+def values(result, **keys):
+    keys = {"label": "", **keys}
+    return [e for e in result["metrics"] if all(e[k] == v for k, v in keys.items())]
+
+
+def value(result, **keys):
+    (entry,) = values(result, **keys)
+    return entry["value"]
+
+
+def test_every_set_and_model_with_every_implementation(result):
+    assert result["status"] == "done"
+    full = {
+        ("psds1", "psds_eval"), ("psds1", "sed_scores_eval"), ("psds1", "sedrepro"),
+        ("psds2", "psds_eval"), ("psds2", "sed_scores_eval"), ("psds2", "sedrepro"),
+        ("intersection_f1", "psds_eval"), ("intersection_f1", "sedrepro (strict)"),
+        ("event_f1", "sed_eval"), ("event_f1", "sedrepro"),
+        ("segment_f1", "sed_eval"), ("segment_f1", "sedrepro"), ("weak_f1", "sedrepro"),
+    }  # fmt: skip
+    own = {key for key in full if key[1].startswith("sedrepro")}
+    for name in SETS:
+        for model in MODELS:
+            entries = values(result, set=name, model=model)
+            kinds = [(e["metric"], e["implementation"]) for e in entries]
+            assert len(kinds) == len(set(kinds))
+            assert set(kinds) == (own if model == "student@last" else full)
+            for entry in entries:
+                assert entry["n_clips"] == CLIPS
+                assert entry["n_expected"] == EXPECTED
+                assert entry["ci_low"] <= entry["value"] <= entry["ci_high"]
+                assert 0 < entry["value"] < 1
+    json.dumps(result, allow_nan=False)
+
+
+def test_values_are_those_of_the_scored_clips_and_the_runs_decoding(result, world, plan_of):
+    plan = plan_of(MT)
+    windows = plan.settings.decoding.windows(plan.classes)
+    assert len(set(windows)) > 1  # one per class
+    truth, frame = world.truth("public_eval"), world.frames["public_eval", "teacher"]
+    keys = {"set": "public_eval", "model": "teacher"}
+    strict = intersection_f1(scores=frame, truth=truth, hop=HOP, windows=windows)
+    assert value(result, implementation="sedrepro (strict)", **keys) == pytest.approx(strict)
+    detected = detect(median_filter(frame, windows), 0.5, hop=HOP, seconds=truth.seconds)
+    event = collar_counts(detected, truth).total()
+    assert value(result, metric="event_f1", implementation="sed_eval", **keys) == pytest.approx(
+        macro_f1(event)
+    )
+    by_class = {e["label"]: e["value"] for e in result["metrics"] if e["label"]
+                if e["set"] == "public_eval" and e["model"] == "teacher"}  # fmt: skip
+    expected = dict(zip(truth.classes, class_f1(event), strict=True))
+    assert by_class == pytest.approx({k: v for k, v in expected.items() if not np.isnan(v)})
+    tags = tables.clip_targets(world.events["public_eval"], truth.clips, truth.classes)
+    weak = macro_f1(clip_counts(frame.max(axis=1), tags).total())
+    assert value(result, metric="weak_f1", **keys) == pytest.approx(weak)
+
+
+def test_implementations_of_one_metric_agree_as_far_as_they_should(result, world, plan_of):
+    windows = plan_of(MT).settings.decoding.windows(world.classes)
+    scores = median_filter(world.frames["validation", "student"], windows)
+    for metric in ("psds1", "psds2", "event_f1", "segment_f1"):
+        keys = {"metric": metric, "set": "validation", "model": "student"}
+        own = value(result, implementation="sedrepro", **keys)
+        package = "psds_eval" if metric.startswith("psds") else "sed_eval"
+        assert value(result, implementation=package, **keys) == pytest.approx(own, abs=1e-9)
+        if metric.startswith("psds"):
+            every = sed_scores_eval_psds(
+                scores, world.truth("validation"), SCENARIOS[metric], hop=HOP
+            )
+            assert value(result, implementation="sed_scores_eval", **keys) == pytest.approx(every)
+            assert every != pytest.approx(own, abs=1e-6)
+
+
+def test_curves_enclose_the_score(result):
+    assert set(result["curves"]["validation"]) == {"student", "teacher"}
+    for metric in ("psds1", "psds2"):
+        curve = result["curves"]["validation"]["teacher"][metric]
+        assert 2 <= len(curve["efpr"]) == len(curve["etpr"]) <= 200
+        assert curve["efpr"][-1] == 100
+        score = value(
+            result, metric=metric, implementation="sedrepro", set="validation", model="teacher"
+        )
+        enclosed = area(np.array(curve["efpr"]), np.array(curve["etpr"]), 100.0)
+        assert enclosed == pytest.approx(score, abs=0.01)
+
+
+def test_a_reevaluated_row_decodes_the_scores_of_its_source(result, world, plan_of, project):
+    again = evaluate(plan_of(MEDIAN7), project, world.layout)
+    truth, frame = world.truth("validation"), world.frames["validation", "student"]
+    expected = intersection_f1(scores=frame, truth=truth, hop=HOP, windows=[7] * 10)
+    keys = {"implementation": "sedrepro (strict)", "set": "validation", "model": "student"}
+    assert value(again, **keys) == pytest.approx(expected)
+    assert value(again, **keys) != value(result, **keys)
+
+
+@pytest.mark.parametrize(("run", "reason"), [(MT, "no data"), (MEDIAN7, f"{MT}: no data")])
+def test_a_run_that_could_not_run_says_why(world, plan_of, project, run, reason):
+    write_json(world.layout.run(MT, "run.json"), {"status": "not_run", "reason": "no data"})
+    result = evaluate(plan_of(run), project, world.layout)
+    assert result == {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
+
+
+def test_scores_that_are_no_numbers_are_an_error(world, plan_of, project):
+    def spoil(file):
+        file["public_eval/teacher/frame"][3, 4, 5] = np.nan
+
+    world.change(MT, spoil)
+    with pytest.raises(
+        SedreproError, match=r"lgc_sed/mt/.*frame scores of teacher on 'public_eval'"
+    ):
+        evaluate(plan_of(MT), project, world.layout)
+
+
+def test_scores_of_another_class_list_are_an_error(world, plan_of, project):
+    def spoil(file):
+        file.attrs["classes"] = json.dumps(["x"])
+
+    world.change(MT, spoil)
+    with pytest.raises(SedreproError, match="other classes"):
+        evaluate(plan_of(MT), project, world.layout)
+
+
+def test_a_set_that_was_not_scored_is_an_error(world, plan_of, project):
+    world.change(MT, lambda file: file.pop("public_eval"))
+    with pytest.raises(SedreproError, match="no set 'public_eval'; it has validation"):
+        evaluate(plan_of(MT), project, world.layout)
+
+
+def test_tags_without_times_give_the_weak_score_only(world, plan_of, project):
+    for name in SETS:
+        weak = world.events[name].assign(onset=np.nan, offset=np.nan)
+        tables.write(world.layout.table(Subset("desed", name), "events"), weak, tables.EVENTS)
+    result = evaluate(plan_of(MT), project, world.layout)
+    assert {e["metric"] for e in result["metrics"]} == {"weak_f1"}
+    assert len(result["metrics"]) == len(SETS) * len(MODELS)
+
+
+def test_without_bootstrap_there_are_no_intervals(result, world, plan_of, project):
+    report = project.report.model_copy(update={"bootstrap": 0})
+    bare = evaluate(plan_of(MT), project.model_copy(update={"report": report}), world.layout)
+    assert {e["ci_low"] for e in bare["metrics"]} == {None}
+    assert [e["value"] for e in bare["metrics"]] == [e["value"] for e in result["metrics"]]
+
+
+def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
+    plan = plan_of(MT)
+    held = HeldOut("validation", Subset("desed", "validation", "held_out"), (), ("counted",))
+    asked = replace(plan, settings=SimpleNamespace(held_out=lambda: [held]))
+    with pytest.raises(SedreproError, match="asks for metrics 'counted'; there are sed"):
+        evaluate(asked, project, world.layout)
+    seen = []
+
+    def counted(scored, truth, settings, report):
+        seen.append((scored.model, scored.arrays["attention"].shape, len(truth.events)))
+        return SimpleNamespace(values={}, curves={})
+
+    monkeypatch.setitem(FAMILIES, "counted", counted)
+    clips = pd.DataFrame(
+        {"clip": ["a", "b", "c"], "subset": "", "path": "", "seconds": 6.4,
+         "fold": ["held_out", "train", "held_out"]}
+    )  # fmt: skip
+    tables.write(world.layout.table(held.subset, "clips"), clips, tables.CLIPS)
+    assert evaluate(asked, project, world.layout)["metrics"] == []
+    assert seen == [(model, (CLIPS, 10), 3 * (CLIPS - 1)) for model in MODELS]
+
+
+def test_the_script_writes_metrics(world, plan_of, project, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_json(world.layout.run(MT, "run.json"), {"status": "not_run", "reason": "no data"})
+    target = Path(Layout.of(project).run(MT, "run.json"))
+    write_json(target, {"status": "not_run", "reason": "no data"})
+    snakemake = SimpleNamespace(
+        config={},
+        params=SimpleNamespace(run=plan_of(MT).describe()),
+        output=SimpleNamespace(metrics="out/metrics.json"),
+        log=["out/log"],
+        scriptdir=str(root / "workflow" / "scripts"),
+    )
+    script = root / "workflow" / "scripts" / "evaluate.py"
+    runpy.run_path(str(script), init_globals={"snakemake": snakemake})
+    assert json.loads(Path("out/metrics.json").read_text())["reason"] == "no data"
+
+
+def test_evaluation_never_imports_torch():
+    code = (
+        "import sys, sedrepro.evaluation; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
