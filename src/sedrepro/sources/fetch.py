@@ -18,9 +18,6 @@ from .http import GoneError, RefusedError, Session, TransientError
 from .registry import File, Resource
 from .unpack import ArchiveError, unpack
 
-MANIFESTS = ".fetched"
-"""Folder of a raw tree that says, per fetched file, what it brought."""
-
 
 @dataclass
 class Outcome:
@@ -102,7 +99,7 @@ class Fetching:
     def file(self, file: File) -> Outcome:
         """Bring one file to its place in the raw tree, unless it is there already."""
         path = self.downloads / file.name
-        manifest = self.raw / MANIFESTS / f"{self.name}.{file.name}.json"
+        manifest = registry.manifest(self.raw, self.name, file.name)
         if self._settled(file, path) and (brought := self._intact(manifest)):
             return brought
         try:

@@ -222,6 +222,11 @@ def receipt_path(data_folder: str, resource: str, file: str) -> str:
     return f"{downloads(data_folder, resource)}/.{file}.json"
 
 
+def manifest(raw: str | Path, resource: str, file: str) -> Path:
+    """The note in a raw tree that says what a fetched file brought."""
+    return Path(raw) / ".fetched" / f"{resource}.{file}.json"
+
+
 def placed(name: str, resource: Resource, data_folder: str) -> list[str]:
     """Files of a resource that someone put there by hand: inputs whose change triggers a fetch."""
     found = []

@@ -1,0 +1,359 @@
+"""Before: every file, its size and licence. After: what is there and what it means for each row."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import settings
+from ..errors import SedreproError
+from ..files import read_json
+from ..settings import Layout, PaperSettings, Project, Run, Subset
+from . import registry
+from .registry import Registry, Resource, manifest
+from .verify import Lock
+
+CLIP_BYTES = 882_044  # ten seconds of 44.1 kHz 16-bit mono, as wav
+
+Models = Mapping[str, type[PaperSettings]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file (or a set of clips) to be had."""
+
+    resource: str
+    file: str
+    where: str
+    bytes: int | None
+    about: int | None
+    checksum: str
+    there: bool
+    count: int = 1
+
+
+@dataclass
+class Sum:
+    """Bytes that are known, bytes that are told, and files nobody knows the size of."""
+
+    files: int = 0
+    known: int = 0
+    about: int = 0
+    unknown: int = 0
+
+    def add(self, item: Item) -> None:
+        self.files += item.count
+        self.known += item.bytes or 0
+        self.about += 0 if item.bytes else item.about or 0
+        self.unknown += not (item.bytes or item.about)
+
+    def __str__(self) -> str:
+        parts = [f"{self.files:,} files", f"{size(self.known)} known"]
+        if self.about:
+            parts.append(f"about {size(self.about)} more")
+        if self.unknown:
+            parts.append(f"{self.unknown} of unknown size")
+        return ", ".join(parts)
+
+
+@dataclass
+class Shopping:
+    """What the selected papers need, before anything is fetched."""
+
+    resources: dict[str, Resource] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    own: dict[str, str] = field(default_factory=dict)  # resource → the user's own tree
+    rendered: bool = False
+    papers: dict[str, Sum] = field(default_factory=dict)
+    total: Sum = field(default_factory=Sum)
+    there: Sum = field(default_factory=Sum)
+
+
+@dataclass(frozen=True)
+class Stock:
+    """How a resource stands; `verified` counts files by who vouches for them."""
+
+    resource: str
+    status: Literal["ok", "partial", "unavailable", "local copy", "not fetched yet"]
+    reason: str
+    files: int
+    bytes: int
+    verified: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Count:
+    """Expected and found clips of a subset; None where its tables are not made yet."""
+
+    corpus: str
+    subset: str
+    expected: int | None
+    found: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a row can run on what is there."""
+
+    paper: str
+    row: str
+    state: Literal["in full", "in part", "not at all", "not known yet"]
+    why: str
+
+
+@dataclass
+class Audit:
+    """What is there."""
+
+    stock: list[Stock] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)  # resources without clips of their own
+    mend: list[str] = field(default_factory=list)
+
+
+def plan(project: Project, known: Registry | None = None) -> Shopping:
+    """Every file the selected papers need under these settings."""
+    known, lock = known or registry.load(), Lock(project.data_folder)
+    found = Shopping(rendered=project.data.origin == "render")
+    papers = project.selected_papers()
+    found.papers = {paper: Sum() for paper in papers}
+    for name in known.needed(papers, project.data):
+        resource = found.resources[name] = known[name]
+        own = registry.local(project.data, resource.corpus)
+        if own:
+            found.own[name] = own
+            continue
+        if found.rendered:
+            continue
+        for item in _items(name, resource, project, lock):
+            found.items.append(item)
+            for total in [found.total, *([found.there] if item.there else [])]:
+                total.add(item)
+            for paper in set(papers) & set(resource.papers):
+                found.papers[paper].add(item)
+    return found
+
+
+def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Iterable[Item]:
+    folder = Path(registry.downloads(project.data_folder, name))
+    raw = Path(Layout.of(project).raw(resource.corpus))
+    for file in resource.files:
+        frozen = lock.entry(f"{name}/{file.name}")
+        checksum = file.checksum
+        if not file.verifiable and frozen:
+            checksum = f"sha256 {frozen['sha256']} (frozen)"
+        yield Item(
+            name,
+            file.name,
+            file.sources[0] if file.sources else "by hand",
+            file.bytes or frozen.get("bytes"),
+            file.about,
+            checksum,
+            (folder / file.name).exists() or manifest(raw, name, file.name).exists(),
+        )
+    if resource.clips:
+        count = sum(resource.subsets.values())
+        there = (raw / resource.clips.folder).is_dir()
+        about = count * CLIP_BYTES
+        label = f"{count:,} clips"
+        yield Item(name, label, "YouTube", None, about, "no checksum", there, count)
+
+
+def plan_text(found: Shopping) -> str:
+    """The plan as a person reads it."""
+    lines = []
+    for name, resource in found.resources.items():
+        lines.append(f"{name}: {resource.title}")
+        lines.append(f"  licence: {resource.licence}; for {', '.join(resource.papers)}")
+        if name in found.own:
+            lines.append(f"  nothing to fetch: local copy at {found.own[name]}")
+        elif found.rendered:
+            lines.append("  nothing to fetch: the miniature is rendered here")
+        for item in found.items:
+            if item.resource == name:
+                amount = size(item.bytes) if item.bytes else f"~{size(item.about)}"
+                amount = amount if item.bytes or item.about else "size unknown"
+                mark = "there" if item.there else "to get"
+                lines.append(
+                    f"  {mark}  {amount:>12}  {item.file}  ({item.checksum})  {item.where}"
+                )
+        lines.append("")
+    for paper, total in found.papers.items():
+        lines.append(f"{paper}: {total}")
+    lines.append(f"in all: {found.total}; already there: {found.there}")
+    return "\n".join(lines)
+
+
+def audit(project: Project, models: Models | None = None, known: Registry | None = None) -> Audit:
+    """What is there; with the papers' settings (`models`), what that means for their rows."""
+    known, layout = known or registry.load(), Layout.of(project)
+    lock, found = Lock(project.data_folder), Audit()
+    papers = project.selected_papers()
+    needed = known.needed(papers, project.data)
+    found.stock = [_stock(name, known[name], project, lock) for name in needed]
+    wanted: dict[tuple[str, str], None] = {}
+    for paper, plans in _plans(project, papers, models or {}).items():
+        for _, planned in plans:
+            wanted |= {(subset.corpus, subset.name): None for subset, _ in planned.inputs()}
+        found.verdicts += [_verdict(paper, row, planned, layout) for row, planned in plans]
+    if not models:
+        wanted = {(known[n].corpus, s): None for n in needed for s in known[n].subsets}
+    found.counts = [_count(Subset(*subset), layout) for subset in wanted]
+    for stock in found.stock:
+        resource = known[stock.resource]
+        if stock.status in ("partial", "unavailable"):
+            if not resource.subsets:
+                found.losses.append(f"{stock.resource} is {stock.status}: {resource.loss}")
+            found.mend.append(_mend(stock, resource, layout))
+    found.mend += [
+        f"{c.corpus} {c.subset}: {(c.expected or 0) - (c.found or 0):,} clips are not in {own}"
+        for c in found.counts
+        if (c.found or 0) < (c.expected or 0) and (own := registry.local(project.data, c.corpus))
+    ]
+    return found
+
+
+def _stock(name: str, resource: Resource, project: Project, lock: Lock) -> Stock:
+    layout = Layout.of(project)
+    verified: dict[str, int] = {}
+    if own := registry.local(project.data, resource.corpus):
+        return Stock(name, "local copy", own, 0, 0, {})
+    for file in resource.files:
+        if entry := lock.entry(f"{name}/{file.name}"):
+            by = entry["checked_against"]
+            verified[by] = verified.get(by, 0) + 1
+    try:
+        status: dict[str, Any] = read_json(layout.status(name))
+        return Stock(
+            name, status["status"], status["reason"], status["files"], status["bytes"], verified
+        )
+    except FileNotFoundError:
+        return Stock(name, "not fetched yet", "", 0, 0, verified)
+    except (ValueError, KeyError):
+        raise SedreproError(
+            f"{layout.status(name)}: not a status; delete it and run `snakemake data`"
+        ) from None
+
+
+def _count(subset: Subset, layout: Layout) -> Count:
+    path = Path(layout.table(subset, "audit"))
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            row = next(csv.DictReader(handle, delimiter="\t"))
+        counts = int(row["expected"]), int(row["found"])
+    except FileNotFoundError:
+        return Count(subset.corpus, subset.name, None, None, "not described yet")
+    except (StopIteration, KeyError, ValueError):
+        raise SedreproError(
+            f"{path}: not an audit table; delete it and run `snakemake data`"
+        ) from None
+    return Count(subset.corpus, subset.name, *counts, row["note"] or "")
+
+
+def _plans(
+    project: Project, papers: list[str], models: Models
+) -> dict[str, list[tuple[str, settings.Plan]]]:
+    """Per paper, every row that can be run, under each condition."""
+    found: dict[str, list[tuple[str, settings.Plan]]] = {}
+    for paper in papers if models else []:
+        spec = project.papers[paper]
+        found[paper] = []
+        for row, line in spec.table.items():
+            if line.kind == "published":
+                continue
+            for condition in spec.conditions:
+                run = Run(paper, row, condition, project.seeds[0])
+                label = row if len(spec.conditions) == 1 else f"{row}, {condition}"
+                found[paper].append((label, settings.plan(project, run, models[paper])))
+    return found
+
+
+def _verdict(paper: str, row: str, planned: settings.Plan, layout: Layout) -> Verdict:
+    """A row cannot run without its labelled data or without any set to report on."""
+    counts = {subset: _count(subset, layout) for subset, _ in planned.inputs()}
+
+    def empty(corpus: str, name: str) -> bool:
+        return counts[Subset(corpus, name)].found == 0
+
+    unknown = [count for count in counts.values() if count.found is None]
+    short = [c for c in counts.values() if c.found is not None and c.found < (c.expected or 0)]
+    why = "; ".join(f"{c.corpus} {c.subset}: {c.found:,} of {c.expected:,} clips" for c in short)
+    lacking = any(
+        stream.labels != "none" and all(empty(s.corpus, s.name) for s in stream.subsets)
+        for stream in planned.streams
+    )
+    reported = [held.subset for held in planned.held_out if held.reports]
+    lacking |= all(empty(s.corpus, s.name) for s in reported)
+    lacking |= planned.kind == "train" and any(
+        held.selects and empty(held.subset.corpus, held.subset.name) for held in planned.held_out
+    )
+    if lacking:
+        return Verdict(paper, row, "not at all", why)
+    if unknown:
+        names = ", ".join(f"{count.corpus} {count.subset}" for count in unknown)
+        return Verdict(paper, row, "not known yet", f"`snakemake data` has not described {names}")
+    return Verdict(paper, row, "in part" if short else "in full", why)
+
+
+def _mend(stock: Stock, resource: Resource, layout: Layout) -> str:
+    ways = [stock.reason]
+    if resource.help and resource.help not in stock.reason:
+        ways.append(resource.help)
+    ways.append(f"to try again: delete {layout.status(stock.resource)} and run `snakemake data`")
+    ways.append(f"an own copy: data.{resource.corpus}.local")
+    return f"{stock.resource}: " + "; ".join(ways)
+
+
+def audit_text(found: Audit) -> str:
+    """The audit as a person reads it."""
+    rows = [
+        [s.resource, s.status, f"{s.files:,}", size(s.bytes), _vouched(s.verified)]
+        for s in found.stock
+    ]
+    lines = table(["resource", "status", "files", "bytes", "checked against"], rows)
+    counts = [
+        [c.corpus, c.subset, _number(c.expected), _number(c.found), c.note] for c in found.counts
+    ]
+    lines += ["", *table(["corpus", "subset", "expected", "found", "note"], counts)]
+    for paper in dict.fromkeys(verdict.paper for verdict in found.verdicts):
+        lines += ["", f"{paper} can run"]
+        mine = [v for v in found.verdicts if v.paper == paper]
+        for state, why in dict.fromkeys((v.state, v.why) for v in mine):
+            named = ", ".join(v.row for v in mine if (v.state, v.why) == (state, why))
+            lines.append(f"  {state}: {named}" + (f" ({why})" if why else ""))
+    for heading, entries in (("Losses", found.losses), ("To get what is missing", found.mend)):
+        if entries:
+            lines += ["", f"{heading}:", *(f"  {entry}" for entry in entries)]
+    return "\n".join(lines)
+
+
+def table(heading: list[str], rows: list[list[str]]) -> list[str]:
+    """Columns under their headings."""
+    widths = [max(len(line[k]) for line in [heading, *rows]) for k in range(len(heading))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [heading, *rows]
+    ]
+
+
+def size(count: int | None) -> str:
+    """Bytes in decimal units."""
+    value = float(count or 0)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _vouched(verified: Mapping[str, int]) -> str:
+    return ", ".join(f"{by} ({count})" for by, count in sorted(verified.items())) or "-"
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"

@@ -1,0 +1,193 @@
+"""`plan` before and `audit` after tell the truth on an empty machine, a partial and a full copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sedrepro import papers, settings, tables
+from sedrepro.files import write_json
+from sedrepro.settings import Layout, Project, Subset
+from sedrepro.sources import desed, inventory, registry
+from sedrepro.sources.fetch import obtain
+
+SUBSETS = [
+    "weak",
+    "unlabelled",
+    "validation",
+    "public_eval",
+    "synth_train",
+    "synth_validation",
+]
+
+
+@pytest.fixture
+def lgc(root: Path, tmp_path: Path, monkeypatch):
+    """`lgc(data)`: the real settings of LGC-SED with this `data`, in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(**data) -> Project:
+        overlay = {"run": ["lgc_sed"], "data": data}
+        return settings.load(overlay, papers=papers.settings_of(), root=root)
+
+    return make
+
+
+def audit(project: Project, root: Path) -> inventory.Audit:
+    return inventory.audit(project, papers.settings_of(), registry.load(root))
+
+
+def states(found: inventory.Audit) -> dict[str, str]:
+    return {verdict.row: verdict.state for verdict in found.verdicts}
+
+
+def tree(folder: Path, clips: int = 4) -> Path:
+    """A DESED tree of a few clips per subset in the official layout."""
+    for name in SUBSETS:
+        place = desed.PLACES[name]
+        (folder / place.audio).mkdir(parents=True)
+        (folder / place.table).parent.mkdir(parents=True, exist_ok=True)
+        heading = {"none": "filename", "weak": "filename\tevent_labels"}.get(
+            place.labels, "filename\tonset\toffset\tevent_label"
+        )
+        cells = {"none": "", "weak": "\tDog"}.get(place.labels, "\t0.1\t0.5\tDog")
+        rows = []
+        for number in range(clips):
+            soundfile.write(folder / place.audio / f"{name}{number}.wav", np.zeros(1600), 16000)
+            rows.append(f"{name}{number}.wav{cells}")
+        (folder / place.table).write_text("\n".join([heading, *rows]) + "\n")
+    return folder
+
+
+def describe(project: Project) -> None:
+    """What the rule `adapt` does."""
+    for name in SUBSETS:
+        made = desed.adapt(name, project)
+        for table, kind, columns in zip(
+            made,
+            ("clips", "events", "audit"),
+            (tables.CLIPS, tables.EVENTS, tables.AUDIT),
+            strict=True,
+        ):
+            tables.write(Layout.of(project).table(Subset("desed", name), kind), table, columns)
+
+
+def test_an_empty_machine(lgc, root: Path) -> None:
+    found = audit(lgc(), root)
+    assert set(states(found).values()) == {"not known yet"}
+    assert {stock.status for stock in found.stock} == {"not fetched yet"}
+    assert {(c.expected, c.found) for c in found.counts} == {(None, None)}
+    assert len(found.counts) == 6
+    assert "not known yet: mt" in inventory.audit_text(found).replace("untrained, mt_median7", "mt")
+
+
+def test_a_full_copy(lgc, root: Path, tmp_path: Path) -> None:
+    project = lgc(desed={"local": str(tree(tmp_path / "mine"))})
+    describe(project)
+    found = audit(project, root)
+    assert set(states(found).values()) == {"in full"}
+    assert {stock.status for stock in found.stock} == {"local copy"}
+    assert {(c.expected, c.found) for c in found.counts} == {(4, 4)}
+    assert found.mend == []
+
+
+def test_a_partial_copy(lgc, root: Path, tmp_path: Path) -> None:
+    own = tree(tmp_path / "mine")
+    for number in range(3):
+        (own / desed.PLACES["validation"].audio / f"validation{number}.wav").unlink()
+    for number in range(4):
+        (own / desed.PLACES["weak"].audio / f"weak{number}.wav").unlink()
+    project = lgc(desed={"local": str(own)})
+    describe(project)
+    found = audit(project, root)
+    counts = {count.subset: (count.expected, count.found) for count in found.counts}
+    assert counts["validation"] == (4, 1)
+    assert counts["weak"] == (4, 0)
+    assert states(found)["untrained"] == "in part"  # needs no training data
+    assert states(found)["mt"] == states(found)["lgc"] == "not at all"
+    text = inventory.audit_text(found)
+    assert "not at all: mt" in text
+    assert "desed weak: 0 of 4 clips" in text
+    assert f"desed validation: 3 clips are not in {own}" in text
+
+
+def test_what_could_not_be_had_is_named_with_its_remedy(lgc, root: Path) -> None:
+    project = lgc()
+    layout = Layout.of(project)
+    for name in registry.load(root).needed(["lgc_sed"]):
+        status = "unavailable" if name == "desed_synth" else "ok"
+        content = {"resource": name, "status": status, "reason": "HTTP 410", "files": 1, "bytes": 5}
+        write_json(layout.status(name), content)
+    found = audit(project, root)
+    stock = {stock.resource: stock.status for stock in found.stock}
+    assert stock["desed_synth"] == "unavailable"
+    (mend,) = found.mend
+    assert "HTTP 410" in mend
+    assert "data.desed.synthetic: mix" in mend
+    assert f"delete {layout.status('desed_synth')}" in mend
+    assert "data.desed.local" in mend
+
+
+def test_the_loss_of_a_file_without_clips_is_spelt_out(project) -> None:
+    weights = {"files": [{"name": "w.pt", "place": "w.pt"}], "loss": "rows on w cannot run"}
+    project({"w": {**weights, "corpus": "weights"}})
+    settings_ = Project.model_validate(
+        {"papers": {"p": {"title": "", "authors": "", "venue": "", "url": "", "corpora": [],
+          "conditions": {"c": {}}, "headline": [], "table": {}}}}
+    )  # fmt: skip
+    write_json(Layout.of(settings_).status("w"), obtain("w", settings_))
+    found = inventory.audit(settings_)
+    assert found.losses == ["w is unavailable: rows on w cannot run"]
+    assert "put it by hand at data/full/downloads/w/w.pt" in inventory.audit_text(found)
+
+
+def test_plan_counts_known_told_and_unknown_sizes(lgc, root: Path) -> None:
+    found = inventory.plan(lgc(), registry.load(root))
+    tables_ = 72_813 + 455_056 + 221_316
+    clips = 1578 + 14412 + 1168
+    assert found.total == found.papers["lgc_sed"]
+    assert (found.total.files, found.total.known) == (clips + 5, tables_)
+    assert found.total.about == clips * inventory.CLIP_BYTES + 890_000_000
+    assert found.total.unknown == 1  # dcase_synth.zip
+    text = inventory.plan_text(found)
+    assert "size unknown  dcase_synth.zip  (checksum unknown)" in text
+    assert "md5 a5f66487feaea5c5d8f028bf1ef5bd41" in text
+    assert "licence: CC BY 4.0" in text
+    assert text.splitlines()[-1].startswith("in all: 17,163 files, 749.2 kB known")
+
+
+def test_plan_knows_own_copies_and_the_miniature(lgc, root: Path, tmp_path: Path) -> None:
+    own = inventory.plan(lgc(desed={"local": str(tmp_path)}), registry.load(root))
+    assert own.total.files == 0
+    assert f"local copy at {tmp_path}" in inventory.plan_text(own)
+    rendered = inventory.plan(lgc(origin="render"), registry.load(root))
+    assert rendered.total.files == 0
+    assert "the miniature is rendered" in inventory.plan_text(rendered)
+
+
+def test_plan_sees_what_is_there_and_what_was_frozen(project, host) -> None:
+    url = host.add("a", b"content")
+    project({"thing": {"files": [{"name": "a", "urls": [url], "place": "a"}]}})
+    base = {"title": "", "authors": "", "venue": "", "url": "", "corpora": []}
+    paper = {**base, "conditions": {"c": {}}, "headline": [], "table": {}}
+    settings_ = Project.model_validate({"papers": {"p": paper}})
+    before = inventory.plan(settings_)
+    assert (before.total.unknown, before.there.files) == (1, 0)
+    obtain("thing", settings_)
+    after = inventory.plan(settings_)
+    assert (after.total.known, after.total.unknown, after.there.files) == (7, 0, 1)
+    assert after.items[0].checksum.endswith("(frozen)")
+    Path("data/full/downloads/thing/a").unlink()  # what it brought is still in the raw tree
+    assert inventory.plan(settings_).there.files == 1
+    assert inventory.audit(settings_).stock[0].verified == {"nobody": 1}
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (35_622_537_482, "35.6 GB"), (2e12, "2.0 TB")],
+)
+def test_sizes(count, text: str) -> None:
+    assert inventory.size(count) == text

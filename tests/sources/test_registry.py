@@ -1,0 +1,144 @@
+"""The registry: typed, light, and true to what is known of the real files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sedrepro.errors import SedreproError
+from sedrepro.settings import Data
+from sedrepro.sources import registry
+from sedrepro.sources.verify import measure
+
+PAPERS = ["lgc_sed", "cross_task_sod", "weak_mtl", "mtda_hsed", "dmsf_avel"]
+
+
+@pytest.fixture(scope="module")
+def known() -> registry.Registry:
+    return registry.load(Path(__file__).resolve().parents[2])
+
+
+def test_importing_it_is_light(root: Path) -> None:
+    heavy = ("torch", "numpy", "h5py", "pandas", "requests", "av", "yt_dlp", "gdown")
+    code = (
+        "import sys\n"
+        "from sedrepro.sources import registry\n"
+        f"registry.load({str(root)!r})\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_archives_add_up_to_the_published_totals(known) -> None:
+    totals = {name: sum(f.bytes or 0 for f in known[name].files) for name in ("tau2019", "tut2018")}
+    assert totals == {"tau2019": 35_622_537_482, "tut2018": 21_353_171_682}
+    counts = {name: len(known[name].files) for name in (*totals, "desed_sins", "desed_tut2017")}
+    assert counts == {"tau2019": 23, "tut2018": 15, "desed_sins": 24, "desed_tut2017": 11}
+    assert all(f.md5 for name in counts for f in known[name].files)
+
+
+def test_expected_clips(known) -> None:
+    clips = {
+        s: n for r in known.resources.values() if r.corpus == "desed" for s, n in r.subsets.items()
+    }
+    assert clips == {
+        "weak": 1578, "unlabelled": 14412, "validation": 1168, "public_eval": 692,
+        "strong_real": 3470, "synth_train": 10000, "synth_validation": 2500,
+    }  # fmt: skip
+    assert sum(known["maestro_audio"].subsets.values()) == 49
+
+
+@pytest.mark.parametrize(
+    ("folder", "resources"),
+    [("ave", ("ave_annotations", "ave_orders")), ("maestro", ("maestro_durations",))],
+)
+def test_checksums_of_files_that_are_here(known, acceptance: Path, folder, resources) -> None:
+    checked = 0
+    for file in (f for name in resources for f in known[name].files):
+        path = acceptance / folder / file.name
+        if path.exists():
+            measured = measure(path)
+            assert measured["md5"] == file.md5
+            assert file.bytes in (None, measured["bytes"])
+            checked += 1
+    assert checked == {"ave": 4, "maestro": 1}[folder]
+
+
+def test_checksums_of_the_desed_tables(known, acceptance: Path, tmp_path: Path) -> None:
+    import tarfile
+
+    with tarfile.open(acceptance / "desed-tables" / "metadata.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    here = {path.name: path for path in tmp_path.rglob("*.tsv")}
+    for file in known["desed_metadata"].files:
+        measured = measure(here[file.name])
+        assert (measured["bytes"], measured["md5"]) == (file.bytes, file.md5)
+
+
+def test_what_a_paper_needs(known) -> None:
+    desed = ["desed_metadata", "desed_weak", "desed_unlabelled", "desed_validation"]
+    assert known.needed(["lgc_sed"]) == [*desed, "desed_public_eval", "desed_synth"]
+    assert known.needed(["weak_mtl"]) == ["fsdkaggle2018", "tau2019"]
+    everything = known.needed(PAPERS)
+    assert "tut2018" not in everything
+    assert {"beats", "atst_frame", "audioclip", "ave_videos", "maestro_audio"} <= set(everything)
+    mixed = Data.model_validate({"desed": {"synthetic": "mix"}})
+    assert set(known.needed(["lgc_sed"], mixed)) - set(known.needed(["lgc_sed"])) == {
+        "desed_soundbank", "desed_sins", "desed_tut2017",
+    }  # fmt: skip
+    assert "desed_synth" not in known.needed(["lgc_sed"], mixed)
+
+
+def test_every_resource_can_be_had_somehow_and_says_what_its_loss_means(known) -> None:
+    for name, resource in known.resources.items():
+        assert resource.papers, name
+        assert set(resource.papers) <= set(PAPERS), name
+        assert resource.loss or resource.optional, name
+        if resource.kind == "manual":
+            assert resource.help, name
+        for file in resource.files:
+            assert file.unpack or file.place, (name, file.name)
+    kinds = {resource.kind for resource in known.resources.values()}
+    assert kinds == {"http", "drive", "youtube", "manual"}
+    assert known["beats"].kind == "manual"
+
+
+def test_no_two_files_have_one_place(known) -> None:
+    places = [(r.corpus, f.place) for r in known.resources.values() for f in r.files if f.place]
+    assert len(places) == len(set(places))
+
+
+BAD = {
+    "is no setting": {"when": {"desed.synthesis": "mix"}},
+    "which is no resource": {"after": ["nothing"]},
+    "same name": {"files": [{"name": "a"}, {"name": "a"}]},
+    "below the raw tree": {"files": [{"name": "a", "place": "../a"}]},
+    "resources.thing.corpus": {"corpus": "dased"},
+    "resources.thing.files.0.md5": {"files": [{"name": "a", "md5": "xyz"}]},
+    "Extra inputs": {"file": []},
+    "needs `files` or `clips`": {"files": []},
+    "not both": {"files": [{"name": "a", "place": "a", "unpack": "."}]},
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_mistakes_are_one_clear_line(project, message: str) -> None:
+    project({"thing": {"files": [{"name": "a"}], **BAD[message]}})
+    with pytest.raises(SedreproError) as caught:
+        registry.load()
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("config/datasets.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_base_and_each_are_shorthand(project) -> None:
+    files = [{"name": "a.zip"}, {"name": "b", "urls": ["https://else/b"], "unpack": "x"}]
+    shared = {"base": "https://host/", "each": {"unpack": "."}}
+    project({"thing": {"files": files, **shared}})
+    first, second = registry.load()["thing"].files
+    assert (first.urls, first.unpack) == (["https://host/a.zip"], ".")
+    assert (second.urls, second.unpack) == (["https://else/b"], "x")
