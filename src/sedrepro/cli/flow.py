@@ -128,10 +128,11 @@ class Flow:
         return {"files": self.registry[resource].model_dump(mode="json", exclude_defaults=True)}
 
     def placed(self, resource: str) -> list[str]:
-        """Files of a resource that are already there, put by hand or by an earlier fetch."""
-        folder = Path(registry.downloads(self.project.data_folder, resource))
-        files = (folder / file.name for file in self.registry[resource].files)
-        return [str(path) for path in files if path.exists()]
+        """Files of a resource that were put there by hand: placing one is a reason to fetch.
+
+        What a fetch itself downloaded is none; its first run would trigger a second.
+        """
+        return registry.placed(resource, self.registry[resource], self.project.data_folder)
 
     def shards(self, subset: str) -> list[str]:
         folder = self.layout.mixtures("desed", subset)

@@ -106,7 +106,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from ..sources import inventory
 
-    print(inventory.audit_text(inventory.audit(_project(options))))
+    print(inventory.audit_text(inventory.audit(_project(options), papers.settings_of())))
     return 0
 
 
