@@ -9,6 +9,7 @@ from tiny import random_batch, tiny_method, tiny_plan
 from torch.nn import functional as F
 
 from sedrepro.objectives import cutmix, mixup
+from sedrepro.papers import method_of
 from sedrepro.papers.contract import Epoch
 
 TERMS = {
@@ -303,6 +304,19 @@ def test_batch_norm_statistics_are_recomputed_on_request_only(wanted):
     spectrum = method.normalised(batch.inputs["mel128"]).transpose(1, 2).unsqueeze(1)
     mean = block.conv(spectrum).mean((0, 2, 3))
     assert torch.allclose(block.norm.running_mean, mean, atol=1e-5) == wanted
+
+
+def test_mixed_precision_keeps_probabilities_and_losses_in_float32():
+    plan = tiny_plan("lgc_sed", "lgc")
+    method = method_of("lgc_sed")(plan, steps_per_epoch=2, device=torch.device("cpu"), amp=True)
+    batch = random_batch(plan)
+    method.on_epoch(Epoch(0, {}, lambda: iter([batch])))
+    terms = method.losses(batch, 3)
+    assert set(terms) == TERMS["lgc"]
+    assert all(t.value.dtype == torch.float32 and torch.isfinite(t.value) for t in terms.values())
+    total(terms).backward()
+    scores = method.scores("teacher", batch.inputs)["frame"]
+    assert (scores != scores.bfloat16().float()).float().mean() > 0.9
 
 
 def test_a_start_after_the_end_is_warned_of(caplog):
