@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +12,10 @@ from typing import Any, Literal
 from ..errors import SedreproError
 from ..files import atomic, read_json, write_json
 from ..settings import Layout, Project
-from . import drive, http, locks, registry, verify
+from . import drive, http, locks, registry, soundbank, verify
 from .http import GoneError, RefusedError, Session, TransientError
 from .registry import File, Resource
-from .unpack import ArchiveError, unpack
+from .unpack import ArchiveError, place, unpack
 
 
 @dataclass
@@ -81,6 +80,8 @@ class Fetching:
         if self.resource.clips:
             outcomes.append(self._clips())
             self._stop_if_failed(outcomes)
+        if self.resource.corpus == "desed_soundbank":
+            soundbank.arrange(self.raw)
         absent = [outcome for outcome in outcomes if outcome.state != "ok"]
         had = any(outcome.state != "absent" for outcome in outcomes)
         if self.resource.clips and outcomes[-1].state == "absent":
@@ -232,12 +233,7 @@ class Fetching:
             files = unpack(path, into, file.anchor)
             return {str((into / name).relative_to(self.raw)): size for name, size in files.items()}
         target = self.raw / (file.place or file.name)
-        with http.full_disk(self.raw), atomic(target) as temporary:
-            try:
-                os.link(path, temporary)
-            except OSError:  # another file system, or one without links
-                http.check_space(self.raw, path.stat().st_size)
-                shutil.copyfile(path, temporary)
+        place(path, target)
         return {str(target.relative_to(self.raw)): target.stat().st_size}
 
     def _clips(self) -> Outcome:

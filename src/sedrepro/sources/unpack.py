@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from ..files import atomic
 from .http import check_space, full_disk
 
 _BROKEN = (
@@ -71,6 +72,16 @@ def unpack(archive: Path, into: Path, anchor: list[str] | None = None) -> dict[s
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return found
+
+
+def place(source: Path, target: Path) -> None:
+    """`source` also under the name `target`, whole or not at all: a link where that is possible."""
+    with full_disk(target.parent), atomic(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:  # another file system, or one without links
+            check_space(target.parent, source.stat().st_size)
+            shutil.copyfile(source, temporary)
 
 
 def _extract(archive: Path, staging: Path) -> dict[Path, int]:
