@@ -8,11 +8,22 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Subset:
-    """Some clips of a corpus; `portion` names a value of the clip table's `fold` column."""
+    """Some clips of a corpus; `portion` names a value of the clip table's `fold` column.
+
+    `!4` is every value but 4: the training clips where fold 4 is held out.
+    """
 
     corpus: str
     name: str
     portion: str | None = None
+
+    def holds(self, fold: str) -> bool:
+        """Whether clips with this value in the `fold` column belong to the portion."""
+        if self.portion is None:
+            return True
+        if self.portion.startswith("!"):
+            return fold != self.portion[1:]
+        return fold == self.portion
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Clips:
         wanted = set(first.clips)
         if subset.portion is not None:
             table = tables.read_clips(layout.table(subset, "clips"))
-            wanted &= set(table.loc[table["fold"] == subset.portion, "clip"])
+            wanted &= set(table.loc[table["fold"].map(subset.holds).astype(bool), "clip"])
         names = [name for name in first.clips if name in wanted]
         rows = {}
         for name, store in stores.items():
