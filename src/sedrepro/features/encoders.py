@@ -42,6 +42,12 @@ def _mel_dtype(front_end: FrontEnd) -> str:
     return "float16" if front_end.power == 1 else "float32"
 
 
+def _stft_logmel(front_end: FrontEnd) -> Encoder:
+    from .logmel import LogMel
+
+    return LogMel(front_end)
+
+
 def _waveform(front_end: FrontEnd) -> Encoder:
     def encode(samples: np.ndarray) -> np.ndarray:
         return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
@@ -51,5 +57,6 @@ def _waveform(front_end: FrontEnd) -> Encoder:
 
 KINDS: dict[str, Kind] = {
     "mel": Kind(_mel, _mel_dtype),
+    "stft_logmel": Kind(_stft_logmel, lambda front_end: "float32"),
     "waveform": Kind(_waveform, lambda front_end: "int16"),
 }

@@ -17,6 +17,7 @@ import numpy as np
 from .. import audio, tables
 from ..errors import SedreproError
 from ..files import digest
+from ..mixtures import reading
 from ..settings import FrontEnd, Layout, Project, Subset
 from ..store import Store, writing
 from .encoders import KINDS, Encoder
@@ -96,7 +97,7 @@ def _parts(
 def _stamp(path: str) -> tuple[int, int]:
     """What changes when a recording is replaced; a missing one is reported when it is read."""
     try:
-        status = os.stat(path)
+        status = os.stat(reading.file_of(path))
     except OSError:
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
@@ -143,4 +144,4 @@ def _work(path: str) -> np.ndarray:
 
 
 def _encode(encoder: Encoder, front_end: FrontEnd, path: str) -> np.ndarray:
-    return encoder(audio.fit(audio.read(path, front_end.sample_rate), front_end.samples))
+    return encoder(audio.fit(reading.read(path, front_end.sample_rate), front_end.samples))

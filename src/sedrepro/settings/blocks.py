@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -23,6 +24,50 @@ DESED_CLASSES = (
     "Vacuum_cleaner",
 )
 
+FSD_CLASSES = (
+    "Acoustic_guitar",
+    "Applause",
+    "Bark",
+    "Bass_drum",
+    "Burping_or_eructation",
+    "Bus",
+    "Cello",
+    "Chime",
+    "Clarinet",
+    "Computer_keyboard",
+    "Cough",
+    "Cowbell",
+    "Double_bass",
+    "Drawer_open_or_close",
+    "Electric_piano",
+    "Fart",
+    "Finger_snapping",
+    "Fireworks",
+    "Flute",
+    "Glockenspiel",
+    "Gong",
+    "Gunshot_or_gunfire",
+    "Harmonica",
+    "Hi-hat",
+    "Keys_jangling",
+    "Knock",
+    "Laughter",
+    "Meow",
+    "Microwave_oven",
+    "Oboe",
+    "Saxophone",
+    "Scissors",
+    "Shatter",
+    "Snare_drum",
+    "Squeak",
+    "Tambourine",
+    "Tearing",
+    "Telephone",
+    "Trumpet",
+    "Violin_or_fiddle",
+    "Writing",
+)
+
 
 class Block(BaseModel):
     """A settings block: immutable, and a key nobody knows is an error."""
@@ -35,8 +80,10 @@ class Block(BaseModel):
 class FrontEnd(Block):
     """How a waveform becomes what a network reads, raw; normalising is the run's."""
 
-    kind: Literal["mel", "waveform"] = Field(
-        "mel", description="mel: linear mel spectrum; waveform: 16-bit samples"
+    kind: Literal["mel", "stft_logmel", "waveform"] = Field(
+        "mel",
+        description="mel: linear mel spectrum, centred frames; stft_logmel: natural log of a "
+        "Slaney mel spectrum, frames inside the clip; waveform: 16-bit samples",
     )
     sample_rate: Count = Field(16000, description="Hz; audio is resampled and down-mixed to it")
     seconds: Positive = Field(10.0, description="clip length; shorter clips are padded with zeros")
@@ -53,17 +100,18 @@ class FrontEnd(Block):
 
     @property
     def frames(self) -> int:
-        """Spectrum frames per clip (centred frames)."""
-        return 1 + self.samples // self.hop
+        """Spectrum frames per clip: centred ones, or only those that lie inside it."""
+        inside = self.samples - self.n_fft if self.kind == "stft_logmel" else self.samples
+        return 1 + inside // self.hop
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one stored clip: mel bands × frames, or samples."""
-        return (self.n_mels, self.frames) if self.kind == "mel" else (self.samples,)
+        return (self.samples,) if self.kind == "waveform" else (self.n_mels, self.frames)
 
     @model_validator(mode="after")
     def _below_nyquist(self) -> FrontEnd:
-        if self.kind == "mel" and not self.f_min < self.f_max <= self.sample_rate / 2:
+        if self.kind != "waveform" and not self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"f_min < f_max <= sample_rate / 2 must hold, not {self.f_min} < {self.f_max} <= "
                 f"{self.sample_rate / 2}"
@@ -160,6 +208,37 @@ class Desed(Block):
     )
 
 
+class SnrMix(Block):
+    """Events of FSDKaggle2018 over urban scenes at fixed SNRs; the defaults are the authors'."""
+
+    scenes: Literal["tau2019", "tut2018"] = Field(
+        "tau2019", description="scenes: TAU 2019 (the authors) or TUT 2018 (the recipe's origin)"
+    )
+    recipe: Literal["authors", "fixed"] = Field(
+        "authors",
+        description="authors: every repeat of the event list is its last shuffle, as in their "
+        "code; fixed: each repeat keeps its own",
+    )
+    seed: int = Field(1234, ge=0, description="seed of the folds and of the draws")
+    clips_per_fold: Count = Field(2000, description="mixtures in each of the four folds")
+    seconds: Positive = Field(10.0, description="length of a mixture")
+    onsets: list[Annotated[float, Field(ge=0)]] = Field(
+        [0.5, 3.0, 5.5], min_length=1, description="when the events begin, seconds"
+    )
+    longest: Positive = Field(2.0, description="events are cut to this length, seconds")
+    classes: list[str] = Field(list(FSD_CLASSES), description="class names, in index order")
+
+    @model_validator(mode="after")
+    def _events_fit(self) -> SnrMix:
+        starts = [*self.onsets, self.seconds]
+        for onset, following in pairwise(starts):
+            if onset + self.longest > following:
+                raise ValueError(
+                    f"an event at {onset} s may last {self.longest} s: it must end by {following} s"
+                )
+        return self
+
+
 class Corpus(Block):
     """A corpus of which nothing can be set but where it lies."""
 
@@ -194,6 +273,8 @@ class Look(Block):
     clips: dict[str, int] = Field(
         default_factory=dict, description="recordings rendered per subset (weak, validation, …)"
     )
+    fsd_files: Count = Field(16, description="recordings per class of FSDKaggle2018")
+    scenes: Count = Field(100, description="scene recordings (as long as the mixtures)")
 
 
 class Data(Block):
@@ -210,6 +291,9 @@ class Data(Block):
     fsdkaggle2018: Corpus = Field(default_factory=Corpus, description="FSDKaggle2018")
     tau2019: Corpus = Field(default_factory=Corpus, description="TAU Urban Acoustic Scenes 2019")
     tut2018: Corpus = Field(default_factory=Corpus, description="TUT Urban Acoustic Scenes 2018")
+    snr_mix: SnrMix = Field(
+        default_factory=SnrMix, description="mixtures at fixed SNRs of fsdkaggle2018 and scenes"
+    )
     ave: Corpus = Field(default_factory=Corpus, description="AVE, the audio-visual event corpus")
     weights: Corpus = Field(default_factory=Corpus, description="pre-trained weights")
     fetch: Fetch = Field(default_factory=Fetch, description="how downloads behave")
