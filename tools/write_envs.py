@@ -33,7 +33,7 @@ ENVIRONMENTS = {
         "stages": "evaluation and reporting",
         "programs": {"c-compiler": "sed_scores_eval is built from source"},
         "packages": [
-            *("dcase-util", "matplotlib", "psds-eval", "sed-eval", "sed-scores-eval"),
+            *("dcase-util", "jinja2", "matplotlib", "psds-eval", "sed-eval", "sed-scores-eval"),
             *("scikit-learn", "setuptools"),
         ],
     },
