@@ -17,7 +17,7 @@ DRIVER = "SEDREPRO_DRIVER"
 """Environment variable by which a driver tells its jobs who it is: <pid>:<start time>."""
 
 
-class Interrupted(SedreproError):
+class Interrupted(SedreproError):  # noqa: N818 (it is not an error)
     """The run was asked to stop; what it had is kept and the next start goes on from there."""
 
 

@@ -1,4 +1,4 @@
-"""Scores of held-out sets: in memory for choosing checkpoints, on disk for evaluation and figures."""
+"""Scores of held-out sets: in memory to choose checkpoints, on disk for evaluation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def score(method: Method, model: str, held: Held, stop: Stop | None = None) -> S
     for name, values in scores.items():
         if len(values) != len(held):
             raise SedreproError(
-                f"{method.plan.run}: {model} gave {len(values)} rows of {name!r} for {len(held)} clips"
+                f"{method.plan.run}: {model} gave {len(values)} rows of {name!r} for "
+                f"{len(held)} clips"
             )
     return scores
 

@@ -42,6 +42,7 @@ def _events(judge: Judge, scores: Scores) -> dict[str, float]:
         truth=judge.truth,
         hop=judge.hop,
         windows=judge.windows,
+        trim=judge.decoding.trim,
         threshold=judge.decoding.threshold,
     )
     return {"intersection_f1": value}

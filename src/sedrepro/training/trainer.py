@@ -117,7 +117,8 @@ class Trainer:
             epoch, position, total = self.pending
             if not torch.isfinite(total):
                 raise SedreproError(
-                    f"{self.plan.run}: the loss is {total.item()} at epoch {epoch}, batch {position}"
+                    f"{self.plan.run}: the loss is {total.item()} at epoch {epoch}, "
+                    f"batch {position}"
                 )
         self.pending = latest
 
