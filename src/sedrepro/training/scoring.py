@@ -94,7 +94,10 @@ def write_examples(
 
 
 def varied(names: list[str], labels: Iterable[tuple[str, str]], count: int) -> list[int]:
-    """Places of `count` clips chosen one by one for the classes not yet shown; ties by name."""
+    """Places of `count` clips chosen one by one for the classes not yet shown; ties by name.
+
+    When every class has been shown, it begins anew.
+    """
     have: dict[str, set[str]] = {name: set() for name in names}
     for clip, label in labels:
         if clip in have:
@@ -103,6 +106,8 @@ def varied(names: list[str], labels: Iterable[tuple[str, str]], count: int) -> l
     chosen: list[str] = []
     for _ in range(min(count, len(names))):
         rest = [name for name in names if name not in chosen]
+        if not any(have[name] - shown for name in rest):
+            shown = set()
         best = min(rest, key=lambda name: (-len(have[name] - shown), len(have[name]), name))
         chosen.append(best)
         shown |= have[best]
