@@ -22,7 +22,7 @@ ANSWERS = {
         "ERROR: [youtube] {}: Video unavailable. This video has been removed by the uploader",
         "ERROR: [youtube] {}: Video unavailable. This video is no longer available because the "
         "YouTube account associated with this video has been terminated.",
-        "ERROR: [youtube] {}: Video unavailable. This video contains content from SME, who has "
+        "ERROR: [youtube] {}: Video unavailable. This video contains content from UMG, who has "
         "blocked it in your country on copyright grounds",
         "ERROR: [youtube] {}: This video is not available",
         "ERROR: [youtube] {}: This video has been removed for violating YouTube's Terms of Service",
