@@ -242,7 +242,8 @@ class Fetching:
         return youtube.collect(self)
 
     def _by_hand(self, file: File) -> str:
-        return f"put it by hand at {self.downloads / file.name} ({self._checksum(file)})"
+        source = f"get {' or '.join(file.sources)} and " if file.sources else ""
+        return f"{source}put it by hand at {self.downloads / file.name} ({self._checksum(file)})"
 
     def _checksum(self, file: File) -> str:
         locked = self.lock.entry(f"{self.name}/{file.name}")
@@ -260,10 +261,7 @@ class Fetching:
         for outcome in failed:
             if outcome.name in files:
                 file = files[outcome.name]
-                addresses = " or ".join(file.sources)
-                lines.append(
-                    f"{file.name}: {outcome.reason}; from {addresses}; {self._by_hand(file)}"
-                )
+                lines.append(f"{file.name}: {outcome.reason}; {self._by_hand(file)}")
             else:
                 lines.append(outcome.reason)
         raise SedreproError("\n".join(lines))

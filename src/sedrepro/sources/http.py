@@ -65,7 +65,7 @@ class Session:
     def retry(self, host: str, attempt: Callable[[], None], size: Callable[[], int]) -> None:
         """Call `attempt` until it works; those that brought something (`size`) don't count."""
         if host in self.dead:
-            raise UnreachableError(f"{host} cannot be reached")
+            raise UnreachableError("cannot be reached")
         failures = 0
         while True:
             before = size()
@@ -109,7 +109,7 @@ def download(
             _from(url, part, session, size, pinned, verify)
             return url
         except (GoneError, TransientError) as trouble:
-            troubles.append(type(trouble)(f"{url}: {trouble}"))
+            troubles.append(type(trouble)(f"{_host(url)}: {trouble}"))
     later = [trouble for trouble in troubles if isinstance(trouble, TransientError)]
     message = "; ".join(str(trouble) for trouble in troubles) or "no address is known"
     if not later:
@@ -127,11 +127,10 @@ def _from(
     pinned: bool,
     verify: Callable[[Path], str | None],
 ) -> None:
-    host = urlsplit(url).netloc.rpartition("@")[2]
     for fresh in (False, True):
         resumed = _size(part) > 0
         session.retry(
-            host,
+            _host(url),
             lambda: once(url, part, timeout=session.settings.timeout, size=size, pinned=pinned),
             lambda: _size(part),
         )
@@ -215,7 +214,7 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
                 raise TransientError(str(error)) from None
 
     try:
-        session.retry(urlsplit(url).netloc, ask, lambda: 0)
+        session.retry(_host(url), ask, lambda: 0)
         files = json.loads(answers[-1])["files"]
         return {
             str(file["key"]): {
@@ -323,6 +322,10 @@ def _retry_after(headers) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _size(path: Path) -> int:
