@@ -98,14 +98,16 @@ def by_hand(compute, count: int) -> None:
             data[index] = compute(samples)
 
 
+# The kernel's peak of this very process: ru_maxrss would start from its parent's.
 ALONE = """
-import resource
+from pathlib import Path
 from sedrepro.features.extract import extract
 from sedrepro.settings import Project, Subset
 if __name__ == "__main__":
     project = Project.model_validate({"front_ends": {"mel": {}}})
     extract(project, Subset("desed", "weak"), "mel", out="alone.h5", workers=WORKERS)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    status = Path("/proc/self/status").read_text()
+    print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 """
 
 

@@ -22,7 +22,7 @@ from ..settings import FrontEnd, Layout, Project, Subset
 from ..store import Store, writing
 from .encoders import KINDS, Encoder
 
-PART = 500  # clips: the work a kill can cost, and the most that waits in memory to be written
+PART = 250  # clips: the work a kill can cost, and the most that waits in memory to be written
 POOL_FROM = 800  # clips: below this, starting worker processes costs more than they save
 
 
