@@ -1,4 +1,4 @@
-"""Run folders made of random but plausible numbers, so that reporting can be tried without training.
+"""Run folders made of random but plausible numbers, to try reporting without training.
 
 `python tests/reporting/fabricate.py FOLDER` writes a miniature result set and its report there.
 """
@@ -36,8 +36,13 @@ PACKAGES = (
 
 
 def project_of(**overlay) -> Project:
-    """A miniature of all papers with every row selected and two seeds."""
-    everything = {"scale": "mini", "seeds": [42, 43], "papers": {"lgc_sed": {"rows": "all"}}}
+    """A miniature of one paper with every row selected and two seeds."""
+    everything = {
+        "scale": "mini",
+        "run": ["lgc_sed"],
+        "seeds": [42, 43],
+        "papers": {"lgc_sed": {"rows": "all"}},
+    }
     return settings.load(
         settings.merge(everything, overlay), papers=papers.settings_of(), root=ROOT
     )
@@ -47,7 +52,9 @@ def layout_of(folder: Path, project: Project) -> Layout:
     return Layout(str(folder / project.data_folder), str(folder / project.result_folder))
 
 
-def fabricate(folder: Path, project: Project, paper: str = "lgc_sed", sets=("validation", "public_eval")):
+def fabricate(
+    folder: Path, project: Project, paper: str = "lgc_sed", sets=("validation", "public_eval")
+):
     """Data tables, audio and every selected run of a paper under `folder`."""
     layout = layout_of(folder, project)
     classes = papers.settings_of()[paper]().classes(project.data)
@@ -57,7 +64,9 @@ def fabricate(folder: Path, project: Project, paper: str = "lgc_sed", sets=("val
     return layout
 
 
-def _data(layout: Layout, subset: str, classes: list[str], seed: int) -> list[tuple[str, str, float, float]]:
+def _data(
+    layout: Layout, subset: str, classes: list[str], seed: int
+) -> list[tuple[str, str, float, float]]:
     """Clips with one tone per event, and their tables."""
     rng = np.random.default_rng(seed)
     home = settings.Subset("desed", subset)
@@ -75,7 +84,12 @@ def _data(layout: Layout, subset: str, classes: list[str], seed: int) -> list[tu
             events.append((name, classes[label], onset, offset))
             inside = (time >= onset) & (time < offset)
             for harmonic in (1, 2, 3):
-                samples += inside * 0.1 / harmonic * np.sin(2 * np.pi * 150 * (label + 1) * harmonic * time)
+                samples += (
+                    inside
+                    * 0.1
+                    / harmonic
+                    * np.sin(2 * np.pi * 150 * (label + 1) * harmonic * time)
+                )
         path = audio / f"{name}.wav"
         soundfile.write(path, samples, 16000)
         clips.append((name, subset, str(path), SECONDS, ""))
@@ -114,7 +128,8 @@ def _run(project: Project, layout: Layout, run: Run, classes, events, rng) -> No
         "packages": {"python": "3.11.2", "torch": "2.11.0", "numpy": "1.26.4"},
         "hardware": {"device": "cpu", "cpu": "a processor", "cores": 2, "gpu": None},
         "data": {"desed/validation.mel128":
-                 {"corpus": "desed", "subset": "validation", "note": "", "content_key": "77aa00", "clips": CLIPS, "expected": CLIPS + 1, "found": CLIPS}},
+                 {"corpus": "desed", "subset": "validation", "note": "", "content_key": "77aa00",
+                  "clips": CLIPS, "expected": CLIPS + 1, "found": CLIPS}},
         "cost": {"wall_s": 31.4 if epochs else 2.1, "peak_memory_mb": 812.0, "energy_j": None,
                  "device": "cpu"},
         "steps": 12 * epochs,
@@ -123,7 +138,7 @@ def _run(project: Project, layout: Layout, run: Run, classes, events, rng) -> No
     if epochs:
         _history(folder, run, epochs, quality, rng)
     _scores(folder, classes, events, quality, rng)
-    _write(folder / "metrics.json", _metrics(classes, events, quality, rng))
+    _write(folder / "metrics.json", metrics_of(classes, events, quality, rng))
 
 
 def _write(path: Path, value) -> None:
@@ -140,7 +155,9 @@ def _history(folder: Path, run: Run, epochs: int, quality: float, rng) -> None:
         row = {"epoch": epoch, "step": 12 * (epoch + 1), "rate": 1e-3 * min(1, (epoch + 1) / 5)}
         for place, name in enumerate(names):
             row[f"loss/{name}"] = (0.7 * decay + 0.08) / (1 + 4 * place) * rng.uniform(0.9, 1.1)
-            row[f"weight/{name}"] = 1 if place == 0 else 2 * np.exp(-5 * (1 - min(1, epoch / 10)) ** 2)
+            row[f"weight/{name}"] = (
+                1 if place == 0 else 2 * np.exp(-5 * (1 - min(1, epoch / 10)) ** 2)
+            )
         for model in ("student", "teacher"):
             reached = 1.5 * quality * (1 - decay)
             value = max(0, reached + rng.normal(0, 0.02))
@@ -154,8 +171,13 @@ def _history(folder: Path, run: Run, epochs: int, quality: float, rng) -> None:
 def _scores(folder: Path, classes, events, quality: float, rng) -> None:
     frames = int(SECONDS / HOP)
     examples = [f"validation_{index:02d}" for index in range(4)]
-    with h5py.File(folder / "scores.h5", "w") as scores, h5py.File(folder / "examples.h5", "w") as shown:
-        scores.attrs.update(classes=json.dumps(classes), hop=HOP, models=json.dumps(["student", "teacher"]))
+    with (
+        h5py.File(folder / "scores.h5", "w") as scores,
+        h5py.File(folder / "examples.h5", "w") as shown,
+    ):
+        scores.attrs.update(
+            classes=json.dumps(classes), hop=HOP, models=json.dumps(["student", "teacher"])
+        )
         for subset, truth in events.items():
             names = [f"{subset}_{index:02d}" for index in range(CLIPS)]
             group = scores.create_group(subset)
@@ -163,7 +185,9 @@ def _scores(folder: Path, classes, events, quality: float, rng) -> None:
             group["seconds"] = np.full(CLIPS, SECONDS)
             clean = np.zeros((CLIPS, frames, len(classes)))
             for clip, label, onset, offset in truth:
-                clean[names.index(clip), int(onset / HOP) : int(offset / HOP), classes.index(label)] = 1
+                clean[
+                    names.index(clip), int(onset / HOP) : int(offset / HOP), classes.index(label)
+                ] = 1
             for model in ("student", "teacher"):
                 noise = rng.normal(0, 1.2 - quality, clean.shape)
                 for _ in range(3):
@@ -184,7 +208,7 @@ def _scores(folder: Path, classes, events, quality: float, rng) -> None:
             shown[f"{name}/input"] = mel.astype(np.float16)
 
 
-def _metrics(classes, events, quality: float, rng) -> dict:
+def metrics_of(classes, events, quality: float, rng) -> dict:
     metrics, curves = [], {}
     for subset in events:
         for model in ("student", "teacher", "student@last", "teacher@last"):

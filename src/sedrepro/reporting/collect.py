@@ -57,7 +57,11 @@ class Cell:
         runs = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
         if self.folds:
             runs += f" x {self.folds} fold{'s' * (self.folds != 1)}"
-        ends = {"runs": "t-interval over runs", "clips": "bootstrap over clips", "none": "no interval"}
+        ends = {
+            "runs": "t-interval over runs",
+            "clips": "bootstrap over clips",
+            "none": "no interval",
+        }
         return f"{runs}, {ends[self.ours.interval]}"
 
 
@@ -108,7 +112,9 @@ class PrintedTable:
     notes: list[str]
 
 
-def obstacles(project: Project, found: Sequence[Record], cell_clips: tuple[int, int] | None) -> list[str]:
+def obstacles(
+    project: Project, found: Sequence[Record], cell_clips: tuple[int, int] | None
+) -> list[str]:
     """Why no number of these runs can be compared with a published one."""
     reasons = []
     if project.scale == "mini":
@@ -157,7 +163,9 @@ def collect(
         by_row[record.run.row, record.run.condition].append(record)
     tables = []
     for name, table in spec.tables.items():
-        columns = [PrintedColumn(c, condition) for condition in spec.conditions for c in table.columns]
+        columns = [
+            PrintedColumn(c, condition) for condition in spec.conditions for c in table.columns
+        ]
         rows = [
             PrintedRow(
                 row,
@@ -170,12 +178,18 @@ def collect(
             )
             for row in (table.rows if table.rows is not None else spec.table)
         ]  # fmt: skip
-        tables.append(PrintedTable(name, table.caption, columns, rows, _notes(project, table, columns, rows)))
+        tables.append(
+            PrintedTable(name, table.caption, columns, rows, _notes(project, table, columns, rows))
+        )
     return tables, found
 
 
 def _published(
-    numbers: dict[tuple[str, ...], Published], table: str, row: str, column: PrintedColumn, context: bool
+    numbers: dict[tuple[str, ...], Published],
+    table: str,
+    row: str,
+    column: PrintedColumn,
+    context: bool,
 ) -> Published:
     """The number of a cell; lines of context also show what was reported for another model."""
     c = column.column
@@ -246,7 +260,9 @@ def _absences(found: list[Record], measured: set[Run]) -> list[str]:
         if record.run not in measured:
             reason = record.reason or "this value was not computed"
             name = f"seed {record.run.seed}"
-            reasons[reason].append(name if record.run.fold is None else f"{name} fold {record.run.fold}")
+            reasons[reason].append(
+                name if record.run.fold is None else f"{name} fold {record.run.fold}"
+            )
     return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 

@@ -38,7 +38,7 @@ def row_colours(paper: Paper) -> dict[str, str]:
 
 
 def row_dashes(paper: Paper) -> dict[str, tuple[float, ...]]:
-    """Each row's dash pattern, so that lines can be told apart without colour; the last is solid."""
+    """Each row's dash pattern, to tell lines apart without colour; the last row is solid."""
     rows = [name for name, row in paper.table.items() if row.kind != "published"]
     return {name: DASHES[index % len(DASHES)] for index, name in enumerate(reversed(rows))}
 

@@ -21,7 +21,7 @@ Event = tuple[str, float, float]
 
 @dataclass(frozen=True)
 class Scored:
-    """A row's frame scores of the clips by one of its models, median filtered as the row decodes."""
+    """A row's frame scores by one of its models, median filtered as the row decodes."""
 
     row: str
     model: str
@@ -51,7 +51,9 @@ class Examples:
     def detections(self, scored: Scored, clip: str) -> list[Event]:
         """The row's events of a clip at its own threshold."""
         frames = scored.frames[clip][None]
-        found = detect(frames, scored.threshold, hop=self.hop, seconds=np.array([self.seconds[clip]]))
+        found = detect(
+            frames, scored.threshold, hop=self.hop, seconds=np.array([self.seconds[clip]])
+        )
         return [
             (self.classes[label], float(onset), float(offset))
             for label, onset, offset in zip(found.label, found.onset, found.offset, strict=True)
@@ -84,7 +86,9 @@ def examples(project: Project, found: Sequence[Record], layout: Layout, models: 
         return Examples(f"the examples are of {subset!r}, which is no held-out set of {record.run}")
     where = held[subset].subset
     table = {row["clip"]: row for row in read_rows(Path(layout.table(where, "clips")), "\t")}
-    scored, classes, hop = _all_scores(list(first.values()), project, settings_model, subset, clips, layout)
+    scored, classes, hop = _all_scores(
+        list(first.values()), project, settings_model, subset, clips, layout
+    )
     front_end = project.front_ends.get(held[subset].inputs[0])
     span = front_end.seconds if front_end else 10.0
     seconds = {clip: finite(table.get(clip, {}).get("seconds")) or span for clip in clips}
@@ -107,7 +111,9 @@ def _shown(record: Record) -> tuple[str, list[str], dict[str, np.ndarray]] | Non
     try:
         with h5py.File(record.file("examples.h5"), "r", locking=False) as file:
             spectra = {
-                clip: decibels(group["input"][:]) for clip, group in file.items() if "input" in group
+                clip: decibels(group["input"][:])
+                for clip, group in file.items()
+                if "input" in group
             }
             return (str(file.attrs["set"]), list(file), spectra) if len(file) else None
     except (OSError, KeyError, RuntimeError):
@@ -144,7 +150,9 @@ def _all_scores(
                 windows = meant.settings.decoding.windows(classes)
                 group = file[subset]
                 place = {name.decode(): index for index, name in enumerate(group["clips"][:])}
-                for model in [m for m in group if isinstance(group[m], h5py.Group) and "@" not in m]:
+                for model in [
+                    m for m in group if isinstance(group[m], h5py.Group) and "@" not in m
+                ]:
                     frames = {
                         clip: median_filter(group[model]["frame"][place[clip]][None], windows)[0]
                         for clip in clips
@@ -179,7 +187,9 @@ def ogg(path: str | Path, seconds: float, sample_rate: int = 16000) -> bytes | N
     try:
         samples = audio.read(path, sample_rate)[: round(seconds * sample_rate)]
         buffer = io.BytesIO()
-        with soundfile.SoundFile(buffer, "w", sample_rate, 1, format="OGG", subtype="VORBIS") as out:
+        with soundfile.SoundFile(
+            buffer, "w", sample_rate, 1, format="OGG", subtype="VORBIS"
+        ) as out:
             # The encoder overflows its stack on long blocks.
             for start in range(0, len(samples), 16384):
                 out.write(samples[start : start + 16384])

@@ -17,7 +17,7 @@ DONE, NOT_RUN, UNFINISHED, MISSING = "done", "not run", "unfinished", "missing"
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One run as found on disk: `state` is done, not run (with its reason), unfinished or missing."""
+    """One run as found on disk: done, not run, unfinished or missing, and the reason."""
 
     run: Run
     folder: Path

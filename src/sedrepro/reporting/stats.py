@@ -61,7 +61,7 @@ def t_interval(values: Sequence[float], confidence: float) -> tuple[float, float
 
 
 def summarise(runs: Sequence[Measured], confidence: float) -> Summary | None:
-    """Runs of one cell: two or more give a t-interval, a single one keeps its bootstrap interval."""
+    """Runs of one cell: two or more give a t-interval, one keeps its bootstrap interval."""
     if not runs:
         return None
     values = [run.value for run in runs]

@@ -11,13 +11,16 @@ from ..settings import Layout, Project
 from .collect import Cell, PrintedTable, collect
 
 COLUMNS = (
-    "table,row,condition,subset,model,metric,implementation,aggregate,published,published_std,"
-    "published_source,published_status,ours_mean,ours_std,ci_low,ci_high,n_runs,n_clips,n_expected,"
-    "gap,verdict,note"
-).split(",")
+    *("table", "row", "condition", "subset", "model", "metric", "implementation", "aggregate"),
+    *("published", "published_std", "published_source", "published_status"),
+    *("ours_mean", "ours_std", "ci_low", "ci_high", "n_runs", "n_clips", "n_expected"),
+    *("gap", "verdict", "note"),
+)
 
 
-def tabulate(project: Project, paper: str, layout: Layout, root: str | Path = ".") -> list[PrintedTable]:
+def tabulate(
+    project: Project, paper: str, layout: Layout, root: str | Path = "."
+) -> list[PrintedTable]:
     """Write <paper>.csv, .md and .tex from whatever runs there are."""
     tables, _ = collect(project, paper, layout, root)
     title = project.papers[paper].title
@@ -40,7 +43,12 @@ def to_csv(tables: list[PrintedTable]) -> str:
                 model = published.model if row.context and published.model else c.model
                 writer.writerow(
                     [table.name, row.name, column.condition, c.subset, model, column.metric]
-                    + [c.implementation, cell.aggregate, digits(published.value), digits(published.sd)]
+                    + [
+                        c.implementation,
+                        cell.aggregate,
+                        digits(published.value),
+                        digits(published.sd),
+                    ]
                     + [published.source, published.status]
                     + [digits(getattr(ours, key, None)) for key in ("mean", "sd", "low", "high")]
                     + [ours.n if ours else 0, blank(cell.n_clips), blank(cell.n_expected)]
@@ -79,7 +87,9 @@ def published_text(cell: Cell, model: str, dash: str = "–") -> str:
     if published.value is None:
         return dash
     text = f"{published.value:.3f}" + (f" ± {published.sd:.3f}" if published.sd is not None else "")
-    return text if published.model in ("", model) else f"{text} ({published.model.replace('_', ' ')})"
+    return (
+        text if published.model in ("", model) else f"{text} ({published.model.replace('_', ' ')})"
+    )
 
 
 def interval_note(confidence: float) -> str:

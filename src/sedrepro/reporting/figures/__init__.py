@@ -6,7 +6,7 @@ from ...settings import Layout, Project
 from . import style
 from .classes import class_bars
 from .curves import psd_roc, training_curves
-from .material import Material, Missing
+from .material import Material, MissingError
 from .timelines import timelines
 
 FIGURES = {
@@ -23,8 +23,8 @@ def draw(project: Project, paper: str, layout: Layout) -> None:
     for name in project.papers[paper].figures:
         try:
             if name not in FIGURES:
-                raise Missing(f"no function draws {name!r}; figures are {', '.join(FIGURES)}")
+                raise MissingError(f"no function draws {name!r}; figures are {', '.join(FIGURES)}")
             made = FIGURES[name](material)
-        except Missing as missing:
+        except MissingError as missing:
             made = style.notice(f"{name.replace('_', ' ').capitalize()}: {missing}.")
         style.save(made, layout.figure(paper, name, "png"), layout.figure(paper, name, "svg"))

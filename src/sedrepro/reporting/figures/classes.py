@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..colours import readable
 from ..records import Record, finite
 from . import style
-from .material import MODELS, Material, Missing
+from .material import MODELS, Material, MissingError
 
 METRIC = "event_f1"
 
@@ -28,14 +28,16 @@ def class_bars(material: Material) -> Figure:
         if classes:
             break
     else:
-        raise Missing(f"no finished run has a class-wise event F1 of {readable(subset)}")
+        raise MissingError(f"no finished run has a class-wise event F1 of {readable(subset)}")
     made = style.figure(9.5, 3.6)
     axis = made.add_subplot()
     width = 0.8 / len(rows)
     for index, row in enumerate(rows):
         heights = [values[row].get(name, np.nan) for name in classes]
         places = np.arange(len(classes)) + (index - (len(rows) - 1) / 2) * width
-        axis.bar(places, heights, width * 0.92, color=material.colours[row], label=material.label(row))
+        axis.bar(
+            places, heights, width * 0.92, color=material.colours[row], label=material.label(row)
+        )
         for place, height in zip(places, heights, strict=True):
             if np.isfinite(height):
                 axis.text(
@@ -57,7 +59,11 @@ def _class_values(found: list[Record], subset: str, model: str) -> dict[str, flo
     per_class: dict[str, list[float]] = {}
     for record in found:
         for entry in record.metrics:
-            if (entry.get("set"), entry.get("model"), entry.get("metric")) == (subset, model, METRIC):
+            if (entry.get("set"), entry.get("model"), entry.get("metric")) == (
+                subset,
+                model,
+                METRIC,
+            ):
                 value = finite(entry.get("value"))
                 if entry.get("label") and value is not None:
                     per_class.setdefault(str(entry["label"]), []).append(value)

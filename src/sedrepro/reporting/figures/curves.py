@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ..colours import readable
 from ..records import read_series
 from . import style
-from .material import MODELS, Material, Missing
+from .material import MODELS, Material, MissingError
 
 SCENARIOS = {"psds1": "scenario 1", "psds2": "scenario 2"}
 
@@ -26,11 +26,11 @@ def training_curves(material: Material) -> Figure:
             if series.get("epoch"):
                 histories[record] = series
     if not histories:
-        raise Missing("no finished run has a training history")
+        raise MissingError("no finished run has a training history")
     names = dict.fromkeys(name for series in histories.values() for name in series)
     panels = [n for n in names if n == "select"] + [n for n in names if n.startswith("loss/")]
     if not panels:
-        raise Missing("the training histories hold neither losses nor a selection score")
+        raise MissingError("the training histories hold neither losses nor a selection score")
     made, axes = style.grid(len(panels), 3)
     handles = {}
     for axis, name in zip(axes, panels, strict=True):
@@ -38,11 +38,16 @@ def training_curves(material: Material) -> Figure:
             values = series.get(name, [])
             if any(map(math.isfinite, values)):
                 (line,) = axis.plot(
-                    np.array(series["epoch"]) + 1, values, **material.line(record.run.row), alpha=0.9
+                    np.array(series["epoch"]) + 1,
+                    values,
+                    **material.line(record.run.row),
+                    alpha=0.9,
                 )
                 handles.setdefault(material.label(record.run.row), line)
         _finish(axis, name)
-    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3)
+    made.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3
+    )
     return made
 
 
@@ -73,7 +78,7 @@ def psd_roc(material: Material) -> Figure:
         if any(metric in (of_row.get(model) or {}) for of_row in curves.values())
     ]
     if not panels:
-        raise Missing(f"no finished run has a PSD-ROC curve of {readable(subset)}")
+        raise MissingError(f"no finished run has a PSD-ROC curve of {readable(subset)}")
     made, axes = style.grid(len(panels), 2, height=3.1)
     handles = {}
     for axis, (model, metric) in zip(axes, panels, strict=True):
@@ -88,5 +93,7 @@ def psd_roc(material: Material) -> Figure:
         axis.set_ylim(0, 1)
         axis.set_xlabel("effective false positives per hour")
         axis.set_ylabel("effective true positive rate")
-    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3)
+    made.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3
+    )
     return made

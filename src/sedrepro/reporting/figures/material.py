@@ -15,7 +15,7 @@ from ..records import Record, records
 MODELS = ("teacher", "student")
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """Why a figure cannot be drawn, for the panel that stands in its place."""
 
 
@@ -40,7 +40,7 @@ class Material:
         """Finished runs; without any there is nothing to draw."""
         finished = [record for record in self.records if record.done]
         if not finished:
-            raise Missing("no run of this paper is finished")
+            raise MissingError("no run of this paper is finished")
         return finished
 
     @property
@@ -73,4 +73,4 @@ class Material:
             for entry in record.metrics:
                 if entry.get("set"):
                     return str(entry["set"])
-        raise Missing("no finished run has a score")
+        raise MissingError("no finished run has a score")

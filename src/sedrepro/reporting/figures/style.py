@@ -60,7 +60,9 @@ def figure(width: float, height: float) -> Figure:
     return made
 
 
-def grid(panels: int, columns: int, width: float = 9.5, height: float = 2.7) -> tuple[Figure, list[Axes]]:
+def grid(
+    panels: int, columns: int, width: float = 9.5, height: float = 2.7
+) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels; `height` is that of one line of panels."""
     columns = min(columns, panels)
     lines = math.ceil(panels / columns)

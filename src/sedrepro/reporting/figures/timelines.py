@@ -10,9 +10,11 @@ from matplotlib.patches import Patch
 from ..colours import class_colours, readable
 from ..examples import Event, Examples, Scored
 from . import style
-from .material import MODELS, Material, Missing
+from .material import MODELS, Material, MissingError
 
-INK_ON_PAPER = LinearSegmentedColormap.from_list("ink", ["#ffffff", "#9fb3c4", "#3d5a73", "#101d2b"])
+INK_ON_PAPER = LinearSegmentedColormap.from_list(
+    "ink", ["#ffffff", "#9fb3c4", "#3d5a73", "#101d2b"]
+)
 SHOWN = 4
 
 
@@ -20,9 +22,9 @@ def timelines(material: Material) -> Figure:
     """A block per clip, two blocks beside each other."""
     shown = material.examples
     if shown.problem:
-        raise Missing(shown.problem)
+        raise MissingError(shown.problem)
     if not shown.scored:
-        raise Missing("no finished run left scores of the example clips")
+        raise MissingError("no finished run left scores of the example clips")
     clips = shown.clips[:SHOWN]
     rows = [row for row in material.paper.table if any(s.row == row for s in shown.scored)]
     if len(rows) > 3:
@@ -34,15 +36,21 @@ def timelines(material: Material) -> Figure:
     for block, clip in zip(blocks, clips, strict=False):
         drawn |= _block(block, material, shown, clip, rows)
     colours = class_colours(shown.classes)
-    patches = [Patch(color=colours[name], label=readable(name)) for name in colours if name in drawn]
+    patches = [
+        Patch(color=colours[name], label=readable(name)) for name in colours if name in drawn
+    ]
     if patches:
         made.legend(handles=patches, loc="outside lower center", ncols=6)
     return made
 
 
-def _block(block: SubFigure, material: Material, shown: Examples, clip: str, rows: list[str]) -> set[str]:
+def _block(
+    block: SubFigure, material: Material, shown: Examples, clip: str, rows: list[str]
+) -> set[str]:
     lanes = 1 + len(rows)
-    spectrum, scores, events = block.subplots(3, 1, sharex=True, height_ratios=[2.2, 1.5, 0.55 * lanes])
+    spectrum, scores, events = block.subplots(
+        3, 1, sharex=True, height_ratios=[2.2, 1.5, 0.55 * lanes]
+    )
     span = shown.seconds[clip]
     chosen = {row: _scored(shown, row) for row in rows}
     detected = {row: shown.detections(scored, clip) for row, scored in chosen.items()}
@@ -51,7 +59,9 @@ def _block(block: SubFigure, material: Material, shown: Examples, clip: str, row
     _spectrum(spectrum, shown, clip)
     _scores(scores, shown, clip, lead, present)
     lines = "teacher solid, student dashed"
-    scores.set_title(f"scores of {material.label(lead)}: {lines}", fontsize=7, fontweight="normal", pad=3)
+    scores.set_title(
+        f"scores of {material.label(lead)}: {lines}", fontsize=7, fontweight="normal", pad=3
+    )
     rest = [(material.label(row), detected[row]) for row in rows]
     drawn = _lanes(events, shown, [("Truth", shown.truth[clip]), *rest], span)
     spectrum.set_xlim(0, span)
@@ -89,10 +99,9 @@ def _scores(axis: Axes, shown: Examples, clip: str, row: str, present: set[str])
         style_of = {"linestyle": "-" if scored.model == MODELS[0] else (0, (2, 1.5))}
         for index, name in enumerate(shown.classes):
             if name in present:
-                axis.stairs(
-                    frames[:, index], [shown.hop * k for k in range(len(frames) + 1)], baseline=None,
-                    color=colours[name], linewidth=1.1, **style_of,
-                )  # fmt: skip
+                edges = [shown.hop * k for k in range(len(frames) + 1)]
+                look = {"color": colours[name], "linewidth": 1.1, **style_of}
+                axis.stairs(frames[:, index], edges, baseline=None, **look)
         axis.axhline(scored.threshold, color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
     axis.set_ylim(0, 1.02)
     axis.set_yticks([0, 0.5, 1])
@@ -110,13 +119,13 @@ def _lanes(
             for name, onset, offset in members:
                 top = place - 0.4 + track * height
                 axis.broken_barh(
-                    [(onset, offset - onset)], (top, height * 0.92), color=colours.get(name, style.PALE)
+                    [(onset, offset - onset)],
+                    (top, height * 0.92),
+                    color=colours.get(name, style.PALE),
                 )
                 if offset - onset > span * (0.012 + 0.0115 * len(name)) and height > 0.3:
-                    axis.text(
-                        onset + 0.06, top + height * 0.48, readable(name), va="center", fontsize=6.5,
-                        color="white", clip_on=True,
-                    )  # fmt: skip
+                    look = {"va": "center", "fontsize": 6.5, "color": "white", "clip_on": True}
+                    axis.text(onset + 0.06, top + height * 0.48, readable(name), **look)
     axis.set_yticks(range(len(lanes)), [name for name, _ in lanes], fontsize=8)
     axis.set_ylim(len(lanes) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)

@@ -30,13 +30,17 @@ def publish(
 ) -> Path:
     """Write the page from whatever runs there are; returns where it is."""
     chosen = list(papers) if papers is not None else project.selected_papers()
-    html = _environment().get_template("page.html").render(
-        project=project,
-        version=__version__,
-        papers=[_paper(project, paper, layout, root) for paper in chosen],
-        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        scripts=[Markup((HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS],
-        interval_note=interval_note(project.report.confidence),
+    html = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            project=project,
+            version=__version__,
+            papers=[_paper(project, paper, layout, root) for paper in chosen],
+            css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            scripts=[Markup((HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS],
+            interval_note=interval_note(project.report.confidence),
+        )
     )
     write_text(layout.report, html)
     return Path(layout.report)
@@ -64,7 +68,9 @@ def _paper(project: Project, paper: str, layout: Layout, root: str | Path) -> di
         "state": overview.state(spec, found),
         "intervals": overview.intervals(spec, tables),
         "tables": [_table(project, paper, table, found) for table in tables],
-        "figures": [_figure(layout, paper, name, figure.caption) for name, figure in spec.figures.items()],
+        "figures": [
+            _figure(layout, paper, name, figure.caption) for name, figure in spec.figures.items()
+        ],
         "curves": curves(project, found),
         "room": room(project, found, layout),
         "audit": runs.audit(project, paper, layout),
@@ -72,7 +78,9 @@ def _paper(project: Project, paper: str, layout: Layout, root: str | Path) -> di
     }
 
 
-def _table(project: Project, paper: str, table: PrintedTable, found: Sequence[Record]) -> dict[str, Any]:
+def _table(
+    project: Project, paper: str, table: PrintedTable, found: Sequence[Record]
+) -> dict[str, Any]:
     anchors = {(r.run.row, r.run.condition): runs.anchor(r.run) for r in found}
     columns = []
     for index, column in enumerate(table.columns):
@@ -83,7 +91,9 @@ def _table(project: Project, paper: str, table: PrintedTable, found: Sequence[Re
                 "detail": column.detail,
                 "condition": column.condition,
                 "model": column.column.model,
-                "published": any(c.published.value is not None or c.published.status for c in cells),
+                "published": any(
+                    c.published.value is not None or c.published.status for c in cells
+                ),
             }
         )
     return {

@@ -25,7 +25,8 @@ def spectrum_png(decibels: np.ndarray, floor: float = -60.0) -> bytes:
     levels = np.clip((decibels - floor) / -floor, 0, 1)
     pixels = np.round(levels[::-1] * 63).astype(np.uint8)
     places = np.linspace(0, len(INK) - 1, 64)
-    palette = np.stack([np.interp(places, range(len(INK)), channel) for channel in zip(*INK)], 1)
+    channels = np.array(INK).T
+    palette = np.stack([np.interp(places, range(len(INK)), one) for one in channels], axis=1)
     height, width = pixels.shape
     rows = np.pad(pixels, ((0, 0), (1, 0)))  # each line begins with its filter, 0
     return b"".join(

@@ -43,7 +43,8 @@ def intervals(spec: Paper, tables: Sequence[PrintedTable]) -> dict[str, Any] | N
         "heading": column.heading,
         "detail": f"{column.detail}, {column.column.subset.replace('_', ' ')}",
         "ticks": [
-            {"at": percent(k * step, end), "text": f"{k * step:g}"} for k in range(round(end / step) + 1)
+            {"at": percent(k * step, end), "text": f"{k * step:g}"}
+            for k in range(round(end / step) + 1)
         ],
         "lines": [_line(row, cell, column.column.model, end) for row, cell in lines],
     }

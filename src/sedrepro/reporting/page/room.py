@@ -18,7 +18,9 @@ POINTS = 160
 
 def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str, Any]:
     """The listening room's data, or {"problem": why there is none}."""
-    shown = examples(project, found, layout, settings_of()) if found else Examples("no run is finished")
+    shown = (
+        examples(project, found, layout, settings_of()) if found else Examples("no run is finished")
+    )
     if not shown.problem and not shown.scored:
         shown = Examples("no finished run left scores of the example clips")
     if shown.problem:
@@ -70,7 +72,9 @@ def _clip(shown: Examples, clip: str) -> dict[str, Any]:
         "audio": data_uri(sound, "audio/ogg") if sound else "",
         "image": data_uri(spectrum_png(spectrum), "image/png") if spectrum is not None else "",
         "truth": [
-            [place[name], onset, offset] for name, onset, offset in shown.truth[clip] if name in place
+            [place[name], onset, offset]
+            for name, onset, offset in shown.truth[clip]
+            if name in place
         ],
         "scores": [shares(scored.frames[clip]) for scored in shown.scored],
     }
@@ -116,7 +120,9 @@ def quantity_name(key: str) -> str:
     if key == "rate":
         return "learning rate"
     words = {"loss": "loss", "weight": "weight of the loss", "select": "validation"}
-    return f"{words.get(kind, kind)}: {readable(rest.replace('/', ', '))}" if rest else readable(key)
+    return (
+        f"{words.get(kind, kind)}: {readable(rest.replace('/', ', '))}" if rest else readable(key)
+    )
 
 
 def _short(value: float) -> float | None:

@@ -86,7 +86,9 @@ def _run(record: Record, papers_own: Project | None) -> dict[str, Any]:
 
 
 def _words(block: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in block.items() if value not in (None, "", False))
+    return ", ".join(
+        f"{key} {value}" for key, value in block.items() if value not in (None, "", False)
+    )
 
 
 def duration(seconds: float | None) -> str:

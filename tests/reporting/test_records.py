@@ -1,0 +1,64 @@
+"""Run folders in every state they can be found in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sedrepro.reporting.records import read_record, read_series, records
+from sedrepro.settings import Run
+
+RUN = Run("lgc_sed", "mt", "desed", 42)
+
+
+def test_every_configured_run_is_found_once(made):
+    found = records(made.project, "lgc_sed", made.layout)
+    rows = [r for r, row in made.project.papers["lgc_sed"].table.items() if row.kind != "published"]
+    assert [(r.run.row, r.run.seed) for r in found] == [(row, s) for row in rows for s in (42, 43)]
+    assert {record.state for record in found} == {"done"}
+
+
+def test_nothing_on_disk(empty):
+    record = read_record(empty.layout, RUN)
+    assert (record.state, record.reason) == ("missing", "not started yet")
+
+
+def test_a_run_that_could_not_be_made_says_why(copy):
+    path = Path(copy.layout.run(RUN, "metrics.json"))
+    path.write_text(json.dumps({"status": "not_run", "reason": "none of 578 clips", "metrics": []}))
+    record = read_record(copy.layout, RUN)
+    assert (record.state, record.reason) == ("not run", "none of 578 clips")
+
+
+def test_trained_but_not_evaluated(copy):
+    Path(copy.layout.run(RUN, "metrics.json")).unlink()
+    assert read_record(copy.layout, RUN).reason == "trained, not evaluated"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"done"'])
+def test_a_damaged_file_is_a_state(copy, text):
+    Path(copy.layout.run(RUN, "metrics.json")).write_text(text)
+    record = read_record(copy.layout, RUN)
+    assert record.state == "unfinished"
+    assert "metrics.json" in record.reason
+
+
+def test_a_failed_run_ends_with_the_error_of_its_log(empty):
+    log = Path(empty.layout.results, "logs", "train", "lgc_sed.mt.desed.seed42.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("epoch 1\nerror: lgc_sed/mt/desed/seed42: the loss is nan at epoch 3, batch 7\n")
+    record = read_record(empty.layout, RUN)
+    assert record.state == "unfinished"
+    assert record.reason == "lgc_sed/mt/desed/seed42: the loss is nan at epoch 3, batch 7"
+
+
+def test_a_history_with_gaps(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,loss/a,select\n0,0.5,\n1,0.25,0.125\n")
+    series = read_series(path)
+    assert series["loss/a"] == [0.5, 0.25]
+    assert series["select"][0] != series["select"][0]
+    assert series["select"][1] == 0.125
+    assert read_series(tmp_path / "absent.csv") == {}

@@ -1,0 +1,91 @@
+"""Intervals against scipy and a simulation; verdicts against cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats as reference
+
+from sedrepro.reporting import stats
+from sedrepro.reporting.stats import Measured, Summary, summarise, t_interval, verdict
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 20])
+def test_t_interval_is_scipys(n):
+    values = np.random.default_rng(n).normal(0.4, 0.1, n)
+    mean, sd, low, high = t_interval(list(values), 0.9)
+    expected = reference.t.interval(0.9, n - 1, loc=values.mean(), scale=reference.sem(values))
+    assert (mean, sd) == pytest.approx((values.mean(), values.std(ddof=1)))
+    assert (low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_interval_covers_the_truth_as_often_as_it_says(n):
+    rng = np.random.default_rng(1)
+    draws = rng.normal(0.35, 0.02, (4000, n))
+    inside = sum(low <= 0.35 <= high for _, _, low, high in (t_interval(d, 0.95) for d in draws))
+    # Three standard errors of a share of 0.95 in 4000 draws.
+    assert inside / len(draws) == pytest.approx(0.95, abs=0.0104)
+
+
+def test_one_run_keeps_its_bootstrap_interval_and_has_no_deviation():
+    assert summarise([Measured(0.4, 0.37, 0.44)], 0.95) == Summary(
+        0.4, None, 0.37, 0.44, 1, "clips"
+    )
+    assert summarise([Measured(0.4)], 0.95) == Summary(0.4, None, None, None, 1, "none")
+
+
+def test_several_runs_do_not_use_their_bootstrap_intervals():
+    both = summarise([Measured(0.4, 0.0, 1.0), Measured(0.42, 0.0, 1.0)], 0.95)
+    assert both.interval == "runs"
+    assert both.high - both.low < 0.3
+
+
+def test_a_nan_among_the_runs_is_not_averaged_away():
+    summary = summarise([Measured(0.4), Measured(math.nan)], 0.95)
+    assert not summary.finite
+    assert summary.n == 2
+
+
+def test_no_run_is_no_summary():
+    assert summarise([], 0.95) is None
+
+
+def ours(mean: float, low: float | None = None, high: float | None = None) -> Summary:
+    return Summary(mean, None, low, high, 3, "runs" if low is not None else "none")
+
+
+CASES = [
+    # ours, published, its spread, obstacles → verdict
+    (ours(0.40, 0.38, 0.42), 0.39, None, [], stats.REPRODUCED),
+    (ours(0.40, 0.38, 0.42), 0.38, None, [], stats.REPRODUCED),
+    (ours(0.40, 0.38, 0.42), 0.42, 0.001, [], stats.REPRODUCED),
+    (ours(0.40, 0.38, 0.42), 0.43, 0.03, [], stats.WITHIN_SPREAD),
+    (ours(0.40, 0.38, 0.42), 0.43, 0.02, [], stats.NOT_REPRODUCED),
+    (ours(0.40, 0.38, 0.42), 0.43, None, [], stats.NOT_REPRODUCED),
+    (ours(0.40, 0.38, 0.42), 0.30, None, [], stats.NOT_REPRODUCED),
+    (ours(0.40), 0.40, None, [], stats.NOT_REPRODUCED),
+    (ours(0.40), 0.41, 0.02, [], stats.WITHIN_SPREAD),
+    (ours(0.40, 0.38, 0.42), 0.40, None, ["miniature"], stats.NOT_COMPARABLE),
+    (ours(math.nan), 0.40, 0.1, [], stats.NOT_COMPARABLE),
+    (ours(0.40, 0.38, 0.42), None, None, ["miniature"], stats.NO_PUBLISHED_NUMBER),
+    (None, 0.40, None, [], stats.NOT_RUN),
+    (None, None, None, ["miniature"], stats.NOT_RUN),
+]
+
+
+@pytest.mark.parametrize(("summary", "published", "spread", "obstacles", "expected"), CASES)
+def test_verdicts(summary, published, spread, obstacles, expected):
+    assert verdict(summary, published, spread, obstacles=obstacles) == expected
+
+
+def test_the_cases_show_every_verdict():
+    assert {case[-1] for case in CASES} == set(stats.VERDICTS)
+
+
+def test_the_rule_is_written_down_with_every_verdict(root):
+    text = (root / "docs" / "results.md").read_text()
+    for word in stats.VERDICTS:
+        assert f"**{word}**" in text
