@@ -21,20 +21,20 @@ ENVIRONMENTS = {
         "programs": {"sox": "scaper's pitch shift and reverb"},
         "packages": [
             *("av", "dcase-util", "desed", "gdown", "jams", "librosa", "scaper", "setuptools"),
-            *("sox", "torch", "torchaudio", "yt-dlp"),
+            *("requests", "sox", "torch", "torchaudio", "tqdm", "yt-dlp"),
         ],
     },
     "torch": {
         "stages": "training",
         "programs": {},
-        "packages": ["nvidia-ml-py", "scikit-learn", "torch", "torchaudio"],
+        "packages": ["nvidia-ml-py", "scikit-learn", "threadpoolctl", "torch", "torchaudio"],
     },
     "report": {
         "stages": "evaluation and reporting",
         "programs": {"c-compiler": "sed_scores_eval is built from source"},
         "packages": [
             *("dcase-util", "jinja2", "matplotlib", "psds-eval", "sed-eval", "sed-scores-eval"),
-            *("scikit-learn", "setuptools"),
+            *("jinja2", "markupsafe", "scikit-learn", "setuptools"),
         ],
     },
 }
@@ -53,7 +53,7 @@ def read_lock(text: str) -> dict[str, tuple[str, set[str]]]:
         if pin := re.match(r"([a-z0-9-]+)==(\S+)", line):
             parents: set[str] = set()
             lock[pin[1]] = (pin[2], parents)
-        elif parent := re.fullmatch(r" +# +(?:via )?([a-z0-9-]+)", line):
+        elif parent := re.fullmatch(r" +# +(?:via +)?(?!via$)([a-z0-9-]+)", line):
             parents.add(parent[1])
     return lock
 

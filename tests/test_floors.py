@@ -1,0 +1,169 @@
+"""The building's rules (docs/architecture.md): who may import whom, how large a thing may be."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SRC = ROOT / "src" / "sedrepro"
+
+# From the ground up. Rooms of the ground floor may use each other; above, a room imports from lower
+# floors and from itself only.
+FLOORS = [
+    {"errors", "files", "settings", "audio", "store", "tables", "metrics"},
+    {"sources"},
+    {"mixtures"},
+    {"features"},
+    {"networks", "objectives"},
+    {"papers"},
+    {"training"},
+    {"evaluation"},
+    {"reporting"},
+    {"cli"},
+]
+FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+
+HEAVY = {"torch", "torchaudio", "numpy", "pandas", "h5py", "scipy", "sklearn", "librosa"}
+HEAVY |= {"matplotlib", "soundfile", "soxr", "scaper", "desed", "av"}
+
+MODULES = {
+    ".".join(path.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SRC.rglob("*.py"))
+}
+
+
+def imports(module: str, *, lazy: bool = True) -> Iterator[str]:
+    """What a module imports, by full name; `lazy`: also what its functions import when called."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            pending += node.orelse
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not lazy:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1]
+            source = ".".join([*base, node.module] if node.module else base) if node.level else None
+            source = source or node.module
+            yield source
+            yield from (name for a in node.names if (name := f"{source}.{a.name}") in MODULES)
+        pending += ast.iter_child_nodes(node)
+
+
+def reachable(roots: list[str]) -> dict[str, str]:
+    """Every name that importing `roots` imports, with the module that asks for it first."""
+    found: dict[str, str] = {}
+    pending = list(roots)
+    while pending:
+        module = pending.pop()
+        parents = [module[: match.start()] for match in re.finditer(r"\.", module)]
+        for name in {*imports(module, lazy=False), *parents}:
+            if name not in found:
+                found[name] = module
+                if name in MODULES:
+                    pending.append(name)
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def rooms(*names: str) -> list[str]:
+    return [module for module in MODULES if module.count(".") and room(module) in names]
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "." in module])
+def test_imports_go_down(module):
+    here = room(module)
+    assert here in FLOOR_OF, f"{here} is on no floor: docs/architecture.md and this test name them"
+    for name in imports(module):
+        if not name.startswith("sedrepro.") or room(name) == here:
+            continue
+        assert FLOOR_OF[room(name)] < FLOOR_OF[here] or FLOOR_OF[here] == 0, (
+            f"{module} imports {name}, which is not on a lower floor"
+        )
+
+
+def test_only_the_command_line_and_the_scripts_know_snakemake():
+    for module in MODULES:
+        if module.count(".") and room(module) != "cli":
+            assert not [name for name in imports(module) if name.startswith("snakemake")], module
+
+
+def test_trainer_and_evaluator_know_the_contract_and_no_paper():
+    from sedrepro.papers import PAPERS
+
+    own = {f"sedrepro.papers.{paper}" for paper in PAPERS}
+    for module in rooms("training", "evaluation"):
+        known = {".".join(name.split(".")[:3]) for name in imports(module)}
+        assert not known & own, f"{module} imports {known & own}"
+
+
+def test_evaluation_and_reporting_never_import_torch():
+    modules = rooms("evaluation", "reporting")
+    found = reachable(modules)
+    guilty = {found[name] for name in found if name.partition(".")[0] in ("torch", "torchaudio")}
+    guilty |= {
+        module
+        for module in modules
+        for name in imports(module)
+        if name.partition(".")[0] in ("torch", "torchaudio")
+    }
+    assert not guilty
+
+
+def test_planning_imports_nothing_heavy():
+    roots = [module for module in MODULES if re.fullmatch(r".*\.papers\.\w+\.settings", module)]
+    roots += ["sedrepro.settings", "sedrepro.papers"]
+    roots += [module for module in MODULES if module == "sedrepro.cli.flow"]
+    found = reachable(roots)
+    assert not {
+        f"{found[name]} imports {name}" for name in found if name.partition(".")[0] in HEAVY
+    }
+
+
+def test_the_walk_sees_what_is_imported():
+    """The rules above would hold for anything if the walk were blind."""
+    assert "torch" in set(imports("sedrepro.papers.contract"))
+    assert "sedrepro.settings" in set(imports("sedrepro.papers.contract"))
+    assert "sedrepro.papers.contract" not in set(imports("sedrepro.papers"))
+    assert "sedrepro.errors" in reachable(["sedrepro.papers.lgc_sed.settings"])
+    assert "torch" in reachable(["sedrepro.papers.lgc_sed.method"])
+
+
+@pytest.mark.parametrize("path", MODULES.values(), ids=list(MODULES))
+def test_nothing_is_too_large(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400, f"{path.relative_to(ROOT)} has over 400 lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            assert length <= 60, f"{path.relative_to(ROOT)}: {node.name} has {length} lines"
+
+
+def test_no_path_of_one_machine_is_tracked():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    here = f"|{re.escape(str(ROOT))}" if len(ROOT.parts) > 2 else ""
+    homes = re.compile(rf"/(?:home|Users)/\w+|/root/{here}".encode())
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.is_file() and path != Path(__file__) and (hit := homes.search(path.read_bytes())):
+            found.append(f"{name}: {hit[0].decode()}")
+    assert not found
