@@ -1,0 +1,100 @@
+"""The `sedrepro` command: what each word prints, and that a mistake is one line."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sedrepro.cli import main
+from sedrepro.cli.status import Standing, remaining, standings, text
+from sedrepro.settings import Layout, Project, Run
+
+MINI = ["--configfile", "config/mini.yaml"]
+
+
+@pytest.fixture(autouse=True)
+def _in_checkout(root, tmp_path, monkeypatch):
+    """An empty place with the project's configuration."""
+    (tmp_path / "config").symlink_to(root / "config")
+    monkeypatch.chdir(tmp_path)
+
+
+def folder(row: str) -> str:
+    return f"results/mini/runs/lgc_sed/{row}/desed/seed42"
+
+
+def write(path: str, value: object) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as handle:
+        handle.write(value if isinstance(value, str) else json.dumps(value))
+
+
+def test_status_tells_done_running_failed_and_waiting(capsys):
+    write(f"{folder('untrained')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
+    progress = {"pid": os.getpid(), "done": 0.25, "epochs": 10, "seconds": 20.0}
+    write(f"{folder('mt')}/.state/progress.json", progress)
+    log = "results/mini/logs/train/lgc_sed.lgc.desed.seed42.log"
+    write(log, "some noise\nerror: the loss is nan at epoch 2, batch 1\n\n")
+    assert main(["status", *MINI, "--config", "run=[lgc_sed]"]) == 0
+    printed = capsys.readouterr().out
+    assert "untrained/desed/seed42  done     30 s" in printed
+    assert "running  25% of 10 epochs" in printed
+    assert "failed   the loss is nan at epoch 2, batch 1" in printed
+    assert "1 of 3 runs done; about 1.5 min of training left" in printed
+
+
+def test_status_of_a_run_that_could_not_be_made(capsys):
+    write(f"{folder('mt')}/run.json", {"status": "not_run", "reason": "desed weak: none"})
+    main(["status", *MINI])
+    assert "not run  desed weak: none" in capsys.readouterr().out
+
+
+def test_time_left_is_unknown_before_anything_is_done():
+    runs = [Standing(Run("p", "r", "c", s), "waiting") for s in range(2)]
+    assert remaining(runs) is None
+    assert text(runs).endswith("0 of 2 runs done")
+
+
+def test_the_same_words_without_results(capsys):
+    assert standings(Project(), Layout("data", "results")) == []
+    assert main(["table", "lgc_sed", *MINI]) == 1
+    assert "not made yet; `snakemake lgc_sed` makes it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["table", "nope"], "nope: no such paper"),
+        (["forget", "nonsense"], "nonsense: not a run; runs look like"),
+        (["forget", "lgc_sed/mt/desed/seed1"], "no such run folder"),
+        (["status", "--config", "seeds"], "--config seeds: expected KEY=VALUE"),
+        (["status", "--config", "sedes=1"], "unknown key sedes (did you mean seeds?)"),
+        (["status", "--configfile", "absent.yaml"], "absent.yaml: no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, capsys):
+    assert main(words) == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_plan_and_audit_speak_without_any_data(capsys):
+    assert main(["plan"]) == 0
+    assert "GB" in capsys.readouterr().out
+    assert main(["audit"]) == 0
+    assert "desed" in capsys.readouterr().out
+
+
+def test_unlock_says_when_there_is_nothing_to_unlock(capsys):
+    assert main(["unlock"]) == 0
+    assert "there was no lock" in capsys.readouterr().out
+
+
+def test_report_renders_from_nothing(capsys):
+    assert main(["report", *MINI, "--config", "run=[lgc_sed]"]) == 0
+    page = capsys.readouterr().out.strip()
+    assert "lgc_sed" in Path(page).read_text()

@@ -1,0 +1,95 @@
+"""The tables that flow between stages: what is refused, in which words, and what targets mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sedrepro import tables
+from sedrepro.errors import SedreproError
+
+CLASSES = ["Cat", "Dog"]
+HEADER = "clip\tlabel\tonset\toffset\tconfidence\n"
+
+
+def written(tmp_path, text: str):
+    path = tmp_path / "events.tsv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty file; expected columns clip, label, onset, offset, confidence"),
+        ("clip\tonset\n", "column 'label' is missing; found clip, onset"),
+        (HEADER + "a\tCow\t0\t1\t1\n", "row 2: label 'Cow' is not a class; classes are Cat, Dog"),
+        (
+            HEADER + "a\tCat\t0\t1\t1\nb\tDog\t2\t1\t1\n",
+            "row 3: event 'Dog' of clip 'b' must have 0 <= onset < offset, not 2.0 and 1.0",
+        ),
+        (HEADER + "a\tCat\t-1\t1\t1\n", "row 2: event 'Cat' of clip 'a' must have 0 <= onset"),
+        (HEADER + "a\tCat\t0\t\t1\n", "row 2: event 'Cat' of clip 'a' must have 0 <= onset"),
+        (HEADER + "a\tCat\tsoon\t1\t1\n", "row 2: onset must be a number, not 'soon'"),
+    ],
+)
+def test_a_wrong_table_is_one_clear_line(tmp_path, text, message):
+    path = written(tmp_path, text)
+    with pytest.raises(SedreproError) as caught:
+        tables.read_events(path, CLASSES)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_table_and_one_that_is_no_table(tmp_path):
+    with pytest.raises(SedreproError, match="no such file"):
+        tables.read_events(tmp_path / "absent.tsv")
+    binary = tmp_path / "binary.tsv"
+    binary.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(SedreproError, match="not a TSV table"):
+        tables.read_events(binary)
+
+
+def test_a_clip_listed_twice_is_refused(tmp_path):
+    path = tmp_path / "clips.tsv"
+    path.write_text("clip\tsubset\tpath\tseconds\tfold\na\tx\ta\t1\t\na\tx\ta\t1\t\n")
+    with pytest.raises(SedreproError, match="clip 'a' is listed twice"):
+        tables.read_clips(path)
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):
+    path = written(tmp_path, HEADER + "007\tCat\t0\t1\t1\nNA\tDog\t\t\t1\n")
+    events = tables.read_events(path, CLASSES)
+    assert list(events["clip"]) == ["007", "NA"]
+    assert np.isnan(events["onset"][1])
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    path = tmp_path / "events.tsv"
+    rows = [("a", "Cat", 0.125, 1.0625, 0.5), ("b", "Dog", np.nan, np.nan, 1.0)]
+    events = pd.DataFrame(rows, columns=tables.EVENTS)
+    tables.write(path, events, tables.EVENTS)
+    pd.testing.assert_frame_equal(tables.read_events(path, CLASSES), events)
+
+
+def test_frame_targets_cover_what_the_event_touches():
+    rows = [
+        ("a", "Cat", 0.10, 0.30, 1.0),
+        ("a", "Cat", 0.25, 0.45, 0.5),
+        ("b", "Dog", 0.0, 9.0, 0.7),
+        ("elsewhere", "Dog", 0.0, 1.0, 1.0),
+    ]
+    events = pd.DataFrame(rows, columns=tables.EVENTS)
+    targets = tables.frame_targets(events, ["a", "b"], CLASSES, frames=5, hop=0.1)
+    # 0.10–0.30 s covers frames 1 and 2; the overlap keeps the larger confidence.
+    assert targets[0, :, 0].tolist() == [0, 1, 1, 0.5, 0.5]
+    assert np.allclose(targets[1, :, 1], 0.7)
+    assert targets.sum() == pytest.approx(3 + 5 * 0.7)
+
+
+def test_clip_targets_count_tags_and_events_alike():
+    rows = [("a", "Cat", np.nan, np.nan, 1.0), ("b", "Dog", 0.0, 1.0, 1.0)]
+    events = pd.DataFrame(rows, columns=tables.EVENTS)
+    assert tables.clip_targets(events, ["b", "a"], CLASSES).tolist() == [[0, 1], [1, 0]]
