@@ -3,7 +3,7 @@
 
 rule extract:
     input:
-        FLOW.table("{corpus}", "{subset}", "clips"),
+        FLOW.clip_sources,
     output:
         FLOW.store("{corpus}", "{subset}", "{front_end}"),
     log:

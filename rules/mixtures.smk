@@ -1,4 +1,5 @@
-# DESED's synthetic soundscapes, where they are mixed here instead of downloaded ready-made.
+# DESED's synthetic soundscapes, where they are mixed here instead of downloaded ready-made; and the
+# recipes of mixtures at fixed SNRs, whose audio exists only while it is read.
 
 if FLOW.mixes:
 
@@ -35,3 +36,44 @@ if FLOW.mixes:
             "collect {wildcards.subset}"
         script:
             "../workflow/scripts/collect.py"
+
+
+rule recipe:
+    input:
+        lambda w: FLOW.statuses_of("snr_mix", w.subset),
+    output:
+        recipe=FLOW.recipe("{subset}"),
+        clips=FLOW.table("snr_mix", "{subset}", "clips"),
+        events=FLOW.table("snr_mix", "{subset}", "events"),
+        audit=FLOW.table("snr_mix", "{subset}", "audit"),
+    wildcard_constraints:
+        subset=FLOW.snrs(),
+    log:
+        f"{FLOW.layout.data}/logs/recipe/{{subset}}.log",
+    conda:
+        "../envs/data.yaml"
+    params:
+        recipe=FLOW.corpus_settings("snr_mix"),
+    message:
+        "draw the recipe of snr_mix {wildcards.subset}"
+    script:
+        "../workflow/scripts/recipe.py"
+
+
+# Only on request, by name: nothing in the pipeline reads these files.
+rule wavs:
+    input:
+        FLOW.recipe("{subset}"),
+        FLOW.table("snr_mix", "{subset}", "clips"),
+    output:
+        directory(f"{FLOW.layout.mixtures('snr_mix', '{subset}')}.wavs"),
+    wildcard_constraints:
+        subset=FLOW.snrs(),
+    log:
+        f"{FLOW.layout.data}/logs/wavs/{{subset}}.log",
+    conda:
+        "../envs/data.yaml"
+    message:
+        "write the mixtures of snr_mix {wildcards.subset} as wav files"
+    script:
+        "../workflow/scripts/wavs.py"

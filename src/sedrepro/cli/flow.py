@@ -22,6 +22,8 @@ TABLES = ("clips", "events", "audit")
 FORMS = ("csv", "md", "tex")
 SYNTHETIC = ("synth_train", "synth_validation")
 """DESED's subsets that the mixtures stage makes under `synthetic: mix`."""
+SNR_MIX = "snr_mix"
+"""The corpus that is mixed of two others; each of its subsets is an SNR."""
 
 
 class Flow:
@@ -88,12 +90,20 @@ class Flow:
 
     def adapted(self) -> str:
         """Constraint on the subsets the corpus adapters read, not the mixtures stage."""
-        names = {s.name for s, _ in self.inputs} - set(SYNTHETIC if self.mixes else ())
-        return _one_of(names)
+        names = {s.name for s, _ in self.inputs if s.corpus != SNR_MIX}
+        return _one_of(names - set(SYNTHETIC if self.mixes else ()))
 
     def mixed(self) -> str:
         """Constraint on the subsets the mixtures stage makes."""
         return _one_of(SYNTHETIC)
+
+    def snrs(self) -> str:
+        """Constraint on the subsets of the corpus that is mixed at fixed SNRs."""
+        return _one_of(s.name for s, _ in self.inputs if s.corpus == SNR_MIX)
+
+    def recipe(self, subset: str) -> str:
+        """The recipe its clips are mixed by."""
+        return f"{self.layout.mixtures(SNR_MIX, subset)}.tsv"
 
     def corpus_settings(self, corpus: str) -> dict[str, Any]:
         """What decides a corpus's tables, beside its files."""
@@ -105,6 +115,10 @@ class Flow:
     def resources(self, subset: Subset) -> list[str]:
         """The resources a subset's tables are made from."""
         data = self.project.data
+        if subset.corpus == SNR_MIX:
+            parts = ("fsdkaggle2018", data.snr_mix.scenes)
+            fetched = [corpus for corpus in parts if not registry.local(data, corpus)]
+            return [name for corpus in fetched for name in self.registry.of_corpus(corpus, data)]
         if registry.local(data, subset.corpus):
             return []
         carrying = [
@@ -117,14 +131,19 @@ class Flow:
 
     def statuses(self, wildcards: Any) -> list[str]:
         """The statuses a subset's tables are made from."""
-        subset = Subset(wildcards.corpus, wildcards.subset)
-        return [self.layout.status(name) for name in self.resources(subset)]
+        return self.statuses_of(wildcards.corpus, wildcards.subset)
+
+    def statuses_of(self, corpus: str, subset: str) -> list[str]:
+        return [self.layout.status(name) for name in self.resources(Subset(corpus, subset))]
 
     def source(self, resource: str) -> dict[str, Any]:
         """What decides a resource's content: the registry's entry, or the look that renders it."""
         data = self.project.data
         if data.origin == "render":
-            return {"look": data.look.model_dump(mode="json"), "classes": data.desed.classes}
+            look = data.look.model_dump(mode="json")
+            if self.registry[resource].corpus in ("fsdkaggle2018", "tau2019", "tut2018"):
+                return {"look": look, "snr_mix": self.corpus_settings(SNR_MIX)}
+            return {"look": look, "classes": data.desed.classes}
         return {"files": self.registry[resource].model_dump(mode="json", exclude_defaults=True)}
 
     def placed(self, resource: str) -> list[str]:
@@ -143,6 +162,11 @@ class Flow:
 
     def store(self, corpus: str, subset: str, front_end: str) -> str:
         return self.layout.store(Subset(corpus, subset), front_end)
+
+    def clip_sources(self, wildcards: Any) -> list[str]:
+        """What says which clips a store holds and, where they are mixed on reading, of what."""
+        clips = self.table(wildcards.corpus, wildcards.subset, "clips")
+        return [clips, self.recipe(wildcards.subset)] if wildcards.corpus == SNR_MIX else [clips]
 
     def tables(self, subset: Subset) -> list[str]:
         return [self.layout.table(subset, name) for name in TABLES]

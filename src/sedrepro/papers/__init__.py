@@ -10,7 +10,7 @@ from ..settings import PaperSettings
 if TYPE_CHECKING:
     from .contract import Method
 
-PAPERS = ("lgc_sed",)
+PAPERS = ("lgc_sed", "weak_mtl")
 
 
 def settings_of() -> dict[str, type[PaperSettings]]:

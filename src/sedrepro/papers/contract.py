@@ -104,6 +104,15 @@ class Method(ABC):
         """The factor on every learning rate, in force from the update after `step`."""
         return 1.0
 
+    def prepare(  # noqa: B027
+        self, clips: Callable[[], Iterable[Mapping[str, Tensor]]]
+    ) -> None:
+        """Learn from the data before training, into buffers of the networks; draws nothing.
+
+        `clips` is one pass over the inputs of all training clips, in order; of a run that does not
+        train, over those of the sets it scores.
+        """
+
     def on_epoch(self, epoch: Epoch) -> None:  # noqa: B027 (most methods do nothing here)
         """What happens between epochs."""
 

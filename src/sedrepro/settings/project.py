@@ -8,6 +8,22 @@ from pydantic import Field, model_validator
 
 from .blocks import Block, Data, FrontEnd
 
+LOGMEL64 = FrontEnd(
+    kind="stft_logmel", sample_rate=32000, hop=1024, n_mels=64, f_min=50.0, f_max=16000.0
+)
+
+AUDIOCLIP = "AudioCLIP-Full-Training.pt"
+FRONT_ENDS = {
+    "mel128": FrontEnd(),
+    "logmel64": LOGMEL64,
+    "ave_visual": FrontEnd(kind="vgg_visual"),
+    "ave_audio": FrontEnd(kind="vgg_audio", channels=128),
+    "clip_visual": FrontEnd(kind="audioclip_visual", channels=1024, checkpoint=AUDIOCLIP),
+    "clip_audio": FrontEnd(
+        kind="audioclip_audio", channels=1024, sample_rate=44100, checkpoint=AUDIOCLIP
+    ),
+}
+
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
@@ -138,7 +154,8 @@ class Project(Block):
     )
     data: Data = Field(default_factory=Data, description="raw and prepared data")
     front_ends: dict[Key, FrontEnd] = Field(
-        default_factory=lambda: {"mel128": FrontEnd()}, description="front ends by name"
+        default_factory=lambda: dict(FRONT_ENDS),
+        description="front ends by name",
     )
     report: Report = Field(default_factory=Report, description="statistics and the results page")
     papers: dict[Key, Paper] = Field(default_factory=dict, description="config/papers/*/paper.yaml")

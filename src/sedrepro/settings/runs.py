@@ -132,7 +132,10 @@ def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
     if spec is None or run.row not in spec.table or run.condition not in spec.conditions:
         raise SedreproError(f"{run}: no such run in the configuration")
     row = spec.table[run.row]
-    settings = model.model_validate(row_settings(project, run.paper, run.row, run.condition))
+    chosen = row_settings(project, run.paper, run.row, run.condition)
+    if run.fold is not None:  # papers that cross-validate have a setting `fold`
+        chosen["fold"] = run.fold
+    settings = model.model_validate(chosen)
     names = {name for part in [*settings.streams(), *settings.held_out()] for name in part.inputs}
     return Plan(
         run=run,

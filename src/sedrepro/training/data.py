@@ -166,6 +166,13 @@ class Loader:
                     upcoming = worker.submit(prepare, position + 1)
                 yield batch
 
+    def clips(self, size: int = 64) -> Iterator[dict[str, Tensor]]:
+        """The inputs of every training clip once, stream by stream, in stored order."""
+        for pool in self.pools:
+            for start in range(0, len(pool), size):
+                values = pool.inputs(np.arange(start, min(start + size, len(pool))))
+                yield {name: as_input(value.to(self.device)) for name, value in values.items()}
+
     def _batch(self, picks: list[np.ndarray]) -> Batch:
         chosen = [(pool, pick) for pool, pick in zip(self.pools, picks, strict=True) if len(pick)]
         drawn = [pool.inputs(pick) for pool, pick in chosen]

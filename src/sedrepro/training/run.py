@@ -1,8 +1,9 @@
-"""One run from its stores to its folder: lock, key, train or take up or republish, score, record."""
+"""One run, from its stores to its folder: lock, key, train or republish, score, record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,10 @@ class Fit:
             amp=self.project.amp and device.type == "cuda",
         )
         held = [Held(h, self.layout) for h in self.plan.held_out]
+        size = self.plan.settings.training.score_batch
+        method.prepare(
+            loader.clips if loader else lambda: chain(*(h.batches(size, device) for h in held))
+        )
         if loader:
             trainer = Trainer(method, loader, held, self.layout, state=self.state, stop=self.stop)
             trainer.run()

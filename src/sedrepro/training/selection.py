@@ -9,6 +9,7 @@ import numpy as np
 from .. import tables
 from ..metrics.events import reference
 from ..metrics.f1 import clip_counts, intersection_f1, macro_f1
+from ..metrics.ranking import Rankings
 from ..settings import Layout, Plan
 from .data import Held
 from .scoring import Scores
@@ -53,7 +54,16 @@ def _tags(judge: Judge, scores: Scores) -> dict[str, float]:
     return {"weak_f1": macro_f1(counts.total())}
 
 
-FAMILIES: dict[str, Callable[[Judge, Scores], dict[str, float]]] = {"sed": _events, "tags": _tags}
+def _tagging(judge: Judge, scores: Scores) -> dict[str, float]:
+    """The authors' rule, on the scores of all clips and classes together."""
+    return {"micro_ap": Rankings(scores["clip"], judge.tags).micro_ap()}
+
+
+FAMILIES: dict[str, Callable[[Judge, Scores], dict[str, float]]] = {
+    "sed": _events,
+    "tags": _tags,
+    "tagging": _tagging,
+}
 """By the names held-out sets use for their metrics; others have no part in choosing."""
 
 

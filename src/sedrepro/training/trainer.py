@@ -93,14 +93,17 @@ class Trainer:
         self.optimiser.step()
         if not self.method.average_before_step:
             self._average()
-        factor = self.method.rate(self.step)
-        for group, base in zip(self.optimiser.param_groups, self.base_rates, strict=True):
-            group["lr"] = base * factor
+        self._set_rates()
         for name, term in {**terms, "total": (1.0, total)}.items():
             value = term[1].detach().double()
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
             self.weights[name] = float(term[0])
         self.position += 1
+
+    def _set_rates(self) -> None:
+        factor = self.method.rate(self.step)
+        for group, base in zip(self.optimiser.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * factor
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -138,6 +141,7 @@ class Trainer:
             metrics = self._validate()
             row |= {f"select/{name}": value for name, value in metrics.items()}
         self.method.on_epoch(Epoch(ended, metrics, lambda: self.loader.epoch(ended)))
+        self._set_rates()  # a schedule may have looked at the validation
         value = self.method.select(metrics) if metrics else float(ended)
         if (metrics or not self.judges) and (self.best is None or value > self.best["value"]):
             self.best = {"epoch": ended, "value": value, "networks": self.networks()}

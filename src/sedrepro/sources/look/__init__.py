@@ -18,6 +18,9 @@ RENDERS = {
     "desed_validation": "desed",
     "desed_public_eval": "desed",
     "desed_soundbank": "desed",
+    "fsdkaggle2018": "snr_mix",
+    "tau2019": "snr_mix",
+    "tut2018": "snr_mix",
 }
 
 
