@@ -24,6 +24,26 @@ DESED_CLASSES = (
     "Vacuum_cleaner",
 )
 
+MAESTRO_CLASSES = (
+    "cutlery and dishes",
+    "furniture dragging",
+    "people talking",
+    "children voices",
+    "coffee machine",
+    "footsteps",
+    "large_vehicle",
+    "car",
+    "brakes_squeaking",
+    "cash register beeping",
+    "announcement",
+    "shopping cart",
+    "metro leaving",
+    "metro approaching",
+    "door opens/closes",
+    "wind_blowing",
+    "birds_singing",
+)
+
 FSD_CLASSES = (
     "Acoustic_guitar",
     "Applause",
@@ -69,6 +89,38 @@ FSD_CLASSES = (
 )
 
 
+AVE_CLASSES = (
+    "Church bell",
+    "Male speech, man speaking",
+    "Bark",
+    "Fixed-wing aircraft, airplane",
+    "Race car, auto racing",
+    "Female speech, woman speaking",
+    "Helicopter",
+    "Violin, fiddle",
+    "Flute",
+    "Ukulele",
+    "Frying (food)",
+    "Truck",
+    "Shofar",
+    "Motorcycle",
+    "Acoustic guitar",
+    "Train horn",
+    "Clock",
+    "Banjo",
+    "Goat",
+    "Baby cry, infant cry",
+    "Bus",
+    "Chainsaw",
+    "Cat",
+    "Horse",
+    "Toilet flush",
+    "Rodents, rats, mice",
+    "Accordion",
+    "Mandolin",
+)
+
+
 class Block(BaseModel):
     """A settings block: immutable, and a key nobody knows is an error."""
 
@@ -77,14 +129,22 @@ class Block(BaseModel):
     )
 
 
+MEL_KINDS = ("mel", "stft_logmel", "segment_logmel")
+
+
 class FrontEnd(Block):
     """How a waveform becomes what a network reads, raw; normalising is the run's."""
 
-    kind: Literal["mel", "stft_logmel", "waveform"] = Field(
+    kind: Literal[
+        "mel", "stft_logmel", "waveform",
+        "vgg_visual", "vgg_audio", "audioclip_visual", "audioclip_audio", "frames", "segment_logmel",
+    ] = Field(
         "mel",
         description="mel: linear mel spectrum, centred frames; stft_logmel: natural log of a "
-        "Slaney mel spectrum, frames inside the clip; waveform: 16-bit samples",
-    )
+        "Slaney mel spectrum, frames inside the clip; waveform: 16-bit samples. Of each second of "
+        "a video: vgg_*: the released AVE features; audioclip_*: features of the AudioCLIP towers; "
+        "frames: its middle picture; segment_logmel: as stft_logmel",
+    )  # fmt: skip
     sample_rate: Count = Field(16000, description="Hz; audio is resampled and down-mixed to it")
     seconds: Positive = Field(10.0, description="clip length; shorter clips are padded with zeros")
     n_fft: Count = Field(2048, description="samples in the Fourier transform (and its window)")
@@ -93,6 +153,10 @@ class FrontEnd(Block):
     f_min: float = Field(0.0, ge=0, description="lowest frequency of the mel bands, Hz")
     f_max: Positive = Field(8000.0, description="highest frequency of the mel bands, Hz")
     power: Positive = Field(1.0, description="1: magnitudes, 2: powers")
+    channels: Count = Field(512, description="features per place or second (vgg_*, audioclip_*)")
+    pixels: Count = Field(224, description="width and height of a picture (frames, audioclip_*)")
+    per_second: Count = Field(4, description="pictures a second's features average")
+    checkpoint: str = Field("", description="weights of the towers, in raw/weights (audioclip_*)")
 
     @property
     def samples(self) -> int:
@@ -100,18 +164,36 @@ class FrontEnd(Block):
 
     @property
     def frames(self) -> int:
-        """Spectrum frames per clip: centred ones, or only those that lie inside it."""
-        inside = self.samples - self.n_fft if self.kind == "stft_logmel" else self.samples
+        """Spectrum frames per clip: centred ones, or only those inside it (or inside a second)."""
+        length = self.sample_rate if self.kind == "segment_logmel" else self.samples
+        inside = length - self.n_fft if self.kind.endswith("logmel") else length
         return 1 + inside // self.hop
 
     @property
+    def segments(self) -> int:
+        """Seconds of a video, each with its features."""
+        return round(self.seconds)
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one stored clip: mel bands × frames, or samples."""
-        return (self.samples,) if self.kind == "waveform" else (self.n_mels, self.frames)
+        """The shape of one stored clip: mel bands × frames, samples, or seconds × what each has."""
+        if self.kind == "waveform":
+            return (self.samples,)
+        per_second = {
+            "vgg_visual": (7, 7, self.channels),
+            "vgg_audio": (self.channels,),
+            "audioclip_visual": (7, 7, self.channels),
+            "audioclip_audio": (self.channels,),
+            "frames": (3, self.pixels, self.pixels),
+            "segment_logmel": (self.n_mels, self.frames),
+        }
+        if self.kind in per_second:
+            return (self.segments, *per_second[self.kind])
+        return (self.n_mels, self.frames)
 
     @model_validator(mode="after")
     def _below_nyquist(self) -> FrontEnd:
-        if self.kind != "waveform" and not self.f_min < self.f_max <= self.sample_rate / 2:
+        if self.kind in MEL_KINDS and not self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"f_min < f_max <= sample_rate / 2 must hold, not {self.f_min} < {self.f_max} <= "
                 f"{self.sample_rate / 2}"
@@ -148,6 +230,7 @@ class Decoding(Block):
     median: Count | dict[str, Count] = Field(
         7, description="median filter length in frames: one for all classes, or one per class"
     )
+    scores: str = Field("frame", description="which of a method's frame scores are decoded")
     operating_points: Count = Field(50, description="thresholds of the PSDS by psds_eval")
     trim: bool = Field(
         True,
@@ -239,10 +322,34 @@ class SnrMix(Block):
         return self
 
 
+class Ave(Block):
+    """AVE, the audio-visual event corpus."""
+
+    local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
+    features: bool = Field(True, description="use the released VGG-19 and VGGish features")
+    videos: bool = Field(False, description="use the videos: for AudioCLIP, and to show frames")
+    classes: list[str] = Field(list(AVE_CLASSES), description="event categories, in index order")
+
+
 class Corpus(Block):
     """A corpus of which nothing can be set but where it lies."""
 
     local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
+
+
+class Maestro(Corpus):
+    """MAESTRO Real: recordings of minutes with soft labels, cut into windows."""
+
+    classes: list[str] = Field(list(MAESTRO_CLASSES), description="class names, in index order")
+    window: Positive = Field(10.0, description="length of a window, seconds")
+    train_hop: Positive = Field(1.0, description="seconds between training windows")
+    validation_hop: Positive = Field(
+        5.0, description="seconds between validation windows; 1 until June 2024"
+    )
+    split_fraction: Share = Field(
+        0.9, description="share of each scene's training recordings that trains"
+    )
+    split_seed: int = Field(42, description="seed of that cut (shuffled scene by scene)")
 
 
 class Fetch(Block):
@@ -273,8 +380,15 @@ class Look(Block):
     clips: dict[str, int] = Field(
         default_factory=dict, description="recordings rendered per subset (weak, validation, …)"
     )
+    maestro: tuple[Count, Count] = Field(
+        (4, 2), description="recordings of each scene of MAESTRO: training, validation"
+    )
+    maestro_seconds: Positive = Field(20.0, description="their length, seconds")
     fsd_files: Count = Field(16, description="recordings per class of FSDKaggle2018")
     scenes: Count = Field(100, description="scene recordings (as long as the mixtures)")
+    videos: dict[str, int] = Field(
+        default_factory=dict, description="videos of AVE: train, validation, test, negatives"
+    )
 
 
 class Data(Block):
@@ -287,13 +401,13 @@ class Data(Block):
     look: Look = Field(default_factory=Look, description="what `origin: render` renders")
     desed: Desed = Field(default_factory=Desed, description="the DESED corpus")
     desed_soundbank: Corpus = Field(default_factory=Corpus, description="DESED's sound bank")
-    maestro: Corpus = Field(default_factory=Corpus, description="MAESTRO Real")
+    maestro: Maestro = Field(default_factory=Maestro, description="MAESTRO Real")
     fsdkaggle2018: Corpus = Field(default_factory=Corpus, description="FSDKaggle2018")
     tau2019: Corpus = Field(default_factory=Corpus, description="TAU Urban Acoustic Scenes 2019")
     tut2018: Corpus = Field(default_factory=Corpus, description="TUT Urban Acoustic Scenes 2018")
     snr_mix: SnrMix = Field(
         default_factory=SnrMix, description="mixtures at fixed SNRs of fsdkaggle2018 and scenes"
     )
-    ave: Corpus = Field(default_factory=Corpus, description="AVE, the audio-visual event corpus")
+    ave: Ave = Field(default_factory=Ave, description="AVE, the audio-visual event corpus")
     weights: Corpus = Field(default_factory=Corpus, description="pre-trained weights")
     fetch: Fetch = Field(default_factory=Fetch, description="how downloads behave")
