@@ -207,8 +207,8 @@ def test_a_score_that_is_no_number_is_said_and_not_averaged(copy, value):
     change(copy, "lgc", 42, edit)
     row = pick(lines(copy), "lgc")
     assert row["ours_mean"] == "nan"
-    assert "our value is not a number" in row["note"]
-    assert "not a number" in Path(copy.layout.paper_table(PAPER, "md")).read_text()
+    assert "our value is undefined (not a number)" in row["note"]
+    assert "| undefined |" in Path(copy.layout.paper_table(PAPER, "md")).read_text()
 
 
 def test_from_nothing_there_is_a_table_that_says_so(empty):

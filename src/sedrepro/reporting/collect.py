@@ -226,7 +226,7 @@ def _cell(
     if ours is not None:
         notes += blocked
         if not ours.finite:
-            notes.append("our value is not a number")
+            notes.append("our value is undefined (not a number)")
     return Cell(
         published=published,
         ours=ours,

@@ -72,7 +72,7 @@ def ours_text(cell: Cell, dash: str = "–") -> str:
     if ours is None:
         return dash
     if not ours.finite:
-        return "not a number"
+        return "undefined"
     text = f"{ours.mean:.3f}"
     if ours.sd is not None:
         text += f" ± {ours.sd:.3f}"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ..colours import readable
 from ..records import read_series
@@ -33,26 +33,28 @@ def training_curves(material: Material) -> Figure:
         raise MissingError("the training histories hold neither losses nor a selection score")
     made, axes = style.grid(len(panels), 3)
     handles = {}
+    last = max(series["epoch"][-1] + 1 for series in histories.values())
     for axis, name in zip(axes, panels, strict=True):
         for record, series in histories.items():
-            values = series.get(name, [])
-            if any(map(math.isfinite, values)):
-                (line,) = axis.plot(
-                    np.array(series["epoch"]) + 1,
-                    values,
-                    **material.line(record.run.row),
-                    alpha=0.9,
-                )
+            # Validation may skip epochs: what was measured is joined.
+            pairs = zip(series["epoch"], series.get(name, []), strict=False)
+            points = [(epoch + 1, value) for epoch, value in pairs if math.isfinite(value)]
+            if points:
+                marker = "o" if len(points) < 8 else None
+                look = material.line(record.run.row) | {"marker": marker, "markersize": 3}
+                (line,) = axis.plot(*zip(*points, strict=True), alpha=0.9, **look)
                 handles.setdefault(material.label(record.run.row), line)
-        _finish(axis, name)
+        _finish(axis, name, last)
     made.legend(
         handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3
     )
     return made
 
 
-def _finish(axis: Axes, name: str) -> None:
+def _finish(axis: Axes, name: str, last: float) -> None:
     axis.set_xlabel("epoch")
+    axis.set_xlim(1, max(2, last))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if name == "select":
         axis.set_title("Score that selects the checkpoint")
         axis.set_ylim(bottom=0)

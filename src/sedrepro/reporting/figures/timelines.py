@@ -30,7 +30,7 @@ def timelines(material: Material) -> Figure:
     if len(rows) > 3:
         rows = [row for row in rows if row in material.paper.headline] or rows[:3]
     lines = (len(clips) + 1) // 2
-    made = style.figure(11, (2.55 + 0.32 * len(rows)) * lines + 0.3)
+    made = style.figure(11, (2.7 + 0.45 * len(rows)) * lines + 0.3)
     blocks = made.subfigures(lines, min(2, len(clips)), squeeze=False).ravel()
     drawn: set[str] = set()
     for block, clip in zip(blocks, clips, strict=False):
@@ -49,7 +49,7 @@ def _block(
 ) -> set[str]:
     lanes = 1 + len(rows)
     spectrum, scores, events = block.subplots(
-        3, 1, sharex=True, height_ratios=[2.2, 1.5, 0.55 * lanes]
+        3, 1, sharex=True, height_ratios=[2.2, 1.5, 0.75 * lanes]
     )
     span = shown.seconds[clip]
     chosen = {row: _scored(shown, row) for row in rows}
@@ -123,8 +123,14 @@ def _lanes(
                     (top, height * 0.92),
                     color=colours.get(name, style.PALE),
                 )
-                if offset - onset > span * (0.012 + 0.0115 * len(name)) and height > 0.3:
-                    look = {"va": "center", "fontsize": 6.5, "color": "white", "clip_on": True}
+                if offset - onset > span * (0.012 + 0.0115 * len(name)) and height > 0.36:
+                    look = {
+                        "va": "center",
+                        "fontsize": 6.5,
+                        "color": "white",
+                        "clip_on": True,
+                        "zorder": 5,
+                    }
                     axis.text(onset + 0.06, top + height * 0.48, readable(name), **look)
     axis.set_yticks(range(len(lanes)), [name for name, _ in lanes], fontsize=8)
     axis.set_ylim(len(lanes) - 0.5, -0.5)

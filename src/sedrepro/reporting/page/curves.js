@@ -59,7 +59,7 @@
         let pen = "M";
         let d = "";
         line.values[quantity].forEach((value, index) => {
-          if (value === null) { pen = "M"; return; }
+          if (value === null) return;  // validation may skip epochs
           d += `${pen}${x(line.epochs[index]).toFixed(1)} ${y(value).toFixed(1)}`;
           pen = "L";
         });
