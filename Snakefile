@@ -48,4 +48,4 @@ for paper in FLOW.project.papers:
 
 # A failure leaves a page too: it shows what there is and says what is missing.
 onerror:
-    shell("{command}", command=FLOW.report_command())
+    shell("{command}", command=FLOW.command("report"))

@@ -40,3 +40,23 @@ rule adapt:
         "describe {wildcards.corpus} {wildcards.subset}"
     script:
         "../workflow/scripts/adapt.py"
+
+
+rule plan:
+    localrule: True
+    params:
+        command=FLOW.command("plan"),
+    message:
+        "what would be downloaded"
+    shell:
+        "{params.command}"
+
+
+rule audit:
+    localrule: True
+    params:
+        command=FLOW.command("audit"),
+    message:
+        "what data is there"
+    shell:
+        "{params.command}"

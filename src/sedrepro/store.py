@@ -82,12 +82,19 @@ def writing(
     """
     path = Path(path)
     text = json.dumps(dict(attributes), sort_keys=True)
+    with creating(path) as (file, disk):
+        writer = Writer(file, disk, path, shape, dtype, text)
+        yield writer
+        writer.finish()
+
+
+@contextlib.contextmanager
+def creating(path: str | Path) -> Iterator[tuple[h5py.File, _Disk]]:
+    """A new HDF5 file that appears under its name when it is whole; a full disk is one line."""
     try:
         with atomic(path) as temporary, _Disk(temporary, "w+") as disk:
             with h5py.File(disk, "w", libver="latest") as file:
-                writer = Writer(file, disk, path, shape, dtype, text)
-                yield writer
-                writer.finish()
+                yield file, disk
             disk.check()
     except OSError as error:
         raise SedreproError(f"{path}: cannot be written ({error.strerror or error})") from None

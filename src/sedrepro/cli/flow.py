@@ -241,11 +241,11 @@ class Flow:
     def results(self, paper: str) -> list[str]:
         return self.paper_tables(paper) + self.figures(paper)
 
-    def report_command(self) -> str:
-        """Render the report from whatever is on disk, under the settings of this workflow."""
+    def command(self, word: str) -> str:
+        """A `sedrepro` command under the settings of this workflow."""
         values = (shlex.quote(f"{k}={json.dumps(v)}") for k, v in self.overlay.items())
         options = " ".join(["", "--config", *values]) if self.overlay else ""
-        return f"{shlex.quote(sys.executable)} -m sedrepro.cli report{options}"
+        return f"{shlex.quote(sys.executable)} -m sedrepro.cli {word}{options}"
 
     def data(self) -> list[str]:
         """Every status and every table the selected papers need."""

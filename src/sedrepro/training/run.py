@@ -11,7 +11,7 @@ from .. import tables
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, write_json
 from ..settings import Layout, Plan, Project, Subset
-from ..store import Store
+from ..store import Store, creating
 from .guard import Stop, exclusive
 from .record import code, hardware, packages, write_table
 from .state import State
@@ -124,14 +124,13 @@ def record(
 
 def _not_run(plan: Plan, state: State, key: str, data: Mapping[str, Any], reason: str) -> None:
     """A run whose data cannot be had is finished too: it says why."""
-    import h5py
-
     with state.finishing() as folder:
         write_table(folder / "history.csv", [], ["epoch", "step"])
         write_table(folder / "timing.csv", [], ["epoch", "seconds"])
         (folder / "checkpoint.pt").write_bytes(b"")
         for name in ("scores.h5", "examples.h5"):
-            h5py.File(folder / name, "w").close()
+            with creating(folder / name) as (file, _):
+                file.attrs["status"] = "not_run"
         write_json(folder / "run.json", record(plan, key, data, "not_run", reason))
 
 
@@ -186,13 +185,13 @@ class Fit:
         """Score every kept checkpoint, draw the examples' maps, write the folder."""
         import torch
 
-        from .scoring import ScoreFile, score, write_examples
+        from .scoring import score, score_file, write_examples
         from .trainer import load_networks
 
         kept = self._kept(method, trainer)
         reported = [h for h in held if h.held.reports and len(h)]
         with self.state.finishing() as folder:
-            with ScoreFile(folder / "scores.h5", self.plan, self.key) as scores:
+            with score_file(folder / "scores.h5", self.plan, self.key) as scores:
                 for suffix, networks in reversed(kept.items()):
                     load_networks(method, networks, "this run")
                     for one in reported:

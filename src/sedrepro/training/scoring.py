@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ from .. import tables
 from ..errors import SedreproError
 from ..papers.contract import Method
 from ..settings import Layout, Plan
+from ..store import creating
 from .data import Held
 from .guard import Stop
 
@@ -44,19 +46,12 @@ def score(method: Method, model: str, held: Held, stop: Stop | None = None) -> S
 class ScoreFile:
     """`scores.h5`: per set the clips, per model its named scores."""
 
-    def __init__(self, path: Path, plan: Plan, key: str) -> None:
-        self._file = h5py.File(path, "w", libver="latest")
-        self._file.attrs["classes"] = json.dumps(plan.classes)
-        self._file.attrs["hop"] = plan.grid.seconds
-        self._file.attrs["run_key"] = key
+    def __init__(self, file: h5py.File, plan: Plan, key: str) -> None:
+        self._file = file
         self._models: dict[str, None] = {}
-
-    def __enter__(self) -> ScoreFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.attrs["models"] = json.dumps(list(self._models))
-        self._file.close()
+        file.attrs["classes"] = json.dumps(plan.classes)
+        file.attrs["hop"] = plan.grid.seconds
+        file.attrs["run_key"] = key
 
     def add(self, held: Held, model: str, scores: Scores) -> None:
         group = self._file.require_group(held.held.name)
@@ -66,13 +61,21 @@ class ScoreFile:
         for name, values in scores.items():
             group[f"{model}/{name}"] = values.astype(np.float32)
         self._models[model] = None
+        self._file.attrs["models"] = json.dumps(list(self._models))
+
+
+@contextlib.contextmanager
+def score_file(path: Path, plan: Plan, key: str) -> Iterator[ScoreFile]:
+    """Write `scores.h5`; it appears when it is whole."""
+    with creating(path) as (file, _):
+        yield ScoreFile(file, plan, key)
 
 
 def write_examples(
     path: Path, method: Method, held: Held | None, layout: Layout, count: int
 ) -> None:
     """`examples.h5`: the input and the method's maps of a few clips that show many classes."""
-    with h5py.File(path, "w", libver="latest") as file:
+    with creating(path) as (file, _):
         if held is None or not len(held) or not count:
             return
         plan = method.plan
