@@ -70,12 +70,12 @@ class Flow:
     def wildcards(self) -> dict[str, str]:
         """Constraints under which a wildcard can only take values that exist."""
         specs = self.project.papers.values()
+        conditions = _one_of(condition for spec in specs for condition in spec.conditions)
         folds = "|".join(str(fold) for spec in specs for fold in spec.folds or [])
         return {
             "paper": _one_of(self.project.papers),
             "row": _one_of(row for spec in specs for row in spec.table),
-            "variant": _one_of(condition for spec in specs for condition in spec.conditions)
-            + (f"(\\.fold({folds}))?" if folds else ""),
+            "variant": f"({conditions})" + (rf"(\.fold({folds}))?" if folds else ""),
             "seed": r"\d+",
             "corpus": _one_of(subset.corpus for subset, _ in self.inputs),
             "subset": _one_of(subset.name for subset, _ in self.inputs),
