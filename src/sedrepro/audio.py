@@ -10,10 +10,19 @@ import soundfile
 from .errors import SedreproError
 
 
-def read(path: str | Path, sample_rate: int) -> np.ndarray:
-    """The recording as mono float32 at `sample_rate`: channels averaged, then resampled (soxr HQ)."""
+def read(
+    path: str | Path, sample_rate: int, *, start: float = 0.0, stop: float | None = None
+) -> np.ndarray:
+    """The recording as mono float32 at `sample_rate`: channels averaged, then resampled (soxr HQ).
+
+    `start` and `stop`, in seconds, cut a part out of it first.
+    """
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(str(path)) as file:
+            rate, first = file.samplerate, round(start * file.samplerate)
+            last = file.frames if stop is None else min(file.frames, round(stop * rate))
+            file.seek(min(first, file.frames))
+            samples = file.read(max(0, last - first), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise SedreproError(f"{path}: cannot be read as audio ({_first_line(error)})") from None
     if len(samples) == 0:

@@ -36,7 +36,7 @@ def project(folder: Path, **changes) -> Project:
 def rendered(tmp_path_factory) -> Path:
     """The raw trees of a tiny miniature."""
     folder = tmp_path_factory.mktemp("data")
-    for resource in look.RENDERS:
+    for resource in desed.RESOURCES:
         look.render(resource, project(folder))
     return folder / "mini" / "raw"
 

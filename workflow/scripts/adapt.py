@@ -2,9 +2,9 @@
 
 from sedrepro import tables
 from sedrepro.cli.job import job
-from sedrepro.sources import desed
+from sedrepro.sources import desed, maestro
 
-ADAPTERS = {"desed": desed.adapt}
+ADAPTERS = {"desed": desed.adapt, "maestro": maestro.adapt}
 
 with job(snakemake) as project:
     adapt = ADAPTERS[snakemake.wildcards.corpus]

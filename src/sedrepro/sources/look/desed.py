@@ -26,12 +26,14 @@ AUDIO = {
     "unlabelled": "audio/train/unlabel_in_domain",
     "validation": "audio/validation/validation",
     "public_eval": "audio/eval/public",
+    "strong_real": "audio/train/strong_label_real",
 }
 TABLES = {
     "weak": "metadata/train/weak.tsv",
     "unlabelled": "metadata/train/unlabel_in_domain.tsv",
     "validation": "metadata/validation/validation.tsv",
     "public_eval": "metadata/eval/public.tsv",
+    "strong_real": "metadata/train/audioset_strong.tsv",
 }
 # Independent streams of random numbers; a new kind of draw takes a new number.
 STREAM = {
@@ -41,6 +43,7 @@ STREAM = {
     "public_eval": 4,
     "train": 5,
     "bank_validation": 6,
+    "strong_real": 7,
 }
 # Label suffixes of sounds that were cut from a longer one: they have no natural onset or offset.
 UNBOUNDED = {"Frying": {3: "_nOff"}, "Vacuum_cleaner": {5: "_nOn_nOff"}}
@@ -270,7 +273,7 @@ def _recordings(subset: str) -> Callable[[str, Path, Look], dict[str, int]]:
             _recipe(resource, look, clips=len(recordings)),
             lambda folder: _write_recordings(recordings, folder),
         )
-        if subset == "public_eval":  # this archive brings its own table
+        if subset in ("public_eval", "strong_real"):  # these bring their own tables
             write_text(root / TABLES[subset], _table(subset, recordings))
         return made
 
@@ -288,6 +291,7 @@ _RENDERERS: dict[str, tuple[str, Callable[[str, Path, Look], dict[str, int]]]] =
     "desed_unlabelled": ("desed", _recordings("unlabelled")),
     "desed_validation": ("desed", _recordings("validation")),
     "desed_public_eval": ("desed", _recordings("public_eval")),
+    "desed_strong_real": ("desed", _recordings("strong_real")),
     "desed_soundbank": ("desed_soundbank", _soundbank),
 }
 RESOURCES = tuple(_RENDERERS)
