@@ -16,12 +16,12 @@ from ..errors import SedreproError
 from ..files import read_json
 from ..settings import HeldOut, Layout, PaperSettings, Plan, Project, Run, Subset
 from ..settings.project import Report
-from . import sed
+from . import sed, tagging
 from .measures import Measures, Scored, Truth
 
 Family = Callable[[Scored, Truth, PaperSettings, Report], Measures]
 
-FAMILIES: dict[str, Family] = {"sed": sed.measure}
+FAMILIES: dict[str, Family] = {"sed": sed.measure, "tagging": tagging.measure}
 """Families of metrics by the names held-out sets ask for them."""
 
 

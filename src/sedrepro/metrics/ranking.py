@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .bootstrap import Interval, around, draws
-
 
 class Ranking:
     """Scores of one class (or of all pairs of clip and class) sorted downwards, ties grouped."""
@@ -47,7 +45,7 @@ class Ranking:
 class Rankings:
     """The rankings of clip scores and tags (clip, class): every class, and all pairs together.
 
-    A class without positives (or negatives) has no value, and no part in a mean.
+    A class without positives (or negatives) has no value (NaN), and no part in a mean.
     """
 
     def __init__(self, scores: np.ndarray, tags: np.ndarray) -> None:
@@ -59,22 +57,16 @@ class Rankings:
     def micro_ap(self, weights: np.ndarray | None = None) -> float:
         return self.pairs.average_precision(weights)
 
-    def macro_ap(self, weights: np.ndarray | None = None) -> float:
-        return mean([one.average_precision(weights) for one in self.classes])
+    def class_ap(self, weights: np.ndarray | None = None) -> np.ndarray:
+        return np.array([one.average_precision(weights) for one in self.classes])
 
-    def macro_auc(self, weights: np.ndarray | None = None) -> float:
-        return mean([one.roc_auc(weights) for one in self.classes])
-
-    def interval(self, statistic, *, resamples: int, confidence: float) -> Interval:
-        """A statistic of weights with its interval over resampled clips."""
-        value = statistic(None)
-        if not resamples:
-            return Interval(value)
-        values = [statistic(weights) for weights in draws(self.n_clips, resamples)]
-        return around(value, np.array(values), confidence)
+    def class_auc(self, weights: np.ndarray | None = None) -> np.ndarray:
+        return np.array([one.roc_auc(weights) for one in self.classes])
 
 
-def mean(values: list[float]) -> float:
-    """The mean of those that are defined."""
-    defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else float("nan")
+def macro(values: np.ndarray) -> np.ndarray:
+    """The mean over the classes (last axis) that have a value."""
+    defined = ~np.isnan(values)
+    count = defined.sum(-1)
+    total = np.where(defined, values, 0.0).sum(-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

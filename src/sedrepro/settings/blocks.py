@@ -231,6 +231,10 @@ class Decoding(Block):
         7, description="median filter length in frames: one for all classes, or one per class"
     )
     scores: str = Field("frame", description="which of a method's frame scores are decoded")
+    gate: Share = Field(
+        0.0,
+        description="tagging papers: frame scores count only where the clip's score exceeds this",
+    )
     operating_points: Count = Field(50, description="thresholds of the PSDS by psds_eval")
     trim: bool = Field(
         True,

@@ -10,6 +10,7 @@ from pydantic import Field
 from ...settings import (
     Block,
     Data,
+    Decoding,
     FrontEnd,
     Grid,
     HeldOut,
@@ -63,15 +64,15 @@ class Settings(PaperSettings):
     batch: Count = Field(24, description="clips in a batch")
     network: Network = Field(default_factory=Network, description="the network")
     plateau: Plateau = Field(default_factory=Plateau, description="the schedule of the rate")
-    gate: Share = Field(
-        0.1, description="frame scores of classes with a lower clip score are set to 0"
-    )
-    frame_threshold: Share = Field(0.1, description="operating point of the frame-level extras")
     frame_scores: bool = Field(
         True, description="keep frame scores (0.1 GB per checkpoint): the frame-level extras"
     )
     training: Training = Field(
         default_factory=lambda: Training(epochs=80), description="the trainer"
+    )
+    decoding: Decoding = Field(
+        default_factory=lambda: Decoding(threshold=0.1, gate=0.1),
+        description="the operating point of the frame-level extras",
     )
 
     def streams(self) -> list[Stream]:
