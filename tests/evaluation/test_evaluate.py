@@ -250,6 +250,14 @@ def test_a_set_that_was_not_scored_is_an_error(world, plan_of, project):
         evaluate(plan_of(MT), project, world.layout)
 
 
+def test_a_set_without_clips_is_left_out(world, plan_of, project):
+    world.change(MT, lambda file: file.pop("public_eval"))
+    audit = Path(world.layout.table(Subset("desed", "public_eval"), "audit"))
+    audit.write_text("subset\texpected\tfound\tnote\npublic_eval\t17\t0\tgone\n")
+    metrics = evaluate(plan_of(MT), project, world.layout)["metrics"]
+    assert {entry["set"] for entry in metrics} == {"validation"}
+
+
 def test_tags_without_times_give_the_weak_score_only(world, plan_of, project):
     for name in SETS:
         weak = world.events[name].assign(onset=np.nan, offset=np.nan)

@@ -38,7 +38,7 @@ def evaluate(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]:
     metrics, curves = [], {}
     with _open(run, layout) as file:
         for held in plan.held_out:
-            if not held.reports:
+            if not held.reports or _absent(file, held, layout):
                 continue
             truth = _truth(file, held, plan, run, layout)
             curves[held.name] = {}
@@ -91,6 +91,14 @@ def _why_not_run(run: Run, layout: Layout) -> str | None:
     except FileNotFoundError:
         raise SedreproError(f"{layout.run(run)}: no run.json; the run was never finished") from None
     return described.get("reason", "") if described.get("status") == "not_run" else None
+
+
+def _absent(file: h5py.File, held: HeldOut, layout: Layout) -> bool:
+    """Whether a set was not scored because none of its clips could be had."""
+    if held.name in file:
+        return False
+    audit = tables.read(layout.table(held.subset, "audit"), tables.AUDIT)
+    return int(audit["found"].sum()) == 0
 
 
 def _open(run: Run, layout: Layout) -> h5py.File:
