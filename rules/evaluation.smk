@@ -6,6 +6,7 @@ rule evaluate:
         FLOW.evaluate_inputs,
     output:
         metrics=f"{RUN}/metrics.json",
+        resamples=f"{RUN}/resamples.npz",
     log:
         f"{FLOW.layout.results}/logs/evaluate/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.log",
     conda:

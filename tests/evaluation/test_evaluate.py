@@ -13,9 +13,10 @@ import pytest
 
 from sedrepro import papers, settings, tables
 from sedrepro.errors import SedreproError
-from sedrepro.evaluation import evaluate
+from sedrepro.evaluation import evaluate, write
 from sedrepro.evaluation.run import FAMILIES
 from sedrepro.files import write_json
+from sedrepro.metrics.bootstrap import around, paired_difference
 from sedrepro.metrics.decode import detect, median_filter
 from sedrepro.metrics.events import reference
 from sedrepro.metrics.f1 import (
@@ -27,6 +28,7 @@ from sedrepro.metrics.f1 import (
 )
 from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS, area
+from sedrepro.metrics.resamples import Resamples
 from sedrepro.settings import HeldOut, Layout, Run, Subset
 
 HOP, FRAMES, CLIPS, EXPECTED = 0.064, 100, 14, 17
@@ -304,13 +306,36 @@ def test_the_script_writes_metrics(world, plan_of, project, root, tmp_path, monk
     snakemake = SimpleNamespace(
         config={},
         params=SimpleNamespace(run=plan_of(MT).describe()),
-        output=SimpleNamespace(metrics="out/metrics.json"),
+        output=SimpleNamespace(metrics="out/metrics.json", resamples="out/resamples.npz"),
         log=["out/log"],
         scriptdir=str(root / "workflow" / "scripts"),
     )
     script = root / "workflow" / "scripts" / "evaluate.py"
     runpy.run_path(str(script), init_globals={"snakemake": snakemake})
     assert json.loads(Path("out/metrics.json").read_text())["reason"] == "no data"
+    nothing = Resamples("out/resamples.npz")
+    assert nothing.minus(nothing, ("validation", "teacher", "psds1", "psds_eval", "")) is None
+
+
+def test_what_is_kept_of_two_rows_gives_the_interval_of_their_difference(
+    world, plan_of, project, tmp_path
+):
+    """As if both were resampled together from their counts."""
+    stored = []
+    for run in (MT, MEDIAN7):
+        write(plan_of(run), project, world.layout, tmp_path / "metrics.json", tmp_path / run.row)
+        stored.append(Resamples(tmp_path / run.row))
+    truth = world.truth("validation")
+    counts = []
+    for run in (MT, MEDIAN7):
+        windows = plan_of(run).settings.decoding.windows(world.classes)
+        scores = median_filter(world.frames["validation", "teacher"], windows)
+        counts.append(collar_counts(detect(scores, 0.5, hop=HOP, seconds=truth.seconds), truth))
+    together = paired_difference(*counts, macro_f1, resamples=20, confidence=0.9)
+    kept = stored[0].minus(stored[1], ("validation", "teacher", "event_f1", "sedrepro", ""))
+    found = around(together.value, kept, 0.9)
+    assert found == pytest.approx(together, abs=1e-6)
+    assert found.low < found.high
 
 
 def test_evaluation_never_imports_torch():

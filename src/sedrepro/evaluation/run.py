@@ -13,7 +13,9 @@ import numpy as np
 
 from .. import tables
 from ..errors import SedreproError
-from ..files import read_json
+from ..files import digest, read_json, write_json
+from ..metrics.bootstrap import Resampled
+from ..metrics.resamples import Kept
 from ..settings import HeldOut, Layout, PaperSettings, Plan, Project, Run, Subset
 from ..settings.project import Report
 from . import sed, tagging
@@ -30,6 +32,20 @@ def evaluate(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]:
 
     A row that re-evaluates reads its source's scores and decodes them with its own settings.
     """
+    return _evaluate(plan, project, layout, Kept())
+
+
+def write(
+    plan: Plan, project: Project, layout: Layout, metrics: str | Path, resamples: str | Path
+) -> None:
+    """metrics.json, and beside it what every resample gave."""
+    kept = Kept()
+    content = _evaluate(plan, project, layout, kept)
+    kept.write(resamples)
+    write_json(metrics, content)
+
+
+def _evaluate(plan: Plan, project: Project, layout: Layout, kept: Kept) -> dict[str, Any]:
     run = plan.source if plan.kind == "reevaluate" and plan.source else plan.run
     reason = _why_not_run(run, layout)
     if reason is not None:
@@ -42,9 +58,13 @@ def evaluate(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]:
                 continue
             truth = _truth(file, held, plan, run, layout)
             curves[held.name] = {}
+            kept.clips[held.name] = digest(truth.clips)
             for scored in _scores(file, held, plan, run):
                 measured = _measure(scored, truth, held, plan, project)
-                metrics += [_entry(scored, truth, *item) for item in measured.values.items()]
+                for key, interval in measured.values.items():
+                    metrics.append(_entry(scored, truth, key, interval))
+                    if isinstance(interval, Resampled):
+                        kept.values[scored.set, scored.model, *key] = interval.values
                 if measured.curves:
                     curves[held.name][scored.model] = measured.curves
     return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}

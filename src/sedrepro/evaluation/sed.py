@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import SedreproError
 from ..metrics import f1, packages
-from ..metrics.bootstrap import Interval, PerClip, bootstrap
+from ..metrics.bootstrap import Interval, PerClip, Resampled, bootstrap
 from ..metrics.decode import detect, median_filter, operating_points, peak_quantiles
 from ..metrics.events import Events
 from ..metrics.intersection import Counts, count
@@ -55,7 +56,13 @@ class _Frames:
         decoding = settings.decoding
         self.truth, self.report, self.hop = truth.reference, report, scored.hop
         self.official, self.trim = not scored.is_last, decoding.trim
-        self.scores = median_filter(scored.arrays["frame"], decoding.windows(truth.classes))
+        if decoding.scores not in scored.arrays:
+            raise SedreproError(
+                f"{scored.model} has no scores {decoding.scores!r} of {scored.set!r}; it has "
+                f"{', '.join(scored.arrays)}"
+            )
+        frames = scored.arrays[decoding.scores]
+        self.scores = median_filter(frames, decoding.windows(truth.classes))
         self.points = self._points(operating_points(decoding.operating_points))
         self.detected = self._points([decoding.threshold])[0]()
 
@@ -136,7 +143,8 @@ def _moved(own: Interval, value: float) -> Interval:
     if own.low is None or own.high is None or np.isnan(own.value):
         return Interval(value, own.low, own.high)
     by = value - own.value
-    return Interval(value, own.low + by, own.high + by)
+    moved = Interval(value, own.low + by, own.high + by)
+    return Resampled.of(moved, own.values + by) if isinstance(own, Resampled) else moved
 
 
 def _thin(curve: Roc, e_max: float) -> dict[str, list[float]]:

@@ -25,6 +25,23 @@ class Interval(NamedTuple):
     high: float | None = None
 
 
+class Resampled(Interval):
+    """An interval that keeps what it was estimated from: the statistic of every resample.
+
+    Resamples of one number of clips are always the same draws, so those of two systems on the same
+    clips are pairs: their differences make the interval of the difference.
+    """
+
+    values: np.ndarray
+    """Every resample's value (resample), NaN where it is undefined."""
+
+    @classmethod
+    def of(cls, interval: Interval, values: np.ndarray) -> Resampled:
+        made = cls(*interval)
+        made.values = values
+        return made
+
+
 def draws(n_clips: int, resamples: int, *, seed: int = 0) -> np.ndarray:
     """How often each clip is drawn (resample, clip); a pure function of its arguments."""
     rng = np.random.default_rng(seed)
@@ -37,12 +54,13 @@ def around(value: float, resampled: np.ndarray, confidence: float) -> Interval:
     Resampling makes classes more uneven, which PSDS punishes: unmoved, its interval lies too low,
     and with few clips beside the value. Undefined resamples are left out.
     """
-    resampled = resampled[~np.isnan(resampled)]
-    if not len(resampled) or np.isnan(value):
+    defined = resampled[~np.isnan(resampled)]
+    if not len(defined) or np.isnan(value):
         return Interval(value)
     ends = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
-    low, middle, high = np.quantile(resampled, ends)
-    return Interval(value, float(value + low - middle), float(value + high - middle))
+    low, middle, high = np.quantile(defined, ends)
+    interval = Interval(value, float(value + low - middle), float(value + high - middle))
+    return Resampled.of(interval, resampled)
 
 
 def bootstrap(

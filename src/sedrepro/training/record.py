@@ -42,12 +42,20 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence
     write_text(path, text.getvalue())
 
 
+_SOURCE = Path(__file__).resolve().parents[1]
+_AFTER_TRAINING = ("evaluation", "reporting", "cli")
+
+
 @cache
-def code_digest() -> str:
-    """The content of the package's source, so that runs of older code can be told."""
-    root = Path(__file__).resolve().parents[1]
+def code_digest(root: Path = _SOURCE) -> str:
+    """The content of the source that training depends on, so that runs of older code can be told.
+
+    What works on finished runs is left out: a better plot does not make a run older.
+    """
     key = hashlib.blake2b(digest_size=8)
     for path in sorted(root.rglob("*.py")):
+        if path.relative_to(root).parts[0] in _AFTER_TRAINING:
+            continue
         key.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return key.hexdigest()
 
