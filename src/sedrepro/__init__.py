@@ -1,3 +1,3 @@
-"""sedrepro: sound-event papers, reproduced from download to the table beside the paper's numbers."""
+"""sedrepro: sound-event papers, from download to the table beside the paper's own numbers."""
 
 __version__ = "0.1.0"

@@ -14,7 +14,7 @@ import pytest
 from sedrepro import audio, tables
 from sedrepro.errors import SedreproError
 from sedrepro.settings import Layout, Project
-from sedrepro.settings.blocks import DESED_CLASSES
+from sedrepro.settings.classes import DESED_CLASSES
 from sedrepro.sources import desed, look
 
 STRONG = "filename\tonset\toffset\tevent_label\n"

@@ -15,7 +15,8 @@ import soundfile
 from sedrepro import audio
 from sedrepro.errors import SedreproError
 from sedrepro.settings import Project
-from sedrepro.settings.blocks import DESED_CLASSES, Look
+from sedrepro.settings.classes import DESED_CLASSES
+from sedrepro.settings.data import Look
 from sedrepro.sources import look
 from sedrepro.sources.look import desed, rendering
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sedrepro.settings.blocks import DESED_CLASSES
+from sedrepro.settings.classes import DESED_CLASSES
 from sedrepro.sources.look import models, places, tones
 
 

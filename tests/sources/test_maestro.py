@@ -14,7 +14,8 @@ from sedrepro import tables
 from sedrepro.errors import SedreproError
 from sedrepro.mixtures import reading
 from sedrepro.settings import Project
-from sedrepro.settings.blocks import MAESTRO_CLASSES, Look
+from sedrepro.settings.classes import MAESTRO_CLASSES
+from sedrepro.settings.data import Look
 from sedrepro.sources import look, maestro
 from sedrepro.sources.look.maestro import names, plan
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import SedreproError
-from ..settings.blocks import SnrMix
+from ..settings.data import SnrMix
 
 FOLDS = (1, 2, 3, 4)
 

@@ -21,7 +21,7 @@ from .. import audio, tables
 from ..errors import SedreproError
 from ..files import digest
 from ..settings import Layout, Project, Subset
-from ..settings.blocks import Soundscapes
+from ..settings.data import Soundscapes
 
 if TYPE_CHECKING:
     from desed.soundscape import Soundscape

@@ -1,6 +1,7 @@
 """Everything that can be set, typed, merged and validated once (imports only pydantic and yaml)."""
 
-from .blocks import Block, Data, Decoding, FrontEnd, Training
+from .blocks import Block, Decoding, FrontEnd, Training
+from .data import Data
 from .load import load, merge, read_yaml
 from .paper import PaperSettings
 from .project import Paper, Project, Row

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from .blocks import Block, Data, Decoding, FrontEnd, Training
+from .blocks import Block, Decoding, FrontEnd, Training
+from .data import Data
 from .streams import Grid, HeldOut, Stream
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from .blocks import Block, Data, FrontEnd
+from .blocks import Block, FrontEnd
+from .data import Data
 
 LOGMEL64 = FrontEnd(
     kind="stft_logmel", sample_rate=32000, hop=1024, n_mels=64, f_min=50.0, f_max=16000.0
@@ -58,7 +59,9 @@ class Column(Block):
     model: str = Field(description="student, teacher, …")
     metric: str = Field(description="psds1, psds2, event_f1, …")
     implementation: str = Field(description="who computed it; a metric is never printed without")
-    label: str | None = Field(None, description="class, for class-wise columns")
+    label: str | None = Field(
+        None, description="class, for class-wise columns; `*`: a column for every class"
+    )
     heading: str | None = Field(
         None, description="column heading; default: metric and implementation"
     )
@@ -70,6 +73,12 @@ class Table(Block):
     caption: str = Field(description="what the table shows, as a sentence")
     rows: list[str] | None = Field(None, description="rows, in order; null: all of the paper")
     columns: list[Column] = Field(description="columns, in order")
+    conditions: list[Key] | None = Field(
+        None, description="conditions with columns of their own, in order; null: all of the paper"
+    )
+    transposed: bool = Field(
+        False, description="printed with rows and columns exchanged, for class-wise tables"
+    )
     note: str = Field("", description="printed under the table")
 
 
@@ -115,6 +124,13 @@ class Paper(Block):
             for row in rows:
                 if row not in self.table:
                     raise ValueError(f"{where} names row {row!r}; rows are {', '.join(self.table)}")
+        for name, table in self.tables.items():
+            for condition in table.conditions or []:
+                if condition not in self.conditions:
+                    raise ValueError(
+                        f"tables.{name}.conditions names {condition!r}; conditions are "
+                        f"{', '.join(self.conditions)}"
+                    )
         return self
 
     def selected(self) -> list[str]:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from ..errors import SedreproError
 from ..files import read_json, write_json
-from ..settings.blocks import Fetch
+from ..settings.data import Fetch
 from . import locks
 
 CHUNK = 1 << 18

@@ -13,7 +13,7 @@ from .. import audio, tables
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
-from ..settings.blocks import Maestro
+from ..settings.data import Maestro
 
 CORPUS = "maestro"
 SCENES = ("cafe_restaurant", "city_center", "grocery_store", "metro_station", "residential_area")

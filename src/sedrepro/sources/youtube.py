@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SedreproError
 from ..files import atomic
-from ..settings.blocks import Fetch
+from ..settings.data import Fetch
 from . import locks
 from .http import LONGEST_WAIT, check_space, full_disk
 

@@ -17,7 +17,7 @@ from scipy import fft
 from ... import audio
 from ...files import write_text
 from ...settings import Layout, Project
-from ...settings.blocks import Look
+from ...settings.data import Look
 from . import models, places, rendering, tones
 
 # Where the official download puts the audio and the table of each subset of recordings.

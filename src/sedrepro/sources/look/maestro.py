@@ -11,7 +11,7 @@ from scipy import fft
 from ... import audio
 from ...files import write_text
 from ...settings import Layout, Project
-from ...settings.blocks import Look
+from ...settings.data import Look
 from ..maestro import SCENES, VALIDATION
 from . import desed, places, rendering, streets, tones
 

@@ -1,0 +1,178 @@
+"""Where data comes from, corpus by corpus. Each field's description is its documentation."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .blocks import Block, Count, Positive, Share
+from .classes import AVE_CLASSES, DESED_CLASSES, FSD_CLASSES, MAESTRO_CLASSES
+
+
+class Soundscapes(Block):
+    """How DESED's synthetic soundscapes are mixed from a sound bank (scaper through desed)."""
+
+    clips: dict[str, Count] = Field(
+        {"synth_train": 10000, "synth_validation": 2500}, description="soundscapes per subset"
+    )
+    shards: Count = Field(
+        16, description="jobs a subset is cut into; the audio does not depend on it"
+    )
+    seed: int = Field(2021, description="seed of the mixing recipe")
+    seconds: Positive = Field(10.0, description="length of a soundscape")
+    sample_rate: Count = Field(16000, description="Hz")
+    ref_db: float = Field(-50.0, description="loudness of the background, LUFS")
+    snr: tuple[float, float] = Field((6.0, 30.0), description="event over background, dB, uniform")
+    pitch_shift: tuple[float, float] = Field((-3.0, 3.0), description="semitones, uniform")
+    reverb: Share = Field(0.1, description="scaper's reverb")
+    onset: tuple[float, float, float, float] = Field(
+        (5.0, 2.0, 0.25, 10.0), description="truncated normal onset: mean, deviation, min, max (s)"
+    )
+    max_events: Count = Field(
+        4, description="most events in a soundscape when none are given by table"
+    )
+
+
+class WeakSplit(Block):
+    """The weakly labelled set is cut in two: most train, the rest selects checkpoints."""
+
+    fraction: Share = Field(0.9, description="share of the table's rows that trains")
+    seed: int = Field(42, description="seed of the draw (pandas sample on the table's rows)")
+
+
+class Desed(Block):
+    """The DESED corpus."""
+
+    local: str | None = Field(None, description="an existing DESED tree, used read-only")
+    synthetic: Literal["download", "mix"] = Field(
+        "download", description="download: ready-made dcase_synth.zip; mix: from the sound bank"
+    )
+    classes: list[str] = Field(list(DESED_CLASSES), description="class names, in index order")
+    weak_split: WeakSplit = Field(default_factory=WeakSplit, description="the cut of the weak set")
+    soundscapes: Soundscapes = Field(
+        default_factory=Soundscapes, description="the recipe of `synthetic: mix`"
+    )
+
+
+class SnrMix(Block):
+    """Events of FSDKaggle2018 over urban scenes at fixed SNRs; the defaults are the authors'."""
+
+    scenes: Literal["tau2019", "tut2018"] = Field(
+        "tau2019", description="scenes: TAU 2019 (the authors) or TUT 2018 (the recipe's origin)"
+    )
+    recipe: Literal["authors", "fixed"] = Field(
+        "authors",
+        description="authors: every repeat of the event list is its last shuffle, as in their "
+        "code; fixed: each repeat keeps its own",
+    )
+    seed: int = Field(1234, ge=0, description="seed of the folds and of the draws")
+    clips_per_fold: Count = Field(2000, description="mixtures in each of the four folds")
+    seconds: Positive = Field(10.0, description="length of a mixture")
+    onsets: list[Annotated[float, Field(ge=0)]] = Field(
+        [0.5, 3.0, 5.5], min_length=1, description="when the events begin, seconds"
+    )
+    longest: Positive = Field(2.0, description="events are cut to this length, seconds")
+    classes: list[str] = Field(list(FSD_CLASSES), description="class names, in index order")
+
+    @model_validator(mode="after")
+    def _events_fit(self) -> SnrMix:
+        starts = [*self.onsets, self.seconds]
+        for onset, following in pairwise(starts):
+            if onset + self.longest > following:
+                raise ValueError(
+                    f"an event at {onset} s may last {self.longest} s: it must end by {following} s"
+                )
+        return self
+
+
+class Ave(Block):
+    """AVE, the audio-visual event corpus."""
+
+    local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
+    features: bool = Field(True, description="use the released VGG-19 and VGGish features")
+    videos: bool = Field(False, description="use the videos: for AudioCLIP, and to show frames")
+    classes: list[str] = Field(list(AVE_CLASSES), description="event categories, in index order")
+
+
+class Corpus(Block):
+    """A corpus of which nothing can be set but where it lies."""
+
+    local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
+
+
+class Maestro(Corpus):
+    """MAESTRO Real: recordings of minutes with soft labels, cut into windows."""
+
+    classes: list[str] = Field(list(MAESTRO_CLASSES), description="class names, in index order")
+    window: Positive = Field(10.0, description="length of a window, seconds")
+    train_hop: Positive = Field(1.0, description="seconds between training windows")
+    validation_hop: Positive = Field(
+        5.0, description="seconds between validation windows; 1 until June 2024"
+    )
+    split_fraction: Share = Field(
+        0.9, description="share of each scene's training recordings that trains"
+    )
+    split_seed: int = Field(42, description="seed of that cut (shuffled scene by scene)")
+
+
+class Fetch(Block):
+    """How downloads behave; nothing here changes a result."""
+
+    connections: Count = Field(4, description="connections per host, over all jobs of the machine")
+    attempts: Count = Field(6, description="attempts per address without progress before giving up")
+    wait: float = Field(
+        2.0, ge=0, description="seconds before the second attempt; doubles, with jitter, up to 300"
+    )
+    timeout: Positive = Field(
+        60.0, description="seconds without a byte before a server has stalled"
+    )
+    pause: float = Field(1.0, ge=0, description="seconds between two clips of one YouTube worker")
+    workers: Count = Field(2, description="YouTube clips fetched at a time by one job")
+    patience: Count = Field(
+        3, description="jobs a quota or rate limit may fail before what is missing counts as absent"
+    )
+
+
+class Look(Block):
+    """The miniature's look-alike data: how much is rendered in place of downloads."""
+
+    seed: int = Field(7, description="seed of the sound models")
+    seconds: Positive = Field(10.0, description="nominal clip length of the rendered recordings")
+    foregrounds: Count = Field(16, description="sound-bank recordings per class for training")
+    backgrounds: Count = Field(6, description="sound-bank backgrounds for training")
+    clips: dict[str, int] = Field(
+        default_factory=dict, description="recordings rendered per subset (weak, validation, …)"
+    )
+    maestro: tuple[Count, Count] = Field(
+        (4, 2), description="recordings of each scene of MAESTRO: training, validation"
+    )
+    maestro_seconds: Positive = Field(20.0, description="their length, seconds")
+    fsd_files: Count = Field(16, description="recordings per class of FSDKaggle2018")
+    scenes: Count = Field(100, description="scene recordings (as long as the mixtures)")
+    videos: dict[str, int] = Field(
+        default_factory=dict, description="videos of AVE: train, validation, test, negatives"
+    )
+
+
+class Data(Block):
+    """Where raw audio comes from and where prepared data goes."""
+
+    folder: str = Field("data", description="folder of everything downloaded and prepared")
+    origin: Literal["download", "render"] = Field(
+        "download", description="download: the real archives; render: the miniature's look-alikes"
+    )
+    look: Look = Field(default_factory=Look, description="what `origin: render` renders")
+    desed: Desed = Field(default_factory=Desed, description="the DESED corpus")
+    desed_soundbank: Corpus = Field(default_factory=Corpus, description="DESED's sound bank")
+    maestro: Maestro = Field(default_factory=Maestro, description="MAESTRO Real")
+    fsdkaggle2018: Corpus = Field(default_factory=Corpus, description="FSDKaggle2018")
+    tau2019: Corpus = Field(default_factory=Corpus, description="TAU Urban Acoustic Scenes 2019")
+    tut2018: Corpus = Field(default_factory=Corpus, description="TUT Urban Acoustic Scenes 2018")
+    snr_mix: SnrMix = Field(
+        default_factory=SnrMix, description="mixtures at fixed SNRs of fsdkaggle2018 and scenes"
+    )
+    ave: Ave = Field(default_factory=Ave, description="AVE, the audio-visual event corpus")
+    weights: Corpus = Field(default_factory=Corpus, description="pre-trained weights")
+    fetch: Fetch = Field(default_factory=Fetch, description="how downloads behave")
