@@ -1,10 +1,9 @@
-"""sedrepro: five sound-event papers, from download to the table beside the paper's numbers.
-
-    snakemake --cores 8 --use-conda all              everything
-    snakemake --cores 8 --use-conda lgc_sed          one paper's table and figures
-    snakemake all --workflow-profile profiles/slurm  on a cluster
-    snakemake all --cores 2 --configfile config/mini.yaml   the miniature
-"""
+# sedrepro: five sound-event papers, from download to the table beside the paper's numbers.
+#
+#     snakemake --cores 8 --use-conda all              everything
+#     snakemake --cores 8 --use-conda lgc_sed          one paper's table and figures
+#     snakemake all --workflow-profile profiles/slurm  on a cluster
+#     snakemake all --cores 2 --configfile config/mini.yaml   the miniature
 
 from snakemake.utils import min_version
 
@@ -41,9 +40,9 @@ for paper in FLOW.project.papers:
     rule:
         name:
             paper
-        localrule: True
         input:
             FLOW.results(paper),
+        localrule: True
 
 
 # A failure leaves a page too: it shows what there is and says what is missing.

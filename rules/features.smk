@@ -10,9 +10,9 @@ rule extract:
         f"{FLOW.layout.data}/logs/extract/{{corpus}}.{{subset}}.{{front_end}}.log",
     benchmark:
         f"{FLOW.layout.data}/logs/extract/{{corpus}}.{{subset}}.{{front_end}}.bench"
-    threads: FLOW.extract_threads
     conda:
         "../envs/data.yaml"
+    threads: FLOW.extract_threads
     params:
         front_end=lambda w: FLOW.project.front_ends[w.front_end].model_dump(mode="json"),
     message:

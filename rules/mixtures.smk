@@ -26,10 +26,10 @@ if FLOW.mixes:
             clips=FLOW.table("desed", "{subset}", "clips"),
             events=FLOW.table("desed", "{subset}", "events"),
             audit=FLOW.table("desed", "{subset}", "audit"),
-        wildcard_constraints:
-            subset=FLOW.mixed(),
         log:
             f"{FLOW.layout.data}/logs/collect/{{subset}}.log",
+        wildcard_constraints:
+            subset=FLOW.mixed(),
         conda:
             "../envs/data.yaml"
         message:
@@ -46,10 +46,10 @@ rule recipe:
         clips=FLOW.table("snr_mix", "{subset}", "clips"),
         events=FLOW.table("snr_mix", "{subset}", "events"),
         audit=FLOW.table("snr_mix", "{subset}", "audit"),
-    wildcard_constraints:
-        subset=FLOW.snrs(),
     log:
         f"{FLOW.layout.data}/logs/recipe/{{subset}}.log",
+    wildcard_constraints:
+        subset=FLOW.snrs(),
     conda:
         "../envs/data.yaml"
     params:
@@ -67,10 +67,10 @@ rule wavs:
         FLOW.table("snr_mix", "{subset}", "clips"),
     output:
         directory(f"{FLOW.layout.mixtures('snr_mix', '{subset}')}.wavs"),
-    wildcard_constraints:
-        subset=FLOW.snrs(),
     log:
         f"{FLOW.layout.data}/logs/wavs/{{subset}}.log",
+    wildcard_constraints:
+        subset=FLOW.snrs(),
     conda:
         "../envs/data.yaml"
     message:

@@ -28,10 +28,10 @@ rule adapt:
         clips=FLOW.table("{corpus}", "{subset}", "clips"),
         events=FLOW.table("{corpus}", "{subset}", "events"),
         audit=FLOW.table("{corpus}", "{subset}", "audit"),
-    wildcard_constraints:
-        subset=FLOW.adapted(),
     log:
         f"{FLOW.layout.data}/logs/adapt/{{corpus}}.{{subset}}.log",
+    wildcard_constraints:
+        subset=FLOW.adapted(),
     conda:
         "../envs/data.yaml"
     params:

@@ -12,11 +12,11 @@ rule train:
         f"{FLOW.layout.results}/logs/train/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.log",
     benchmark:
         f"{FLOW.layout.results}/logs/train/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.bench"
+    conda:
+        "../envs/torch.yaml"
     threads: 1
     resources:
         gpu=FLOW.project.gpu,
-    conda:
-        "../envs/torch.yaml"
     params:
         run=FLOW.describe,
     message:

@@ -63,6 +63,8 @@ def test_requirements_in_and_pyproject_name_the_same_packages():
 
 
 def test_the_lock_was_made_from_requirements_in(lock):
+    names = [canonicalize_name(requirement.name) for requirement in required("requirements.in")]
+    assert len(names) == len(set(names))
     for requirement in required("requirements.in"):
         version, _ = lock[canonicalize_name(requirement.name)]
         assert str(requirement.specifier) == f"=={version}", f"{requirement}: run `make lock`"

@@ -34,7 +34,7 @@ ENVIRONMENTS = {
         "programs": {"c-compiler": "sed_scores_eval is built from source"},
         "packages": [
             *("dcase-util", "jinja2", "matplotlib", "psds-eval", "sed-eval", "sed-scores-eval"),
-            *("jinja2", "markupsafe", "scikit-learn", "setuptools"),
+            *("markupsafe", "scikit-learn", "setuptools"),
         ],
     },
 }
