@@ -2,9 +2,9 @@
 
 from sedrepro import tables
 from sedrepro.cli.job import job
-from sedrepro.sources import desed, maestro
+from sedrepro.sources import ave, desed, maestro
 
-ADAPTERS = {"desed": desed.adapt, "maestro": maestro.adapt}
+ADAPTERS = {"desed": desed.adapt, "maestro": maestro.adapt, "ave": ave.adapt}
 
 with job(snakemake) as project:
     adapt = ADAPTERS[snakemake.wildcards.corpus]

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import papers, settings
 from ..settings import Layout, Plan, Project, Run, Subset
+from ..settings.blocks import EMBEDDINGS
 from ..sources import registry
 from ..training.guard import DRIVER, identity
 from ..training.state import OUTPUTS
@@ -143,6 +144,8 @@ class Flow:
             look = data.look.model_dump(mode="json")
             if self.registry[resource].corpus in ("fsdkaggle2018", "tau2019", "tut2018"):
                 return {"look": look, "snr_mix": self.corpus_settings(SNR_MIX)}
+            if self.registry[resource].corpus == "ave":
+                return {"look": look, "ave": self.corpus_settings("ave")}
             return {"look": look, "classes": data.desed.classes}
         return {"files": self.registry[resource].model_dump(mode="json", exclude_defaults=True)}
 
@@ -166,10 +169,34 @@ class Flow:
     def clip_sources(self, wildcards: Any) -> list[str]:
         """What says which clips a store holds and, where they are mixed on reading, of what."""
         clips = self.table(wildcards.corpus, wildcards.subset, "clips")
-        return [clips, self.recipe(wildcards.subset)] if wildcards.corpus == SNR_MIX else [clips]
+        if wildcards.corpus == SNR_MIX:
+            return [clips, self.recipe(wildcards.subset)]
+        data, front_end = self.project.data, self.project.front_ends[wildcards.front_end]
+        if front_end.kind.startswith("audioclip") and data.ave.videos and not data.weights.local:
+            return [clips, self.layout.status("audioclip")]
+        return [clips]
 
     def tables(self, subset: Subset) -> list[str]:
         return [self.layout.table(subset, name) for name in TABLES]
+
+    def _kinds(self, embedded: bool) -> str:
+        names = {front_end for _, front_end in self.inputs}
+        kinds = {name: self.project.front_ends[name].kind for name in names}
+        return _one_of(name for name, kind in kinds.items() if (kind in EMBEDDINGS) == embedded)
+
+    def extracted(self) -> str:
+        """Constraint on the front ends that are computed from recordings."""
+        return self._kinds(embedded=False)
+
+    def embedded(self) -> str:
+        """Constraint on the front ends that frozen networks compute from waveform stores."""
+        return self._kinds(embedded=True)
+
+    def embed_inputs(self, wildcards: Any) -> list[str]:
+        """The waveforms and the weights."""
+        front_end = self.project.front_ends[wildcards.front_end]
+        waves = self.store(wildcards.corpus, wildcards.subset, front_end.waveform)
+        return [waves, self.layout.status(front_end.kind)]
 
     @property
     def extract_threads(self) -> int:
@@ -189,13 +216,14 @@ class Flow:
         return self.of(self.run(wildcards)).describe()
 
     def train_inputs(self, wildcards: Any) -> list[str]:
-        """Stores, their tables, and the run this one starts from."""
+        """Stores, their tables, weights, and the run this one starts from."""
         plan = self.of(self.run(wildcards))
         stores = [self.layout.store(subset, front_end) for subset, front_end in plan.inputs()]
         subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
         tables = [path for subset in subsets for path in self.tables(subset)]
         source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
-        return stores + tables + source
+        weights = [self.layout.status(name) for name in plan.settings.weights()]
+        return stores + tables + weights + source
 
     def evaluate_inputs(self, wildcards: Any) -> list[str]:
         """The scores (of the run, or of the run it re-reads) and the truth."""
@@ -255,6 +283,8 @@ class Flow:
                 for subset, _ in self.of(run).inputs():
                     statuses = [self.layout.status(name) for name in self.resources(subset)]
                     found |= dict.fromkeys(statuses + self.tables(subset))
+                weights = self.of(run).settings.weights()
+                found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
 
 

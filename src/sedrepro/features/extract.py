@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,18 +20,15 @@ from ..files import digest
 from ..mixtures import reading
 from ..settings import FrontEnd, Layout, Project, Subset
 from ..store import Store, writing
-from .encoders import KINDS, Encoder
+from .clips import Clip
+from .encoders import KINDS
+from .segments import SEGMENT_KINDS
 
 PART = 250  # clips: the work a kill can cost, and the most that waits in memory to be written
 POOL_FROM = 800  # clips: below this, starting worker processes costs more than they save
 
 
-class Clip(NamedTuple):
-    name: str
-    path: str
-    seconds: float
-
-
+Work = Callable[[Clip], np.ndarray]
 Encode = Callable[[Sequence[Clip]], Iterable[np.ndarray]]
 
 
@@ -53,9 +50,14 @@ def extract(
         "corpus": subset.corpus,
         "subset": subset.name,
     }
+    if front_end.kind in SEGMENT_KINDS:
+        kind = SEGMENT_KINDS[front_end.kind]
+        attributes["lacking"] = kind.lacking(project, subset, front_end)
+        clips = [] if attributes["lacking"] else [clip for clip in clips if kind.has(clip)]
+    work = partial(_worker, project, subset, front_end)
     out = Path(out)
     parts = out.with_name(f".{out.name}.parts")
-    with _encoding(front_end, workers if len(clips) >= POOL_FROM else 1) as encode:
+    with _encoding(work, workers if len(clips) >= POOL_FROM else 1) as encode:
         if len(clips) <= PART:
             values = encode(clips)
         else:
@@ -72,7 +74,8 @@ def _write(
     clips: Sequence[Clip],
     values: Iterable[np.ndarray],
 ) -> None:
-    dtype = KINDS[front_end.kind].dtype(front_end)
+    own = SEGMENT_KINDS.get(front_end.kind)
+    dtype = own.dtype if own else KINDS[front_end.kind].dtype(front_end)
     with writing(path, shape=front_end.shape, dtype=dtype, attributes=attributes) as store:
         for clip, array in zip(clips, values, strict=True):
             store.add(clip.name, clip.seconds, array)
@@ -103,21 +106,40 @@ def _stamp(path: str) -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns)
 
 
+def _worker(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
+    """What makes a clip into its array; built in the process that works with it."""
+    if front_end.kind in SEGMENT_KINDS:
+        return SEGMENT_KINDS[front_end.kind].reader(project, subset, front_end)
+    encoder = KINDS[front_end.kind].encoder(front_end)
+
+    def work(clip: Clip) -> np.ndarray:
+        samples = reading.read(clip.path, front_end.sample_rate)
+        return encoder(audio.fit(samples, front_end.samples))
+
+    return work
+
+
 @contextlib.contextmanager
-def _encoding(front_end: FrontEnd, workers: int) -> Iterator[Encode]:
+def _encoding(make: Callable[[], Work], workers: int) -> Iterator[Encode]:
     """How clips become arrays: here, or by worker processes that hand them back in order."""
     if workers == 1:
-        encoder = KINDS[front_end.kind].encoder(front_end)
-        yield lambda clips: (_encode(encoder, front_end, clip.path) for clip in clips)
+        made: list[Work] = []
+
+        def alone(clips: Sequence[Clip]) -> Iterator[np.ndarray]:
+            if clips and not made:
+                made.append(make())
+            return (made[0](clip) for clip in clips)
+
+        yield alone
         return
     # Spawned, not forked: a fork copies locks that other threads of this process may hold.
     with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker, (front_end,)
+        workers, multiprocessing.get_context("spawn"), _start_worker, (make,)
     ) as pool:
 
         def encode(clips: Sequence[Clip]) -> Iterator[np.ndarray]:
             try:
-                yield from pool.map(_work, [clip.path for clip in clips], chunksize=8)
+                yield from pool.map(_in_process, clips, chunksize=8)
             except BrokenProcessPool:
                 raise SedreproError(
                     "a worker process was killed while reading clips, probably for want of memory: "
@@ -131,17 +153,13 @@ def _encoding(front_end: FrontEnd, workers: int) -> Iterator[Encode]:
             raise
 
 
-_in_worker: tuple[Encoder, FrontEnd] | None = None
+_in_worker: Work | None = None
 
 
-def _start_worker(front_end: FrontEnd) -> None:
+def _start_worker(make: Callable[[], Work]) -> None:
     global _in_worker
-    _in_worker = (KINDS[front_end.kind].encoder(front_end), front_end)
+    _in_worker = make()
 
 
-def _work(path: str) -> np.ndarray:
-    return _encode(*_in_worker, path)
-
-
-def _encode(encoder: Encoder, front_end: FrontEnd, path: str) -> np.ndarray:
-    return encoder(audio.fit(reading.read(path, front_end.sample_rate), front_end.samples))
+def _in_process(clip: Clip) -> np.ndarray:
+    return _in_worker(clip)

@@ -11,6 +11,7 @@ from .. import tables
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, write_json
 from ..settings import Layout, Plan, Project, Subset
+from ..sources import weights
 from ..store import Store, creating
 from .guard import Stop, exclusive
 from .record import code, hardware, packages, write_table
@@ -22,14 +23,17 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
     state = State(Path(layout.run(plan.run)))
     with exclusive(state.lock), Stop() as stop:
         data = audit(plan, layout)
-        reason = obstacle(plan, data)
-        key = run_key(plan, data, layout)
+        needed = plan.settings.weights()
+        lacking = [why for name in needed if (why := weights.lacking(name, project))]
+        files = {} if lacking else {name: weights.path(name, project) for name in needed}
+        reason = "; ".join(lacking) or obstacle(plan, data)
+        key = run_key(plan, data, layout, files)
         state.open(key)
         if not state.finished:
             if reason:
                 _not_run(plan, state, key, data, reason)
             else:
-                Fit(plan, project, layout, state, stop, key, data).run(gpus, threads)
+                Fit(plan, project, layout, state, stop, key, data, files).run(gpus, threads)
         state.publish()
 
 
@@ -47,7 +51,7 @@ def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
             "clips": len(store),
             "expected": int(counts["expected"]),
             "found": int(counts["found"]),
-            "note": str(counts["note"]),
+            "note": store.attributes.get("lacking") or str(counts["note"]),
         }
     return found
 
@@ -78,11 +82,21 @@ def obstacle(plan: Plan, data: Mapping[str, Mapping[str, Any]]) -> str | None:
     )
 
 
-def run_key(plan: Plan, data: Mapping[str, Mapping[str, Any]], layout: Layout) -> str:
-    """What the result is a function of: settings, seed, and the content of everything read."""
+def run_key(
+    plan: Plan,
+    data: Mapping[str, Mapping[str, Any]],
+    layout: Layout,
+    files: Mapping[str, Path] | None = None,
+) -> str:
+    """What the result is a function of: settings, seed, and the content of everything read.
+
+    `files` are pre-trained weights by resource.
+    """
     subsets = {(d["corpus"], d["subset"]) for d in data.values()}
+    trained = {name: file_digest(path) for name, path in (files or {}).items()}
     return digest(
-        {
+        ({"weights": trained} if trained else {})
+        | {
             "run": plan.describe(),
             "stores": {name: d["content_key"] for name, d in sorted(data.items())},
             "events": {
@@ -146,9 +160,11 @@ class Fit:
         stop: Stop,
         key: str,
         data: Mapping[str, Any],
+        files: Mapping[str, Path],
     ) -> None:
         self.plan, self.project, self.layout = plan, project, layout
         self.state, self.stop, self.key, self.data = state, stop, key, data
+        self.files = files
 
     def run(self, gpus: int, threads: int) -> None:
         from ..papers import method_of
@@ -169,6 +185,7 @@ class Fit:
             device=device,
             amp=self.project.amp and device.type == "cuda",
         )
+        method.load_weights(self.files)
         held = [Held(h, self.layout) for h in self.plan.held_out]
         size = self.plan.settings.training.score_batch
         method.prepare(

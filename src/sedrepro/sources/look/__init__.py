@@ -25,6 +25,10 @@ RENDERS = {
     "fsdkaggle2018": "snr_mix",
     "tau2019": "snr_mix",
     "tut2018": "snr_mix",
+    "ave_annotations": "ave",
+    "ave_orders": "ave",
+    "ave_videos": "ave",
+    "ave_negatives": "ave",
 }
 
 
