@@ -16,7 +16,11 @@ LOGMEL64 = FrontEnd(
 AUDIOCLIP = "AudioCLIP-Full-Training.pt"
 FRONT_ENDS = {
     "mel128": FrontEnd(),
+    "wave16k": FrontEnd(kind="waveform"),
     "logmel64": LOGMEL64,
+    "beats": FrontEnd(kind="beats", channels=768),
+    "atst_frame": FrontEnd(kind="atst_frame", channels=768),
+    "wave16k": FrontEnd(kind="waveform"),
     "ave_visual": FrontEnd(kind="vgg_visual"),
     "ave_audio": FrontEnd(kind="vgg_audio", channels=128),
     "clip_visual": FrontEnd(kind="audioclip_visual", channels=1024, checkpoint=AUDIOCLIP),
@@ -107,6 +111,9 @@ class Paper(Block):
         "headline", description="rows to run: headline, all, or a list of names"
     )
     headline: list[str] = Field(description="the rows that carry the paper's claim")
+    baseline: str | None = Field(
+        None, description="the row others are compared with; null: the first trained headline row"
+    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="settings shared by all rows (docs/parameters.md)"
     )
@@ -117,6 +124,8 @@ class Paper(Block):
     @model_validator(mode="after")
     def _rows_exist(self) -> Paper:
         named = [("headline", self.headline)]
+        if self.baseline is not None:
+            named.append(("baseline", [self.baseline]))
         if not isinstance(self.rows, str):
             named.append(("rows", self.rows))
         named += [(f"tables.{name}.rows", table.rows or []) for name, table in self.tables.items()]

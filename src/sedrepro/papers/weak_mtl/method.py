@@ -97,7 +97,8 @@ class Method(contract.Method):
         """Clip and frame scores; of 2APAE also both attentions, the input and how it is redrawn."""
         x = self.normalised(inputs)
         found = self._forward(x, self.reconstructs)
-        maps = {"clip": found.clip, "frame": found.frame, "standardised": x.mT}
+        spectrum = inputs[self.settings.front_end].exp()
+        maps = {"input": spectrum, "clip": found.clip, "frame": found.frame, "standardised": x.mT}
         if found.frequency is not None:
             maps |= {"frequency": found.frequency, "time": found.time}
         if found.reconstruction is not None:

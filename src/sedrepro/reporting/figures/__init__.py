@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...settings import Layout, Project
-from . import style
+from . import style, tagging
 from .classes import class_bars
 from .curves import psd_roc, training_curves
 from .material import Material, MissingError
@@ -14,6 +14,18 @@ FIGURES = {
     "psd_roc": psd_roc,
     "class_bars": class_bars,
     "timelines": timelines,
+    **{
+        figure.__name__: figure
+        for figure in (
+            tagging.metric_over_snr,
+            tagging.published_bars,
+            tagging.alpha_curve,
+            tagging.class_dots,
+            tagging.attention_panel,
+            tagging.reconstruction_panel,
+            tagging.mixture_at_snrs,
+        )
+    },
 }
 
 
