@@ -19,6 +19,8 @@ class Block(BaseModel):
     )
 
 
+EMBEDDINGS = ("beats", "atst_frame")
+"""Kinds of front ends that are frozen networks, named as the resource of their weights."""
 MEL_KINDS = ("mel", "stft_logmel", "segment_logmel")
 
 
@@ -28,12 +30,14 @@ class FrontEnd(Block):
     kind: Literal[
         "mel", "stft_logmel", "waveform",
         "vgg_visual", "vgg_audio", "audioclip_visual", "audioclip_audio", "frames", "segment_logmel",
+        "beats", "atst_frame",
     ] = Field(
         "mel",
         description="mel: linear mel spectrum, centred frames; stft_logmel: natural log of a "
-        "Slaney mel spectrum, frames inside the clip; waveform: 16-bit samples. Of each second of "
-        "a video: vgg_*: the released AVE features; audioclip_*: features of the AudioCLIP towers; "
-        "frames: its middle picture; segment_logmel: as stft_logmel",
+        "Slaney mel spectrum, frames inside the clip; waveform: 16-bit samples, of "
+        "which a run computes the mel spectrum of these parameters. Of each second of a video: vgg_*: the released AVE features; audioclip_*: features of the AudioCLIP towers; "
+        "frames: its middle picture; segment_logmel: as stft_logmel. beats, atst_frame: the pooled "
+        "tokens of the frozen transformer",
     )  # fmt: skip
     sample_rate: Count = Field(16000, description="Hz; audio is resampled and down-mixed to it")
     seconds: Positive = Field(10.0, description="clip length; shorter clips are padded with zeros")
@@ -47,6 +51,13 @@ class FrontEnd(Block):
     pixels: Count = Field(224, description="width and height of a picture (frames, audioclip_*)")
     per_second: Count = Field(4, description="pictures a second's features average")
     checkpoint: str = Field("", description="weights of the towers, in raw/weights (audioclip_*)")
+    waveform: str = Field("wave16k", description="the front end they read (beats, atst_frame)")
+    steps: Count = Field(156, description="frames the tokens are pooled to (beats, atst_frame)")
+    pooling: Literal["flat", "bands"] = Field(
+        "flat",
+        description="average tokens over their flat index, as the DCASE 2024 baseline does, or over "
+        "frequency bands first (beats)",
+    )
 
     @property
     def samples(self) -> int:
@@ -69,6 +80,8 @@ class FrontEnd(Block):
         """The shape of one stored clip: mel bands × frames, samples, or seconds × what each has."""
         if self.kind == "waveform":
             return (self.samples,)
+        if self.kind in EMBEDDINGS:
+            return (self.steps, self.channels)
         per_second = {
             "vgg_visual": (7, 7, self.channels),
             "vgg_audio": (self.channels,),

@@ -26,6 +26,10 @@ class PaperSettings(Block):
     def held_out(self) -> list[HeldOut]:
         """The sets scored during (`selects`) and after training."""
 
+    def weights(self) -> list[str]:
+        """Resources of pre-trained weights without which the row cannot be run."""
+        return []
+
     @abstractmethod
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
         """The resolution of the network's output."""
