@@ -28,6 +28,7 @@ rule all:
     default_target: True
     input:
         FLOW.layout.report,
+        [FLOW.results(paper) for paper in FLOW.papers],
 
 
 rule data:
