@@ -43,20 +43,28 @@ rule adapt:
 
 
 rule plan:
+    log:
+        f"{FLOW.layout.data}/logs/plan.log",
     localrule: True
+    conda:
+        "../envs/data.yaml"
     params:
         command=FLOW.command("plan"),
     message:
         "what would be downloaded"
     shell:
-        "{params.command}"
+        "{params.command} 2>&1 | tee {log}"
 
 
 rule audit:
+    log:
+        f"{FLOW.layout.data}/logs/audit.log",
     localrule: True
+    conda:
+        "../envs/data.yaml"
     params:
         command=FLOW.command("audit"),
     message:
         "what data is there"
     shell:
-        "{params.command}"
+        "{params.command} 2>&1 | tee {log}"
