@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests. Every process has one thread: the machines that run this are small."""
+"""Fixtures shared by all tests. Every process has one thread: the machines are small."""
 
 from __future__ import annotations
 
