@@ -20,7 +20,6 @@ FRONT_ENDS = {
     "logmel64": LOGMEL64,
     "beats": FrontEnd(kind="beats", channels=768),
     "atst_frame": FrontEnd(kind="atst_frame", channels=768),
-    "wave16k": FrontEnd(kind="waveform"),
     "ave_visual": FrontEnd(kind="vgg_visual"),
     "ave_audio": FrontEnd(kind="vgg_audio", channels=128),
     "clip_visual": FrontEnd(kind="audioclip_visual", channels=1024, checkpoint=AUDIOCLIP),
