@@ -43,6 +43,24 @@ OVERLAYS: dict[str, dict[str, Any]] = {
             }
         },
     },
+    "weak_mtl": {
+        "front_ends": {"logmel64": {"seconds": 0.5, "n_fft": 1024, "n_mels": 12}},
+        "data": {"snr_mix": {"classes": ["Bark", "Gong", "Meow"]}},
+        "papers": {
+            "weak_mtl": {
+                "settings": {
+                    "batch": 4,
+                    "network": {
+                        "channels": [2, 3, 4, 5],
+                        "vgg_channels": [2, 3, 4, 4],
+                        "atrous_channels": [3, 4, 5],
+                        "gwrp_decay": 0.99,
+                    },
+                    "training": {"epochs": 3},
+                }
+            }
+        },
+    },
 }
 """What makes each paper tiny; a new paper adds its own."""
 
