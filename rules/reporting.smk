@@ -7,6 +7,7 @@ rule tabulate:
         lambda w: FLOW.published(w.paper),
     output:
         FLOW.layout.paper_table("{paper}", "csv"),
+        FLOW.layout.paper_table("{paper}", "differences.csv"),
         FLOW.layout.paper_table("{paper}", "md"),
         FLOW.layout.paper_table("{paper}", "tex"),
     log:

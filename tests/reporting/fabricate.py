@@ -1,6 +1,7 @@
 """Run folders made of random but plausible numbers, to try reporting without training.
 
-`python tests/reporting/fabricate.py FOLDER` writes a miniature result set and its report there.
+`python tests/reporting/fabricate.py FOLDER [PAPER …]` writes a result set and its report there;
+without papers all of them, with every headline row and two seeds.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -15,12 +17,13 @@ import numpy as np
 import soundfile
 
 from sedrepro import papers, settings
-from sedrepro.settings import Layout, Project, Run
+from sedrepro.metrics.resamples import Kept
+from sedrepro.settings import Layout, Plan, Project, Run
 
 ROOT = Path(__file__).resolve().parents[2]
-HOP = 0.064
 SECONDS = 10.0
 CLIPS = 12
+Events = list[tuple[str, str, float, float]]
 QUALITY = {"untrained": 0.02, "mt_median7": 0.33, "mt": 0.37, "clc": 0.40, "pgc": 0.38, "lgc": 0.43}
 PACKAGES = (
     ("psds1", "psds_eval", 1.0),
@@ -36,7 +39,7 @@ PACKAGES = (
 
 
 def project_of(**overlay) -> Project:
-    """A miniature of one paper with every row selected and two seeds."""
+    """A miniature of one paper with every row selected and two seeds (or what `overlay` says)."""
     everything = {
         "scale": "mini",
         "run": ["lgc_sed"],
@@ -52,30 +55,29 @@ def layout_of(folder: Path, project: Project) -> Layout:
     return Layout(str(folder / project.data_folder), str(folder / project.result_folder))
 
 
-def fabricate(
-    folder: Path, project: Project, paper: str = "lgc_sed", sets=("validation", "public_eval")
-):
-    """Data tables, audio and every selected run of a paper under `folder`."""
+def fabricate(folder: Path, project: Project) -> Layout:
+    """Data tables, audio and every selected run of the project's papers under `folder`."""
     layout = layout_of(folder, project)
-    classes = papers.settings_of()[paper]().classes(project.data)
-    events = {name: _data(layout, name, classes, seed) for seed, name in enumerate(sets)}
-    for index, run in enumerate(settings.runs(project, paper)):
-        _run(project, layout, run, classes, events, np.random.default_rng(index))
+    truths: dict[settings.Subset, Events] = {}
+    for paper in project.selected_papers():
+        for index, run in enumerate(settings.runs(project, paper)):
+            plan = settings.plan(project, run, papers.settings_of()[paper])
+            for held in plan.held_out:
+                if held.subset not in truths:
+                    truths[held.subset] = _data(layout, held.subset, plan.classes, len(truths))
+            _run(project, layout, plan, truths, np.random.default_rng(index))
     return layout
 
 
-def _data(
-    layout: Layout, subset: str, classes: list[str], seed: int
-) -> list[tuple[str, str, float, float]]:
+def _data(layout: Layout, home: settings.Subset, classes: list[str], seed: int) -> Events:
     """Clips with one tone per event, and their tables."""
     rng = np.random.default_rng(seed)
-    home = settings.Subset("desed", subset)
-    audio = Path(layout.raw("desed")) / "audio" / subset
+    subset = home.name
+    audio = Path(layout.raw(home.corpus)) / "audio" / subset
     audio.mkdir(parents=True, exist_ok=True)
     clips, events = [], []
     time = np.arange(int(SECONDS * 16000)) / 16000
-    for index in range(CLIPS):
-        name = f"{subset}_{index:02d}"
+    for name in _names(home):
         samples = rng.normal(0, 0.004, len(time))
         for place in range(rng.integers(1, 4)):
             label = int(rng.integers(len(classes)))
@@ -84,25 +86,26 @@ def _data(
             events.append((name, classes[label], onset, offset))
             inside = (time >= onset) & (time < offset)
             for harmonic in (1, 2, 3):
-                samples += (
-                    inside
-                    * 0.1
-                    / harmonic
-                    * np.sin(2 * np.pi * 150 * (label + 1) * harmonic * time)
-                )
+                pitch = 2 * np.pi * (150 + 60 * label) * harmonic
+                samples += inside * 0.1 / harmonic * np.sin(pitch * time)
         path = audio / f"{name}.wav"
         soundfile.write(path, samples, 16000)
-        clips.append((name, subset, str(path), SECONDS, ""))
+        clips.append((name, subset, str(path), SECONDS, home.portion or ""))
     _table(layout.table(home, "clips"), ["clip", "subset", "path", "seconds", "fold"], clips)
     columns = ["clip", "label", "onset", "offset", "confidence"]
     _table(layout.table(home, "events"), columns, [(*event, 1.0) for event in events])
     audit = [(subset, CLIPS + 1, CLIPS, "one recording is no longer available")]
     _table(layout.table(home, "audit"), ["subset", "expected", "found", "note"], audit)
-    status = Path(layout.status(f"desed_{subset}"))
+    name = f"{home.corpus}_{subset}"
+    status = Path(layout.status(name))
     status.parent.mkdir(parents=True, exist_ok=True)
-    state = {"resource": f"desed_{subset}", "status": "partial", "reason": "1 recording is gone"}
+    state = {"resource": name, "status": "partial", "reason": "1 recording is gone"}
     status.write_text(json.dumps(state | {"files": CLIPS, "bytes": CLIPS * 320044}))
     return events
+
+
+def _names(home: settings.Subset) -> list[str]:
+    return [f"{home.name}_{index:02d}" for index in range(CLIPS)]
 
 
 def _table(path: str, columns: list[str], rows: list[tuple], delimiter: str = "\t") -> None:
@@ -113,11 +116,17 @@ def _table(path: str, columns: list[str], rows: list[tuple], delimiter: str = "\
         writer.writerows(rows)
 
 
-def _run(project: Project, layout: Layout, run: Run, classes, events, rng) -> None:
-    plan = settings.plan(project, run, papers.settings_of()[run.paper])
+def _run(
+    project: Project, layout: Layout, plan: Plan, truths: dict[settings.Subset, Events], rng
+) -> None:
+    run, classes = plan.run, plan.classes
+    held = {h.name: h for h in plan.held_out if h.reports}
+    events = {name: truths[h.subset] for name, h in held.items()}
     folder = Path(layout.run(run))
     folder.mkdir(parents=True, exist_ok=True)
-    quality = float(np.clip(QUALITY.get(run.row, 0.3) + rng.normal(0, 0.012), 0.0, 1))
+    rows = list(project.papers[run.paper].table)
+    rising = 0.25 + 0.2 * rows.index(run.row) / len(rows) if plan.kind == "train" else 0.02
+    quality = float(np.clip(QUALITY.get(run.row, rising) + rng.normal(0, 0.012), 0.0, 1))
     epochs = 0 if plan.kind != "train" else 20
     _write(folder / "run.json", {
         "status": "done", "reason": "",
@@ -137,8 +146,30 @@ def _run(project: Project, layout: Layout, run: Run, classes, events, rng) -> No
     })  # fmt: skip
     if epochs:
         _history(folder, run, epochs, quality, rng)
-    _scores(folder, classes, events, quality, rng)
-    _write(folder / "metrics.json", metrics_of(classes, events, quality, rng))
+    columns = columns_of(project, run.paper, classes)
+    models = list(dict.fromkeys(model.removesuffix("@last") for _, model, *_ in columns))
+    _scores(folder, plan, held, events, quality, rng, models)
+    measured = metrics_of(classes, events, quality, rng, columns)
+    _write(folder / "metrics.json", measured)
+    kept = Kept(clips=dict.fromkeys(events, "the same"))
+    shared = np.random.default_rng(7).normal(0, 0.015, 100)
+    for entry in measured["metrics"]:
+        key = tuple(entry[k] for k in ("set", "model", "metric", "implementation", "label"))
+        kept.values[key] = entry["value"] + shared + rng.normal(0, 0.004, 100)
+    kept.write(folder / "resamples.npz")
+
+
+Key = tuple[str, str, str, str, str]
+
+
+def columns_of(project: Project, paper: str, classes: list[str]) -> list[Key]:
+    """What the paper's tables print: set, model, metric, implementation, class."""
+    found: dict[Key, None] = {}
+    for table in project.papers[paper].tables.values():
+        for c in table.columns:
+            for label in classes if c.label == "*" else [c.label or ""]:
+                found[c.subset, c.model, c.metric, c.implementation, label] = None
+    return list(found)
 
 
 def _write(path: Path, value) -> None:
@@ -168,27 +199,24 @@ def _history(folder: Path, run: Run, epochs: int, quality: float, rng) -> None:
     _table(folder / "timing.csv", ["epoch", "seconds"], seconds, ",")
 
 
-def _scores(folder: Path, classes, events, quality: float, rng) -> None:
-    frames = int(SECONDS / HOP)
-    examples = [f"validation_{index:02d}" for index in range(4)]
+def _scores(folder: Path, plan: Plan, held, events, quality: float, rng, models) -> None:
+    classes, hop = plan.classes, plan.grid.seconds
+    frames = int(SECONDS / hop)
     with (
         h5py.File(folder / "scores.h5", "w") as scores,
         h5py.File(folder / "examples.h5", "w") as shown,
     ):
-        scores.attrs.update(
-            classes=json.dumps(classes), hop=HOP, models=json.dumps(["student", "teacher"])
-        )
+        scores.attrs.update(classes=json.dumps(classes), hop=hop, models=json.dumps(models))
         for subset, truth in events.items():
-            names = [f"{subset}_{index:02d}" for index in range(CLIPS)]
+            names = _names(held[subset].subset)
             group = scores.create_group(subset)
             group["clips"] = np.array(names, dtype=h5py.string_dtype())
             group["seconds"] = np.full(CLIPS, SECONDS)
             clean = np.zeros((CLIPS, frames, len(classes)))
             for clip, label, onset, offset in truth:
-                clean[
-                    names.index(clip), int(onset / HOP) : int(offset / HOP), classes.index(label)
-                ] = 1
-            for model in ("student", "teacher"):
+                inside = slice(int(onset / hop), max(int(offset / hop), int(onset / hop) + 1))
+                clean[names.index(clip), inside, classes.index(label)] = 1
+            for model in models:
                 noise = rng.normal(0, 1.2 - quality, clean.shape)
                 for _ in range(3):
                     noise = (np.roll(noise, 1, 1) + noise + np.roll(noise, -1, 1)) / 2
@@ -196,21 +224,23 @@ def _scores(folder: Path, classes, events, quality: float, rng) -> None:
                 frame = 1 / (1 + np.exp(-logit))
                 group[f"{model}/frame"] = frame.astype(np.float32)
                 group[f"{model}/clip"] = frame.max(1).astype(np.float32)
-        shown.attrs.update(set="validation", front_end="mel128", hop=HOP)
-        truth = events["validation"]
-        for name in examples:
+        first = next(iter(held.values()))
+        shown.attrs.update(set=first.name, front_end=first.inputs[0], hop=hop)
+        for name in _names(first.subset)[:4]:
             mel = np.abs(np.random.default_rng(1).normal(0.02, 0.01, (64, 313)))
-            for clip, label, onset, offset in truth:
+            for clip, label, onset, offset in events[first.name]:
                 if clip == name:
                     bands = np.arange(64)[:, None]
-                    shape = np.exp(-((bands % 17 - classes.index(label)) ** 2) / 8)
+                    shape = np.exp(-((bands % 17 - classes.index(label) % 17) ** 2) / 8)
                     mel[:, int(onset * 31.25) : int(offset * 31.25)] += 3 * shape
             shown[f"{name}/input"] = mel.astype(np.float16)
 
 
-def metrics_of(classes, events, quality: float, rng) -> dict:
+def metrics_of(classes, events, quality: float, rng, columns: Sequence[Key] = ()) -> dict:
+    """DESED's metrics of every set and model, and whatever else `columns` ask for."""
     metrics, curves = [], {}
-    for subset in events:
+    desed = not columns or any(metric == "psds1" for _, _, metric, *_ in columns)
+    for subset in events if desed else ():
         for model in ("student", "teacher", "student@last", "teacher@last"):
             for metric, implementation, factor in PACKAGES:
                 value = quality * factor * (0.96 if "student" in model else 1)
@@ -223,6 +253,12 @@ def metrics_of(classes, events, quality: float, rng) -> dict:
                 metric: {"efpr": list(efpr), "etpr": list(quality * k * (1 - np.exp(-efpr / 15)))}
                 for metric, k in (("psds1", 1.2), ("psds2", 1.7))
             }
+    keys = ("set", "model", "metric", "implementation", "label")
+    have = {tuple(entry[key] for key in keys) for entry in metrics}
+    for subset, model, metric, implementation, label in columns:
+        if (subset, model, metric, implementation, label) not in have and subset in events:
+            value = float(np.clip(quality * (rng.uniform(0.5, 1.6) if label else 1.7), 0, 1))
+            metrics.append(_entry(metric, implementation, subset, model, label, value))
     return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
 
 
@@ -232,13 +268,24 @@ def _entry(metric, implementation, subset, model, label, value) -> dict:
             "n_clips": CLIPS, "n_expected": CLIPS + 1}  # fmt: skip
 
 
-if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    made = project_of()
-    places = fabricate(target, made)
+def everything(*chosen: str) -> Project:
+    """Every headline row of the papers (all there are), two seeds."""
+    return project_of(
+        run=list(chosen or papers.PAPERS),
+        papers={paper: {"rows": "headline"} for paper in papers.PAPERS},
+    )
+
+
+def report(project: Project, layout: Layout) -> Path:
+    """Tables, figures and the page of what was made up."""
     from sedrepro.reporting import draw, publish, tabulate
 
-    tabulate(made, "lgc_sed", places, root=ROOT)
-    draw(made, "lgc_sed", places)
-    publish(made, places, root=ROOT)
-    print(places.report)
+    for paper in project.selected_papers():
+        tabulate(project, paper, layout, root=ROOT)
+        draw(project, paper, layout)
+    return publish(project, layout, root=ROOT)
+
+
+if __name__ == "__main__":
+    made = everything(*sys.argv[2:])
+    print(report(made, fabricate(Path(sys.argv[1]), made)))

@@ -127,7 +127,7 @@ def test_downloads_are_the_tables(page):
     assert set(links) == {
         f"{PAPER}.{table}.{form}"
         for table in ("teacher", "student", "public_eval")
-        for form in ("csv", "tex")
+        for form in ("csv", "tex", "differences.csv")
     }
     content = base64.b64decode(links[f"{PAPER}.teacher.csv"].split(",", 1)[1]).decode()
     rows = list(csv.DictReader(io.StringIO(content)))
@@ -152,7 +152,7 @@ def test_the_listening_room_has_sound_picture_truth_and_scores(page, made):
         assert clip["image"].startswith("data:image/png;base64,")
         assert len(clip["scores"]) == 12
         assert clip["truth"]
-    first, second = (room["sources"][index] for index in room["chosen"])
+    first, second = (room["sources"][index] for index in room["clips"][0]["chosen"])
     assert (first["row"], second["row"]) == ("mt", "lgc")
     assert {first["model"], second["model"]} == {"teacher"}
 

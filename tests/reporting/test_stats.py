@@ -85,6 +85,48 @@ def test_the_cases_show_every_verdict():
     assert {case[-1] for case in CASES} == set(stats.VERDICTS)
 
 
+def one(value: float, low: float, high: float) -> list[Measured]:
+    return [Measured(value, low, high)]
+
+
+def runs(*values: float) -> list[Measured]:
+    return [Measured(value, value - 0.02, value + 0.02) for value in values]
+
+
+SCORE_SETS = [
+    # scores of the runs, published ± spread, (found, expected) clips → verdict, partial data?
+    (runs(0.341, 0.349, 0.345), 0.350, None, (1168, 1168), stats.REPRODUCED, False),
+    (runs(0.341, 0.349, 0.345), 0.359, None, (1168, 1168), stats.NOT_REPRODUCED, False),
+    (runs(0.341, 0.349, 0.345), 0.359, 0.015, (1168, 1168), stats.WITHIN_SPREAD, False),
+    # Two runs, 12.7 standard errors: nothing within 0.05 can be told from 0.345.
+    (runs(0.341, 0.349), 0.390, None, (1168, 1168), stats.REPRODUCED, False),
+    # One run: the bootstrap decides, and it is narrower.
+    (one(0.345, 0.325, 0.366), 0.390, None, (1168, 1168), stats.NOT_REPRODUCED, False),
+    (one(0.345, 0.325, 0.366), 0.326, None, (1168, 1168), stats.REPRODUCED, False),
+    # Some videos are gone: 95.03 % and 94.95 % of them are there.
+    (one(0.345, 0.325, 0.366), 0.350, None, (1110, 1168), stats.REPRODUCED, True),
+    (one(0.345, 0.325, 0.366), 0.350, None, (1109, 1168), stats.NOT_COMPARABLE, False),
+    (runs(0.341, math.nan, 0.345), 0.345, 0.1, (1168, 1168), stats.NOT_COMPARABLE, False),
+    ([], 0.345, 0.1, (1168, 1168), stats.NOT_RUN, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("scores", "published", "spread", "clips", "expected", "aside"), SCORE_SETS
+)
+def test_ten_known_score_sets(scores, published, spread, clips, expected, aside):
+    coverage = stats.coverage(*clips)
+    obstacles = ["clips are missing"] if coverage == "short" else []
+    summary = summarise(scores, 0.95)
+    assert verdict(summary, published, spread, obstacles=obstacles) == expected
+    assert (coverage == "partial") is aside
+
+
+def test_the_tolerance_is_written_down(root):
+    text = " ".join((root / "docs" / "results.md").read_text().split())
+    assert f"at least {stats.ENOUGH:.0%} of the expected clips".replace("%", " %") in text
+
+
 def test_the_rule_is_written_down_with_every_verdict(root):
     text = (root / "docs" / "results.md").read_text()
     for word in stats.VERDICTS:

@@ -20,7 +20,7 @@ from ..training.state import OUTPUTS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 TABLES = ("clips", "events", "audit")
-FORMS = ("csv", "md", "tex")
+FORMS = ("csv", "differences.csv", "md", "tex")
 SYNTHETIC = ("synth_train", "synth_validation")
 """DESED's subsets that the mixtures stage makes under `synthetic: mix`."""
 SNR_MIX = "snr_mix"

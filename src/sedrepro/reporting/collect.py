@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SedreproError
-from ..settings import Layout, Project, Run
+from ..papers import settings_of
+from ..settings import Layout, Project, Run, plan, runs
 from ..settings.project import Column, Row, Table
 from . import stats
 from .records import Record, finite, number, read_rows, records
@@ -41,6 +42,13 @@ class Cell:
     folds: int
     verdict: str
     note: str
+    partial: bool = False
+    """Some clips are missing, too few to forbid the verdict."""
+
+    @property
+    def judgement(self) -> str:
+        """The verdict as printed: partial data stand beside it."""
+        return f"{self.verdict}, partial data" if self.partial else self.verdict
 
     @property
     def gap(self) -> float | None:
@@ -110,24 +118,51 @@ class PrintedTable:
     columns: list[PrintedColumn]
     rows: list[PrintedRow]
     notes: list[str]
+    transposed: bool = False
+
+    def as_read(self) -> PrintedTable:
+        """What is shown to a reader: a transposed table with its columns as rows."""
+        if not self.transposed:
+            return self
+        shown, model = self.columns[0], {"label": None}
+        columns = [
+            PrintedColumn(
+                shown.column.model_copy(update=model | {"heading": row.row.label}), shown.condition
+            )
+            for row in self.rows
+        ]
+        several = len({column.condition for column in self.columns}) > 1
+        rows = [
+            PrintedRow(
+                column.metric,
+                Row(label=f"{column.heading}, {column.condition}" if several else column.heading),
+                [row.cells[index] for row in self.rows],
+            )
+            for index, column in enumerate(self.columns)
+        ]
+        return PrintedTable(self.name, self.caption, columns, rows, self.notes)
 
 
-def obstacles(
-    project: Project, found: Sequence[Record], cell_clips: tuple[int, int] | None
-) -> list[str]:
-    """Why no number of these runs can be compared with a published one."""
-    reasons = []
-    if project.scale == "mini":
-        reasons.append("miniature: look-alike data")
-    if cell_clips and cell_clips[0] < cell_clips[1]:
-        reasons.append(f"partial data: {cell_clips[0]} of {cell_clips[1]} clips scored")
-    short = {}
+def missing_clips(
+    found: Sequence[Record], cell_clips: tuple[int, int] | None
+) -> tuple[list[str], list[str]]:
+    """Missing clips: reasons why no number can be compared, and what to state beside one."""
+    short: dict[str, None] = {}
+    partial: dict[str, None] = {}
+
+    def judge(here: float | None, wanted: float | None, what: str) -> None:
+        if here is None or wanted is None:
+            return
+        sort = stats.coverage(here, wanted)
+        if sort != "whole":
+            text = f"partial data: {here:.0f} of {wanted:.0f} clips {what}"
+            (short if sort == "short" else partial)[text] = None
+
+    judge(*(cell_clips or (None, None)), "scored")
     for record in found:
         for store, audit in record.block("data").items():
-            here, wanted = finite(audit.get("found")), finite(audit.get("expected"))
-            if here is not None and wanted is not None and here < wanted:
-                short[store] = f"partial data: {here:.0f} of {wanted:.0f} clips of {store}"
-    return reasons + list(short.values())
+            judge(finite(audit.get("found")), finite(audit.get("expected")), f"of {store}")
+    return list(short), list(partial)
 
 
 def published_numbers(root: str | Path, paper: str) -> dict[tuple[str, ...], Published]:
@@ -164,7 +199,9 @@ def collect(
     tables = []
     for name, table in spec.tables.items():
         columns = [
-            PrintedColumn(c, condition) for condition in spec.conditions for c in table.columns
+            PrintedColumn(c, condition)
+            for condition in table.conditions or spec.conditions
+            for c in _spread(table.columns, project, paper)
         ]
         rows = [
             PrintedRow(
@@ -178,10 +215,22 @@ def collect(
             )
             for row in (table.rows if table.rows is not None else spec.table)
         ]  # fmt: skip
-        tables.append(
-            PrintedTable(name, table.caption, columns, rows, _notes(project, table, columns, rows))
-        )
+        notes = _notes(project, table, columns, rows)
+        tables.append(PrintedTable(name, table.caption, columns, rows, notes, table.transposed))
     return tables, found
+
+
+def _spread(columns: list[Column], project: Project, paper: str) -> list[Column]:
+    """The columns, one per class where a column asks for all of them."""
+    spread: list[Column] = []
+    for column in columns:
+        if column.label == "*":
+            run = next(iter(runs(project, paper)))
+            classes = plan(project, run, settings_of()[paper]).classes
+            spread += [column.model_copy(update={"label": name}) for name in classes]
+        else:
+            spread.append(column)
+    return spread
 
 
 def _published(
@@ -219,14 +268,17 @@ def _cell(
         measured.append(stats.Measured(math.nan if value is None else value, *ends))
     ours = stats.summarise(measured, project.report.confidence)
     clips = _clips([(record.run, entry) for record, entry in entries])
-    blocked = obstacles(project, [record for record, _ in entries], clips)
+    blocked = ["miniature: look-alike data"] if project.scale == "mini" else []
+    short, partial = missing_clips([record for record, _ in entries], clips)
+    blocked += short
     if published.status.startswith("not comparable"):
         blocked.append(published.status)
     notes = _absences(found, {record.run for record, _ in entries})
     if ours is not None:
-        notes += blocked
+        notes += blocked + partial
         if not ours.finite:
             notes.append("our value is undefined (not a number)")
+    verdict = stats.verdict(ours, published.value, published.sd, obstacles=blocked)
     return Cell(
         published=published,
         ours=ours,
@@ -234,8 +286,9 @@ def _cell(
         n_expected=clips[1] if clips else None,
         seeds=len({record.run.seed for record, _ in entries}),
         folds=len({record.run.fold for record, _ in entries} - {None}),
-        verdict=stats.verdict(ours, published.value, published.sd, obstacles=blocked),
+        verdict=verdict,
         note="; ".join(notes),
+        partial=bool(partial) and verdict in stats.JUDGED,
     )
 
 

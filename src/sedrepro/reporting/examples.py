@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ import h5py
 import numpy as np
 
 from ..metrics.decode import detect, median_filter
-from ..settings import Layout, PaperSettings, Project, Subset, plan
+from ..settings import HeldOut, Layout, PaperSettings, Project, Subset, plan
+from ..settings.blocks import Decoding
 from .records import Record, finite, read_rows
 
 Event = tuple[str, float, float]
@@ -24,15 +26,19 @@ class Scored:
     """A row's frame scores by one of its models, median filtered as the row decodes."""
 
     row: str
+    condition: str
     model: str
     threshold: float
     frames: dict[str, np.ndarray]
-    """Per clip (frame, class)."""
+    """Per clip it scored (frame, class)."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Examples:
-    """Example clips of one held-out set; `problem` says what is missing, empty when nothing is."""
+    """Example clips of held-out sets; `problem` says what is missing, empty when nothing is.
+
+    Clips go by their id, where conditions have different sets by `<subset>/<id>`.
+    """
 
     problem: str = ""
     subset: str = ""
@@ -42,8 +48,8 @@ class Examples:
     seconds: dict[str, float] = field(default_factory=dict)
     span: dict[str, float] = field(default_factory=dict)
     """Seconds the spectrum covers: the network's input, padding included."""
-    spectra: dict[str, np.ndarray] = field(default_factory=dict)
-    """Decibels below the maximum, (mel, frame)."""
+    spectra: dict[str, np.ndarray | None] = field(default_factory=dict)
+    """Decibels below the maximum, (mel, frame); None of inputs that are no spectra."""
     truth: dict[str, list[Event]] = field(default_factory=dict)
     scored: list[Scored] = field(default_factory=list)
     paths: dict[str, str] = field(default_factory=dict)
@@ -60,64 +66,162 @@ class Examples:
         ]
 
 
-def examples(project: Project, found: Sequence[Record], layout: Layout, models: dict) -> Examples:
-    """The clips of the last headline row that has any, with the scores of every finished row.
+@dataclass(frozen=True)
+class _Shown:
+    """The example clips a run left, and the set they are of."""
 
-    `models` are the papers' settings models; of several seeds or folds the first finished is shown.
+    record: Record
+    held: HeldOut
+    spectra: dict[str, np.ndarray | None]
+
+
+def examples(project: Project, found: Sequence[Record], layout: Layout, models: dict) -> Examples:
+    """Clips of every condition, with the scores of every finished row.
+
+    `models` are the papers' settings models; of several seeds or folds one is shown.
     """
-    first: dict[str, Record] = {}
-    for record in found:
-        if record.done:
-            first.setdefault(record.run.row, record)
-    if not first:
+    if not any(record.done for record in found):
         return Examples("no run is finished")
     paper = found[0].run.paper
-    headline = [row for row in reversed(project.papers[paper].headline) if row in first]
-    for record in [first[row] for row in headline] + list(first.values()):
-        shown = _shown(record)
-        if shown is not None:
-            break
-    else:
-        return Examples("no finished run left example clips")
-    subset, clips, spectra = shown
-    settings_model = models[paper]
-    held = {h.name: h for h in plan(project, record.run, settings_model).held_out}
-    if subset not in held:
-        return Examples(f"the examples are of {subset!r}, which is no held-out set of {record.run}")
-    where = held[subset].subset
-    table = {row["clip"]: row for row in read_rows(Path(layout.table(where, "clips")), "\t")}
-    scored, classes, hop = _all_scores(
-        list(first.values()), project, settings_model, subset, clips, layout
-    )
-    front_end = project.front_ends.get(held[subset].inputs[0])
-    span = front_end.seconds if front_end else 10.0
-    seconds = {clip: finite(table.get(clip, {}).get("seconds")) or span for clip in clips}
-    return Examples(
-        subset=subset,
-        classes=classes,
-        hop=hop,
-        clips=clips,
-        seconds={clip: min(length, span) for clip, length in seconds.items()},
-        span=dict.fromkeys(clips, span),
-        spectra=spectra,
-        truth=_truth(layout, where, clips),
-        scored=scored,
-        paths={clip: table[clip]["path"] for clip in clips if clip in table},
-    )
+    shown, problem = _per_set(project, found, models[paper])
+    if not shown:
+        return Examples(problem or "no finished run left example clips")
+    made = Examples(subset=shown[0].held.name)
+    several = len(shown) > 1
+    share = math.ceil(project.report.examples / len(shown)) if several else None
+    keys: dict[tuple[Subset, str], str] = {}
+    for one in shown:
+        where = one.held.subset
+        kept = list(one.spectra)[:share]
+        keys |= {(where, clip): f"{where.name}/{clip}" if several else clip for clip in kept}
+        _describe(made, project, layout, one, {clip: keys[where, clip] for clip in kept})
+    _score(made, project, found, layout, models[paper], keys, shown)
+    return made
 
 
-def _shown(record: Record) -> tuple[str, list[str], dict[str, np.ndarray]] | None:
+def _per_set(
+    project: Project, found: Sequence[Record], model: type[PaperSettings]
+) -> tuple[list[_Shown], str]:
+    """Per held-out set that has any the clips of one run, of the last headline row if it can be."""
+    spec = project.papers[found[0].run.paper]
+    rank = {row: place for place, row in enumerate(spec.headline)}
+    sets: dict[Subset, _Shown] = {}
+    problem = ""
+    for record in sorted(found, key=lambda r: -rank.get(r.run.row, -1)):
+        left = _left(record) if record.done else None
+        if left is None:
+            continue
+        name, spectra = left
+        held = {h.name: h for h in plan(project, record.run, model).held_out}.get(name)
+        if held is None:
+            problem = f"the examples are of {name!r}, which is no held-out set of {record.run}"
+        else:
+            sets.setdefault(held.subset, _Shown(record, held, spectra))
+    # Folds cut one set in different ways: one cut is enough.
+    first: dict[tuple[str, str], _Shown] = {}
+    for subset, one in sets.items():
+        first.setdefault((subset.corpus, subset.name), one)
+    order = {condition: place for place, condition in enumerate(spec.conditions)}
+    return sorted(first.values(), key=lambda one: order[one.record.run.condition]), problem
+
+
+def _left(record: Record) -> tuple[str, dict[str, np.ndarray | None]] | None:
     """Set, ids and spectra of a run's example clips."""
     try:
         with h5py.File(record.file("examples.h5"), "r", locking=False) as file:
             spectra = {
-                clip: decibels(group["input"][:])
+                clip: decibels(group["input"][:]) if "input" in group else None
                 for clip, group in file.items()
-                if "input" in group
             }
-            return (str(file.attrs["set"]), list(file), spectra) if len(file) else None
+            return (str(file.attrs["set"]), spectra) if spectra else None
     except (OSError, KeyError, RuntimeError):
         return None
+
+
+def _describe(
+    made: Examples, project: Project, layout: Layout, one: _Shown, names: dict[str, str]
+) -> None:
+    """Lengths, truth, paths and spectra of the clips, under their names on the page."""
+    where = one.held.subset
+    table = {row["clip"]: row for row in read_rows(Path(layout.table(where, "clips")), "\t")}
+    front_end = project.front_ends.get(one.held.inputs[0])
+    span = front_end.seconds if front_end else 10.0
+    truth = _truth(layout, where, list(names))
+    for clip, name in names.items():
+        row = table.get(clip, {})
+        made.clips.append(name)
+        made.seconds[name] = min(finite(row.get("seconds")) or span, span)
+        made.span[name] = span
+        made.spectra[name] = one.spectra[clip]
+        made.truth[name] = truth[clip]
+        if row.get("path"):
+            made.paths[name] = row["path"]
+
+
+def _score(
+    made: Examples,
+    project: Project,
+    found: Sequence[Record],
+    layout: Layout,
+    model: type[PaperSettings],
+    keys: dict[tuple[Subset, str], str],
+    shown: Sequence[_Shown],
+) -> None:
+    """What every finished row under every condition makes of the clips it scored."""
+    leads = {(one.record.run.seed, one.record.run.fold) for one in shown}
+    chosen: dict[tuple[str, str], Record] = {}
+    alike = [r for r in found if (r.run.seed, r.run.fold) in leads]
+    for record in [*alike, *found]:
+        if record.done:
+            chosen.setdefault((record.run.row, record.run.condition), record)
+    order = {row: place for place, row in enumerate(project.papers[found[0].run.paper].table)}
+    for record in sorted(chosen.values(), key=lambda r: order[r.run.row]):
+        meant = plan(project, record.run, model)
+        wanted = [
+            (held.name, clip, name)
+            for held in meant.held_out
+            for (subset, clip), name in keys.items()
+            if held.subset == subset
+        ]
+        path = record.file("scores.h5")
+        if not path.is_file() and meant.source is not None:
+            path = Path(layout.run(meant.source, "scores.h5"))
+        try:
+            classes, hop, by_model = _read_scores(path, wanted, meant.settings.decoding)
+        except (OSError, KeyError, RuntimeError, ValueError):
+            continue
+        if not made.classes:
+            made.classes.extend(classes)
+            made.hop = hop
+        if classes != made.classes or hop != made.hop:
+            continue  # an older run of other classes cannot share an axis with the rest
+        threshold = meant.settings.decoding.threshold
+        for name, frames in by_model.items():
+            made.scored.append(
+                Scored(record.run.row, record.run.condition, name, threshold, frames)
+            )
+
+
+def _read_scores(
+    path: Path, wanted: Sequence[tuple[str, str, str]], decoding: Decoding
+) -> tuple[list[str], float, dict[str, dict[str, np.ndarray]]]:
+    """Classes, hop, and per model the filtered frames of the clips that are there."""
+    by_model: dict[str, dict[str, np.ndarray]] = {}
+    with h5py.File(path, "r", locking=False) as file:
+        classes, hop = json.loads(file.attrs["classes"]), float(file.attrs["hop"])
+        windows = decoding.windows(classes)
+        for subset in dict.fromkeys(held for held, _, _ in wanted):
+            group = file[subset]
+            place = {name.decode(): index for index, name in enumerate(group["clips"][:])}
+            models = [m for m in group if isinstance(group[m], h5py.Group) and "@" not in m]
+            for model in models:
+                frames = group[model][decoding.scores]
+                by_model.setdefault(model, {}).update(
+                    (name, median_filter(frames[place[clip]][None], windows)[0])
+                    for held, clip, name in wanted
+                    if held == subset and clip in place
+                )
+    return classes, hop, {model: frames for model, frames in by_model.items() if frames}
 
 
 def decibels(values: np.ndarray, reach: float = 70.0) -> np.ndarray | None:
@@ -126,44 +230,6 @@ def decibels(values: np.ndarray, reach: float = 70.0) -> np.ndarray | None:
         return None
     level = 20 * np.log10(np.maximum(values.astype(np.float32), 1e-5))
     return np.maximum(level - level.max(), -reach)
-
-
-def _all_scores(
-    runs: Sequence[Record],
-    project: Project,
-    settings_model: type[PaperSettings],
-    subset: str,
-    clips: Sequence[str],
-    layout: Layout,
-) -> tuple[list[Scored], list[str], float]:
-    scored: list[Scored] = []
-    classes: list[str] = []
-    hop = 0.0
-    for record in runs:
-        meant = plan(project, record.run, settings_model)
-        path = record.file("scores.h5")
-        if not path.is_file() and meant.source is not None:
-            path = Path(layout.run(meant.source, "scores.h5"))
-        try:
-            with h5py.File(path, "r", locking=False) as file:
-                classes, hop = json.loads(file.attrs["classes"]), float(file.attrs["hop"])
-                windows = meant.settings.decoding.windows(classes)
-                group = file[subset]
-                place = {name.decode(): index for index, name in enumerate(group["clips"][:])}
-                for model in [
-                    m for m in group if isinstance(group[m], h5py.Group) and "@" not in m
-                ]:
-                    frames = {
-                        clip: median_filter(group[model]["frame"][place[clip]][None], windows)[0]
-                        for clip in clips
-                        if clip in place
-                    }
-                    if len(frames) == len(clips):
-                        threshold = meant.settings.decoding.threshold
-                        scored.append(Scored(record.run.row, model, threshold, frames))
-        except (OSError, KeyError, RuntimeError, ValueError):
-            continue
-    return scored, classes, hop
 
 
 def _truth(layout: Layout, where: Subset, clips: Sequence[str]) -> dict[str, list[Event]]:
@@ -175,17 +241,28 @@ def _truth(layout: Layout, where: Subset, clips: Sequence[str]) -> dict[str, lis
     return {clip: sorted(events, key=lambda e: e[1:]) for clip, events in truth.items()}
 
 
+VIDEO = (".mp4", ".mkv", ".webm")
+
+
+def _samples(path: str, sample_rate: int, length: int) -> np.ndarray:
+    """A recording, a part of one, a mixture, or a video's sound track."""
+    if Path(path).suffix.lower() in VIDEO:
+        from ..sources import video
+
+        return video.sound(path, sample_rate, length)
+    from ..mixtures import reading
+
+    return reading.read(path, sample_rate)[:length]
+
+
 def ogg(path: str | Path, seconds: float, sample_rate: int = 16000) -> bytes | None:
     """The clip as Ogg Vorbis, or None if its file cannot be had."""
     import soundfile
 
-    from .. import audio
     from ..errors import SedreproError
 
-    if not Path(path).is_file():
-        return None
     try:
-        samples = audio.read(path, sample_rate)[: round(seconds * sample_rate)]
+        samples = _samples(str(path), sample_rate, round(seconds * sample_rate))
         buffer = io.BytesIO()
         with soundfile.SoundFile(
             buffer, "w", sample_rate, 1, format="OGG", subtype="VORBIS"
@@ -194,5 +271,5 @@ def ogg(path: str | Path, seconds: float, sample_rate: int = 16000) -> bytes | N
             for start in range(0, len(samples), 16384):
                 out.write(samples[start : start + 16384])
         return buffer.getvalue()
-    except (SedreproError, soundfile.SoundFileError):
+    except (SedreproError, soundfile.SoundFileError, OSError, ValueError, KeyError):
         return None

@@ -7,9 +7,11 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..metrics.resamples import Resamples
 from ..settings import Layout, Project, Run
 
 DONE, NOT_RUN, UNFINISHED, MISSING = "done", "not run", "unfinished", "missing"
@@ -32,6 +34,11 @@ class Record:
     def done(self) -> bool:
         return self.state == DONE
 
+    @cached_property
+    def resamples(self) -> Resamples:
+        """What evaluation kept of its resamples, for differences between runs."""
+        return Resamples(self.file("resamples.npz"))
+
     def file(self, name: str) -> Path:
         return self.folder / name
 
@@ -40,12 +47,16 @@ class Record:
         value = self.described.get(name)
         return value if isinstance(value, dict) else {}
 
-    def find(self, **keys: Any) -> dict[str, Any] | None:
+    @cached_property
+    def _by_key(self) -> dict[tuple[str, ...], dict[str, Any]]:
+        keys = ("set", "model", "metric", "implementation", "label")
+        return {tuple(entry.get(k) or "" for k in keys): entry for entry in reversed(self.metrics)}
+
+    def find(
+        self, *, set: str, model: str, metric: str, implementation: str, label: str | None = None
+    ) -> dict[str, Any] | None:
         """The metric with these keys."""
-        for entry in self.metrics:
-            if all((entry.get(key) or "") == (value or "") for key, value in keys.items()):
-                return entry
-        return None
+        return self._by_key.get((set, model, metric, implementation, label or ""))
 
 
 def records(project: Project, paper: str, layout: Layout) -> list[Record]:
@@ -135,6 +146,11 @@ def number(value: Any) -> float | None:
 def finite(value: Any) -> float | None:
     result = number(value)
     return result if result is not None and math.isfinite(result) else None
+
+
+def digits(value: float | None) -> str:
+    """Six significant digits; nothing for what is absent."""
+    return "" if value is None else f"{value:.6g}"
 
 
 def read_rows(path: Path, delimiter: str = ",") -> list[dict[str, str]]:

@@ -23,6 +23,17 @@ VERDICTS = (
     NO_PUBLISHED_NUMBER,
     NOT_RUN,
 )
+JUDGED = (REPRODUCED, WITHIN_SPREAD, NOT_REPRODUCED)
+
+ENOUGH = 0.95
+"""The share of expected clips from which on a number is judged, its partial data stated beside."""
+
+
+def coverage(found: float, expected: float) -> Literal["whole", "partial", "short"]:
+    """Whether clips that are missing only have to be named, or forbid a comparison."""
+    if found >= expected:
+        return "whole"
+    return "partial" if found >= ENOUGH * expected else "short"
 
 
 @dataclass(frozen=True)

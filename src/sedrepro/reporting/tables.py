@@ -1,14 +1,19 @@
-"""A paper's tables as files: the long CSV, and Markdown and LaTeX to read."""
+"""A paper's tables as files: the long CSVs, and Markdown and LaTeX to read."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import write_text
 from ..settings import Layout, Project
-from .collect import Cell, PrintedTable, collect
+from ..settings.project import Paper
+from . import differences
+from .collect import Cell, PrintedColumn, PrintedTable, collect
+from .records import digits
 
 COLUMNS = (
     *("table", "row", "condition", "subset", "model", "metric", "implementation", "aggregate"),
@@ -21,14 +26,48 @@ COLUMNS = (
 def tabulate(
     project: Project, paper: str, layout: Layout, root: str | Path = "."
 ) -> list[PrintedTable]:
-    """Write <paper>.csv, .md and .tex from whatever runs there are."""
-    tables, _ = collect(project, paper, layout, root)
-    title = project.papers[paper].title
-    confidence = project.report.confidence
+    """Write <paper>.csv, .differences.csv, .md and .tex from whatever runs there are."""
+    tables, found = collect(project, paper, layout, root)
+    spec, confidence = project.papers[paper], project.report.confidence
+    made = {table.name: differences.differences(project, table, found) for table in tables}
+    compared = {table.name: compare(spec, table, made[table.name]) for table in tables}
     write_text(layout.paper_table(paper, "csv"), to_csv(tables))
-    write_text(layout.paper_table(paper, "md"), to_markdown(title, tables, confidence))
-    write_text(layout.paper_table(paper, "tex"), to_latex(title, tables, confidence))
+    write_text(layout.paper_table(paper, "differences.csv"), differences.to_csv(tables, made))
+    write_text(
+        layout.paper_table(paper, "md"), to_markdown(spec.title, tables, confidence, compared)
+    )
+    write_text(layout.paper_table(paper, "tex"), to_latex(spec.title, tables, confidence, compared))
     return tables
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rows of a table minus its baseline, as text."""
+
+    caption: str
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def compare(spec: Paper, table: PrintedTable, made: differences.Differences) -> Comparison | None:
+    """What is printed under a table; nothing where there is no pair, or a table of classes."""
+    other = differences.baseline(spec, table)
+    if other is None or table.transposed:
+        return None
+    label = {row.name: row.row.label for row in table.rows}
+    several = len({column.condition for column in table.columns}) > 1
+    heads = [_column_name(column, several) for column in table.columns]
+    rows = []
+    for row in label:
+        if any(line := differences.against(made, row, other)):
+            rows.append([label[row], *(str(one) if one else "–" for one in line)])
+    caption = f"{table.caption}: rows minus {label[other]}, run by run"
+    return Comparison(caption, ["row", *heads], rows) if rows else None
+
+
+def _column_name(column: PrintedColumn, conditions: bool) -> str:
+    name = f"{column.heading} ({column.detail})"
+    return f"{name}, {column.condition}" if conditions else name
 
 
 def to_csv(tables: list[PrintedTable]) -> str:
@@ -55,11 +94,6 @@ def to_csv(tables: list[PrintedTable]) -> str:
                     + [digits(cell.gap), cell.verdict, cell.note]
                 )
     return out.getvalue()
-
-
-def digits(value: float | None) -> str:
-    """Six significant digits; nothing for what is absent."""
-    return "" if value is None else f"{value:.6g}"
 
 
 def blank(value: int | None) -> int | str:
@@ -99,18 +133,34 @@ def interval_note(confidence: float) -> str:
     )
 
 
-def to_markdown(title: str, tables: list[PrintedTable], confidence: float) -> str:
+Compared = Mapping[str, Comparison | None]
+"""What stands under each table, by its name."""
+
+
+def difference_note(confidence: float) -> str:
+    return (
+        f"Differences pair the runs of one seed and fold; [low, high] is the {confidence:.0%} "
+        "interval: over two or more pairs their t-interval, for a single one a bootstrap that "
+        "draws the same clips for both rows."
+    )
+
+
+def to_markdown(
+    title: str, tables: list[PrintedTable], confidence: float, compared: Compared
+) -> str:
     parts = [f"# {title}"]
     if not tables:
         parts.append("The paper's configuration names no tables.")
     for table in tables:
-        parts += [f"## {table.caption}", _markdown_grid(table)]
+        parts += [f"## {table.caption}", _markdown_grid(*_grid(table, "–"))]
         parts.append("\n".join(f"- {note}" for note in [*table.notes, interval_note(confidence)]))
+        if under := compared.get(table.name):
+            parts += [f"### {under.caption}", _markdown_grid(under.heads, under.rows)]
+            parts.append(f"- {difference_note(confidence)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_grid(table: PrintedTable) -> str:
-    heads, rows = _grid(table, "–")
+def _markdown_grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(_pipe(head) for head in heads) + " |"]
     lines.append("|---" + "|---:" * (len(heads) - 1) + "|")
     lines += ["| " + " | ".join(map(_pipe, cells)) + " |" for cells in rows]
@@ -123,11 +173,11 @@ def _pipe(text: str) -> str:
 
 def _grid(table: PrintedTable, dash: str) -> tuple[list[str], list[list[str]]]:
     """Heads and texts: a published column stands beside ours wherever a number was published."""
+    table = table.as_read()
     conditions = len({column.condition for column in table.columns}) > 1
     heads, rows = ["row"], [[row.row.label] for row in table.rows]
     for index, column in enumerate(table.columns):
-        name = f"{column.heading} ({column.detail})"
-        name = f"{name}, {column.condition}" if conditions else name
+        name = _column_name(column, conditions)
         cells = [row.cells[index] for row in table.rows]
         heads.append(name)
         for line, cell in zip(rows, cells, strict=True):
@@ -139,7 +189,7 @@ def _grid(table: PrintedTable, dash: str) -> tuple[list[str], list[list[str]]]:
         if any(cell.gap is not None for cell in cells):
             heads.append("verdict")
             for line, cell in zip(rows, cells, strict=True):
-                line.append(dash if cell.gap is None else f"{cell.verdict} ({cell.gap:+.3f})")
+                line.append(dash if cell.gap is None else f"{cell.judgement} ({cell.gap:+.3f})")
     return heads, rows
 
 
@@ -150,6 +200,8 @@ LATEX = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "–": "--",
+    "−": "$-$",
+    "α": r"$\alpha$",
 }
 
 
@@ -158,20 +210,29 @@ def latex(text: str) -> str:
     return "".join(LATEX.get(char, char) for char in text)
 
 
-def to_latex(title: str, tables: list[PrintedTable], confidence: float) -> str:
+def to_latex(title: str, tables: list[PrintedTable], confidence: float, compared: Compared) -> str:
     parts = [f"% {title}", "% needs \\usepackage{booktabs}"]
-    parts += [latex_table(table, confidence) for table in tables]
+    for table in tables:
+        parts.append(latex_table(table, confidence))
+        if under := compared.get(table.name):
+            note = difference_note(confidence)
+            parts.append(_latex_grid(under.caption, under.heads, under.rows, [note]))
     return "\n\n".join(parts) + "\n"
 
 
 def latex_table(table: PrintedTable, confidence: float) -> str:
-    heads, rows = _grid(table, "–")
-    notes = " ".join(latex(note) for note in [*table.notes, interval_note(confidence)])
+    notes = [*table.notes, interval_note(confidence)]
+    return _latex_grid(table.caption, *_grid(table, "–"), notes)
+
+
+def _latex_grid(
+    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]
+) -> str:
     body = [" & ".join(map(latex, cells)) + r" \\" for cells in rows]
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{latex(table.caption)}}}",
+            rf"\caption{{{latex(caption)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
             r"\toprule",
             " & ".join(map(latex, heads)) + r" \\",
@@ -180,7 +241,7 @@ def latex_table(table: PrintedTable, confidence: float) -> str:
             r"\bottomrule",
             r"\end{tabular}",
             "",
-            rf"\smallskip {notes}",
+            rf"\smallskip {' '.join(map(latex, notes))}",
             r"\end{table}",
         ]
     )

@@ -13,7 +13,6 @@ LOGMEL64 = FrontEnd(
     kind="stft_logmel", sample_rate=32000, hop=1024, n_mels=64, f_min=50.0, f_max=16000.0
 )
 
-AUDIOCLIP = "AudioCLIP-Full-Training.pt"
 FRONT_ENDS = {
     "mel128": FrontEnd(),
     "wave16k": FrontEnd(kind="waveform"),
@@ -22,10 +21,8 @@ FRONT_ENDS = {
     "atst_frame": FrontEnd(kind="atst_frame", channels=768),
     "ave_visual": FrontEnd(kind="vgg_visual"),
     "ave_audio": FrontEnd(kind="vgg_audio", channels=128),
-    "clip_visual": FrontEnd(kind="audioclip_visual", channels=1024, checkpoint=AUDIOCLIP),
-    "clip_audio": FrontEnd(
-        kind="audioclip_audio", channels=1024, sample_rate=44100, checkpoint=AUDIOCLIP
-    ),
+    "clip_visual": FrontEnd(kind="audioclip_visual", channels=1024),
+    "clip_audio": FrontEnd(kind="audioclip_audio", channels=1024, sample_rate=44100),
 }
 
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..colours import readable
@@ -12,57 +14,91 @@ from ..records import Record, finite
 from . import style
 from .material import MODELS, Material, MissingError
 
-METRIC = "event_f1"
+METRICS = {"event_f1": "event F1", "ap": "average precision", "accuracy": "accuracy"}
+"""Class-wise metrics that can be drawn, the first that there is."""
 
 
 def class_bars(material: Material) -> Figure:
-    """Bars per class and row, the mean over finished runs; of many rows only the headline's."""
+    """Bars per class and row, the mean over finished runs; of many rows only the headline's.
+
+    Of several conditions each has its panel.
+    """
     subset = material.subset()
-    by_row: dict[str, list[Record]] = {}
-    for record in material.done:
-        by_row.setdefault(record.run.row, []).append(record)
-    rows = [row for row in by_row if len(by_row) <= 4 or row in material.paper.headline]
-    for model in MODELS:
-        values = {row: _class_values(by_row[row], subset, model) for row in rows}
-        classes = list(dict.fromkeys(name for of_row in values.values() for name in of_row))
-        if classes:
-            break
-    else:
-        raise MissingError(f"no finished run has a class-wise event F1 of {readable(subset)}")
-    made = style.figure(9.5, 3.6)
-    axis = made.add_subplot()
-    width = 0.8 / len(rows)
-    for index, row in enumerate(rows):
-        heights = [values[row].get(name, np.nan) for name in classes]
-        places = np.arange(len(classes)) + (index - (len(rows) - 1) / 2) * width
-        axis.bar(
-            places, heights, width * 0.92, color=material.colours[row], label=material.label(row)
-        )
+    panels = []
+    for condition in material.conditions:
+        by_row = material.under(condition)
+        rows = [row for row in by_row if len(by_row) <= 4 or row in material.paper.headline]
+        found = _first_values({row: by_row[row] for row in rows}, subset)
+        if found:
+            panels.append((condition, *found))
+    if not panels:
+        raise MissingError(f"no finished run has a class-wise score of {readable(subset)}")
+    classes = max(len(_classes(values)) for _, _, _, values in panels)
+    made = style.figure(max(9.5, 0.45 * classes), 3.6 * len(panels))
+    axes = made.subplots(len(panels), 1, squeeze=False)[:, 0]
+    handles = {}
+    for axis, (condition, model, metric, values) in zip(axes, panels, strict=True):
+        handles |= _bars(axis, material, values)
+        axis.set_ylabel(METRICS[metric])
+        title = f"{readable(model).capitalize()}, {readable(subset)}"
+        axis.set_title(material.titled(title, condition))
+    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    return made
+
+
+Values = dict[str, dict[str, float]]
+"""Per row and class."""
+
+
+def _classes(values: Values) -> list[str]:
+    return list(dict.fromkeys(name for of_row in values.values() for name in of_row))
+
+
+def _bars(axis: Axes, material: Material, values: Values) -> dict[str, Artist]:
+    """The rows side by side in each class; returns what the legend shows."""
+    classes, handles = _classes(values), {}
+    width = 0.8 / len(values)
+    small = len(classes) * len(values) > 60
+    for index, (row, of_row) in enumerate(values.items()):
+        heights = [of_row.get(name, np.nan) for name in classes]
+        places = np.arange(len(classes)) + (index - (len(values) - 1) / 2) * width
+        look = {"color": material.colours[row], "label": material.label(row)}
+        handles[material.label(row)] = axis.bar(places, heights, width * 0.92, **look)
         for place, height in zip(places, heights, strict=True):
-            if np.isfinite(height):
-                axis.text(
-                    place, height + 0.012, f"{height:.2f}".lstrip("0"), ha="center", fontsize=6.5
-                )
+            if np.isfinite(height) and not small:
+                text = f"{height:.2f}".lstrip("0")
+                axis.text(place, height + 0.012, text, ha="center", fontsize=6.5)
     names = [textwrap.fill(readable(name), 11) for name in classes]
-    axis.set_xticks(range(len(classes)), names, fontsize=8)
+    turned = {"rotation": 90, "fontsize": 7} if len(classes) > 14 else {"fontsize": 8}
+    axis.set_xticks(range(len(classes)), names, **turned)
     axis.tick_params(axis="x", length=0)
     axis.grid(axis="x", visible=False)
     top = max((bar.get_height() for bar in axis.patches if bar.get_height() >= 0), default=0.0)
     axis.set_ylim(0, min(1.05, max(0.1, 1.15 * top)))
-    axis.set_ylabel("event F1")
-    axis.set_title(f"{readable(model).capitalize()}, {readable(subset)}")
-    made.legend(loc="outside lower center", ncols=len(rows))
-    return made
+    return handles
 
 
-def _class_values(found: list[Record], subset: str, model: str) -> dict[str, float]:
+def _first_values(rows: dict[str, list[Record]], subset: str) -> tuple[str, str, Values] | None:
+    """The first model and class-wise metric that the runs have, with the values."""
+    models = [str(e.get("model")) for of_row in rows.values() for r in of_row for e in r.metrics]
+    for metric in METRICS:
+        for model in dict.fromkeys([*MODELS, *(m for m in models if "@" not in m)]):
+            values = {
+                row: _class_values(found, subset, model, metric) for row, found in rows.items()
+            }
+            if any(values.values()):
+                return model, metric, values
+    return None
+
+
+def _class_values(found: list[Record], subset: str, model: str, metric: str) -> dict[str, float]:
     per_class: dict[str, list[float]] = {}
     for record in found:
         for entry in record.metrics:
             if (entry.get("set"), entry.get("model"), entry.get("metric")) == (
                 subset,
                 model,
-                METRIC,
+                metric,
             ):
                 value = finite(entry.get("value"))
                 if entry.get("label") and value is not None:

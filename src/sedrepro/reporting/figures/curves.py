@@ -18,7 +18,10 @@ SCENARIOS = {"psds1": "scenario 1", "psds2": "scenario 2"}
 
 
 def training_curves(material: Material) -> Figure:
-    """One panel per loss, first the score that selects the checkpoint; one line per run."""
+    """One panel per loss, first the score that selects the checkpoint; one line per run.
+
+    Of several conditions each has its panels.
+    """
     histories = {}
     for record in material.done:
         if material.paper.table[record.run.row].kind == "train":
@@ -27,15 +30,19 @@ def training_curves(material: Material) -> Figure:
                 histories[record] = series
     if not histories:
         raise MissingError("no finished run has a training history")
-    names = dict.fromkeys(name for series in histories.values() for name in series)
-    panels = [n for n in names if n == "select"] + [n for n in names if n.startswith("loss/")]
+    panels = []
+    for condition in material.conditions:
+        own = {r: series for r, series in histories.items() if r.run.condition == condition}
+        names = dict.fromkeys(name for series in own.values() for name in series)
+        kept = [n for n in names if n == "select"] + [n for n in names if n.startswith("loss/")]
+        panels += [(condition, name, own) for name in kept]
     if not panels:
         raise MissingError("the training histories hold neither losses nor a selection score")
     made, axes = style.grid(len(panels), 3)
     handles = {}
     last = max(series["epoch"][-1] + 1 for series in histories.values())
-    for axis, name in zip(axes, panels, strict=True):
-        for record, series in histories.items():
+    for axis, (condition, name, own) in zip(axes, panels, strict=True):
+        for record, series in own.items():
             # Validation may skip epochs: what was measured is joined.
             pairs = zip(series["epoch"], series.get(name, []), strict=False)
             points = [(epoch + 1, value) for epoch, value in pairs if math.isfinite(value)]
@@ -45,6 +52,7 @@ def training_curves(material: Material) -> Figure:
                 (line,) = axis.plot(*zip(*points, strict=True), alpha=0.9, **look)
                 handles.setdefault(material.label(record.run.row), line)
         _finish(axis, name, last)
+        axis.set_title(material.titled(axis.get_title(loc="left"), condition))
     made.legend(
         handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3
     )
@@ -71,26 +79,27 @@ def _finish(axis: Axes, name: str, last: float) -> None:
 def psd_roc(material: Material) -> Figure:
     """Effective true positive rate over effective false positive rate, per scenario and model."""
     subset = material.subset()
-    curves = {row: record.curves.get(subset) or {} for row, record in material.first.items()}
-    models = [m for m in MODELS if any(m in of_row for of_row in curves.values())]
-    panels = [
-        (model, metric)
-        for model in models
-        for metric in SCENARIOS
-        if any(metric in (of_row.get(model) or {}) for of_row in curves.values())
-    ]
+    panels = []
+    for condition in material.conditions:
+        rows = material.under(condition)
+        curves = {row: of_row[0].curves.get(subset) or {} for row, of_row in rows.items()}
+        for model in [m for m in MODELS if any(m in of_row for of_row in curves.values())]:
+            for metric in SCENARIOS:
+                lines = {row: (c.get(model) or {}).get(metric) for row, c in curves.items()}
+                if any(lines.values()):
+                    panels.append((condition, model, metric, lines))
     if not panels:
         raise MissingError(f"no finished run has a PSD-ROC curve of {readable(subset)}")
     made, axes = style.grid(len(panels), 2, height=3.1)
     handles = {}
-    for axis, (model, metric) in zip(axes, panels, strict=True):
-        for row, of_row in curves.items():
-            curve = (of_row.get(model) or {}).get(metric)
+    for axis, (condition, model, metric, lines) in zip(axes, panels, strict=True):
+        for row, curve in lines.items():
             if curve:
                 (handles[material.label(row)],) = axis.step(
                     curve["efpr"], curve["etpr"], where="post", **material.line(row)
                 )
-        axis.set_title(f"{readable(model).capitalize()}, {SCENARIOS[metric]}")
+        title = f"{readable(model).capitalize()}, {SCENARIOS[metric]}"
+        axis.set_title(material.titled(title, condition))
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 1)
         axis.set_xlabel("effective false positives per hour")

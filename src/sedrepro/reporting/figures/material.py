@@ -8,7 +8,7 @@ from functools import cached_property
 from ...papers import settings_of
 from ...settings import Layout, Project
 from ...settings.project import Paper
-from ..colours import row_colours, row_dashes
+from ..colours import readable, row_colours, row_dashes
 from ..examples import Examples, examples
 from ..records import Record, records
 
@@ -43,13 +43,23 @@ class Material:
             raise MissingError("no run of this paper is finished")
         return finished
 
-    @property
-    def first(self) -> dict[str, Record]:
-        """Per row its first finished run."""
-        rows: dict[str, Record] = {}
+    @cached_property
+    def conditions(self) -> list[str]:
+        """Conditions with a finished run, in the paper's order."""
+        have = {record.run.condition for record in self.done}
+        return [condition for condition in self.paper.conditions if condition in have]
+
+    def under(self, condition: str) -> dict[str, list[Record]]:
+        """A condition's finished runs by row, in printing order."""
+        rows: dict[str, list[Record]] = {}
         for record in self.done:
-            rows.setdefault(record.run.row, record)
+            if record.run.condition == condition:
+                rows.setdefault(record.run.row, []).append(record)
         return rows
+
+    def titled(self, title: str, condition: str) -> str:
+        """A panel's title, with the condition where the paper has several."""
+        return f"{title}, {readable(condition)}" if len(self.paper.conditions) > 1 else title
 
     @cached_property
     def examples(self) -> Examples:

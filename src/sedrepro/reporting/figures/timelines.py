@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure, SubFigure
@@ -25,10 +27,10 @@ def timelines(material: Material) -> Figure:
         raise MissingError(shown.problem)
     if not shown.scored:
         raise MissingError("no finished run left scores of the example clips")
-    clips = shown.clips[:SHOWN]
     rows = [row for row in material.paper.table if any(s.row == row for s in shown.scored)]
     if len(rows) > 3:
         rows = [row for row in rows if row in material.paper.headline] or rows[:3]
+    clips = _spread(shown, rows)
     lines = (len(clips) + 1) // 2
     made = style.figure(11, (2.7 + 0.45 * len(rows)) * lines + 0.3)
     blocks = made.subfigures(lines, min(2, len(clips)), squeeze=False).ravel()
@@ -44,39 +46,58 @@ def timelines(material: Material) -> Figure:
     return made
 
 
+def _spread(shown: Examples, rows: list[str]) -> list[str]:
+    """The clips to draw, each condition's set in turn."""
+    sets: dict[str, list[str]] = {}
+    for clip in shown.clips:
+        if any(scored.row in rows and clip in scored.frames for scored in shown.scored):
+            sets.setdefault(clip.rpartition("/")[0], []).append(clip)
+    if not sets:
+        raise MissingError("no finished run left scores of the example clips")
+    turns = zip_longest(*sets.values())
+    return [clip for turn in turns for clip in turn if clip is not None][:SHOWN]
+
+
 def _block(
     block: SubFigure, material: Material, shown: Examples, clip: str, rows: list[str]
 ) -> set[str]:
-    lanes = 1 + len(rows)
+    chosen = {row: scored for row in rows if (scored := _scored(material, shown, row, clip))}
+    lanes = 1 + len(chosen)
     spectrum, scores, events = block.subplots(
         3, 1, sharex=True, height_ratios=[2.2, 1.5, 0.75 * lanes]
     )
     span = shown.seconds[clip]
-    chosen = {row: _scored(shown, row) for row in rows}
     detected = {row: shown.detections(scored, clip) for row, scored in chosen.items()}
-    lead = rows[-1]
-    present = {event[0] for event in [*shown.truth[clip], *detected[lead]]}
-    _spectrum(spectrum, shown, clip)
-    _scores(scores, shown, clip, lead, present)
-    lines = "teacher solid, student dashed"
-    scores.set_title(
-        f"scores of {material.label(lead)}: {lines}", fontsize=7, fontweight="normal", pad=3
+    lead = chosen[list(chosen)[-1]]
+    present = {event[0] for event in [*shown.truth[clip], *detected[lead.row]]}
+    _spectrum(spectrum, material, shown, clip, lead)
+    drawn_models = _scores(scores, shown, clip, lead, present)
+    lines = ", ".join(
+        f"{readable(model)} {look}"
+        for model, look in zip(drawn_models, ("solid", "dashed"), strict=False)
     )
-    rest = [(material.label(row), detected[row]) for row in rows]
+    scores.set_title(
+        f"scores of {material.label(lead.row)}: {lines}", fontsize=7, fontweight="normal", pad=3
+    )
+    rest = [(material.label(row), detected[row]) for row in chosen]
     drawn = _lanes(events, shown, [("Truth", shown.truth[clip]), *rest], span)
     spectrum.set_xlim(0, span)
     events.set_xlabel("time (s)")
     return drawn
 
 
-def _scored(shown: Examples, row: str) -> Scored:
-    """The row's headline model."""
-    of_row = {scored.model: scored for scored in shown.scored if scored.row == row}
-    return next((of_row[model] for model in MODELS if model in of_row), next(iter(of_row.values())))
+def _scored(material: Material, shown: Examples, row: str, clip: str) -> Scored | None:
+    """What a row makes of a clip by its headline model, under the first condition that has it."""
+    able = [s for s in shown.scored if s.row == row and clip in s.frames]
+    order = list(material.paper.conditions)
+    rank = {model: place for place, model in enumerate(MODELS)}
+    able.sort(key=lambda s: (order.index(s.condition), rank.get(s.model, len(rank))))
+    return able[0] if able else None
 
 
-def _spectrum(axis: Axes, shown: Examples, clip: str) -> None:
-    axis.set_title(clip, fontsize=8.5)
+def _spectrum(axis: Axes, material: Material, shown: Examples, clip: str, lead: Scored) -> None:
+    title = clip if "/" in clip else material.titled(clip, lead.condition)
+    axis.set_title(title, fontsize=8.5)
     axis.set_yticks([])
     axis.grid(False)
     values = shown.spectra.get(clip)
@@ -89,22 +110,22 @@ def _spectrum(axis: Axes, shown: Examples, clip: str) -> None:
     )  # fmt: skip
 
 
-def _scores(axis: Axes, shown: Examples, clip: str, row: str, present: set[str]) -> None:
-    """Score curves of the classes that matter in this clip: teacher solid, student dashed."""
+def _scores(axis: Axes, shown: Examples, clip: str, lead: Scored, present: set[str]) -> list[str]:
+    """Score curves of the classes that matter in this clip, of at most two models; their names."""
     colours = class_colours(shown.classes)
-    for scored in shown.scored:
-        if scored.row != row or scored.model not in MODELS:
-            continue
+    same = [s for s in shown.scored if (s.row, s.condition) == (lead.row, lead.condition)]
+    models = [lead, *(s for s in same if s is not lead and clip in s.frames)][:2]
+    for scored, dash in zip(models, ("-", (0, (2, 1.5))), strict=False):
         frames = scored.frames[clip]
-        style_of = {"linestyle": "-" if scored.model == MODELS[0] else (0, (2, 1.5))}
         for index, name in enumerate(shown.classes):
             if name in present:
                 edges = [shown.hop * k for k in range(len(frames) + 1)]
-                look = {"color": colours[name], "linewidth": 1.1, **style_of}
+                look = {"color": colours[name], "linewidth": 1.1, "linestyle": dash}
                 axis.stairs(frames[:, index], edges, baseline=None, **look)
         axis.axhline(scored.threshold, color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
     axis.set_ylim(0, 1.02)
     axis.set_yticks([0, 0.5, 1])
+    return [scored.model for scored in models]
 
 
 def _lanes(

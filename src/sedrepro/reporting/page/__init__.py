@@ -12,12 +12,12 @@ from markupsafe import Markup
 from ... import __version__
 from ...files import write_text
 from ...settings import Layout, Project
-from ..collect import PrintedTable, collect
-from ..records import Record
-from ..tables import digits, interval_note, latex_table, to_csv
+from ..collect import collect
+from ..tables import difference_note, interval_note
 from . import overview, runs
 from .embed import data_uri, script_json
 from .room import curves, room
+from .table import table_view
 
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "curves.js", "room.js")
@@ -40,6 +40,7 @@ def publish(
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             scripts=[Markup((HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS],
             interval_note=interval_note(project.report.confidence),
+            difference_note=difference_note(project.report.confidence),
         )
     )
     write_text(layout.report, html)
@@ -67,7 +68,8 @@ def _paper(project: Project, paper: str, layout: Layout, root: str | Path) -> di
         "spec": spec,
         "state": overview.state(spec, found),
         "intervals": overview.intervals(spec, tables),
-        "tables": [_table(project, paper, table, found) for table in tables],
+        "claims": overview.claims(project, spec, tables, found),
+        "tables": [table_view(project, paper, table, found) for table in tables],
         "figures": [
             _figure(layout, paper, name, figure.caption) for name, figure in spec.figures.items()
         ],
@@ -75,51 +77,6 @@ def _paper(project: Project, paper: str, layout: Layout, root: str | Path) -> di
         "room": room(project, found, layout),
         "audit": runs.audit(project, paper, layout),
         "groups": runs.groups(project, found, root),
-    }
-
-
-def _table(
-    project: Project, paper: str, table: PrintedTable, found: Sequence[Record]
-) -> dict[str, Any]:
-    anchors = {(r.run.row, r.run.condition): runs.anchor(r.run) for r in found}
-    columns = []
-    for index, column in enumerate(table.columns):
-        cells = [row.cells[index] for row in table.rows]
-        columns.append(
-            {
-                "heading": column.heading,
-                "detail": column.detail,
-                "condition": column.condition,
-                "model": column.column.model,
-                "published": any(
-                    c.published.value is not None or c.published.status for c in cells
-                ),
-            }
-        )
-    return {
-        "name": table.name,
-        "caption": table.caption,
-        "columns": columns,
-        "conditions": len({column.condition for column in table.columns}) > 1,
-        "rows": [
-            {
-                "row": row,
-                "cells": [
-                    {
-                        "cell": cell,
-                        "anchor": anchors.get((row.name, column.condition)),
-                        "sort": digits(cell.ours.mean) if cell.ours and cell.ours.finite else "",
-                        "published_sort": digits(cell.published.value),
-                    }
-                    for cell, column in zip(row.cells, table.columns, strict=True)
-                ],
-            }
-            for row in table.rows
-        ],
-        "notes": table.notes,
-        "csv": data_uri(to_csv([table]), "text/csv"),
-        "tex": data_uri(latex_table(table, project.report.confidence), "text/x-tex"),
-        "file": f"{paper}.{table.name}",
     }
 
 

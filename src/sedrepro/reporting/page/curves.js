@@ -20,16 +20,19 @@
 
   for (const chart of document.querySelectorAll(".chart")) {
     const data = JSON.parse(document.getElementById(chart.dataset.source).textContent);
-    const select = chart.querySelector("select");
+    const select = chart.querySelector(".quantity");
+    const conditions = chart.querySelector(".condition");
     const plot = chart.querySelector(".plot");
     const hidden = new Set();
     for (const quantity of data.quantities) select.add(new Option(quantity.name, quantity.key));
+    if (conditions) for (const condition of data.conditions) conditions.add(new Option(condition.name, condition.key));
 
     const draw = () => {
       const wide = Math.max(320, plot.clientWidth || 900);
       const size = { w: wide, h: Math.max(220, Math.min(380, wide * 0.4)), l: 52, r: 8, t: 10, b: 38 };
       const quantity = select.value;
-      const lines = data.lines.filter((line) => line.values[quantity] && !hidden.has(line.row));
+      const lines = data.lines.filter((line) =>
+        line.values[quantity] && !hidden.has(line.row) && (!conditions || line.condition === conditions.value));
       const points = lines.flatMap((line) => line.values[quantity]).filter((v) => v !== null);
       const root = svg("svg", { viewBox: `0 0 ${size.w} ${size.h}` });
       plot.replaceChildren(root);
@@ -90,7 +93,7 @@
       });
       chart.querySelector(".legend").append(button);
     }
-    select.addEventListener("change", draw);
+    for (const control of [select, conditions]) if (control) control.addEventListener("change", draw);
     new ResizeObserver(draw).observe(plot);
     draw();
   }

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...settings import Project
 from ...settings.project import Paper
-from ..collect import PrintedTable
+from .. import differences
+from ..collect import Cell, PrintedColumn, PrintedTable
 from ..records import Record
 from ..tables import ours_text, published_text
 
@@ -21,33 +23,80 @@ def state(spec: Paper, found: Sequence[Record]) -> dict[str, Any]:
     return {"word": word, "done": done, "wanted": len(wanted)}
 
 
-def intervals(spec: Paper, tables: Sequence[PrintedTable]) -> dict[str, Any] | None:
-    """The first column of the first table as an interval plot: headline rows, then context."""
+def intervals(spec: Paper, tables: Sequence[PrintedTable]) -> list[dict[str, Any]]:
+    """The headline metric, under each condition, as interval plots on one axis.
+
+    It is the first column of the first table; headline rows come first, then context.
+    """
     if not tables or not tables[0].columns:
-        return None
-    table, column = tables[0], tables[0].columns[0]
-    lines = []
-    for row in table.rows:
-        cell = row.cells[0]
-        has_published = cell.published.value is not None
-        if row.name in spec.headline or (row.context and has_published):
-            lines.append((row, cell))
-    numbers = [0.0]
-    for _, cell in lines:
-        if cell.published.value is not None:
-            numbers.append(cell.published.value + (cell.published.sd or 0))
-        if cell.ours is not None and cell.ours.finite:
-            numbers += [cell.ours.mean, min(1.0, cell.ours.high or 0.0)]
-    step, end = _axis(max(numbers))
-    return {
-        "heading": column.heading,
-        "detail": f"{column.detail}, {column.column.subset.replace('_', ' ')}",
-        "ticks": [
-            {"at": percent(k * step, end), "text": f"{k * step:g}"}
-            for k in range(round(end / step) + 1)
-        ],
-        "lines": [_line(row, cell, column.column.model, end) for row, cell in lines],
-    }
+        return []
+    table = tables[0]
+    several = len(spec.conditions) > 1
+    plots = []
+    for place, column in _headline_columns(table):
+        lines = []
+        for row in table.rows:
+            cell = row.cells[place]
+            has_published = cell.published.value is not None
+            if row.name in spec.headline or (row.context and has_published):
+                lines.append((row, cell))
+        if lines:
+            plots.append((column, lines))
+    step, end = _axis(max([0.0, *(n for _, lines in plots for _, c in lines for n in _numbers(c))]))
+    subset = table.columns[0].column.subset.replace("_", " ")
+    return [
+        {
+            "heading": column.heading,
+            "condition": column.condition if several else "",
+            "detail": f"{column.detail}, {subset}",
+            "ticks": [
+                {"at": percent(k * step, end), "text": f"{k * step:g}"}
+                for k in range(round(end / step) + 1)
+            ],
+            "lines": [_line(row, cell, column.column.model, end) for row, cell in lines],
+        }
+        for column, lines in plots
+    ]
+
+
+def _headline_columns(table: PrintedTable) -> list[tuple[int, PrintedColumn]]:
+    """The first column of each condition."""
+    first: dict[str, tuple[int, PrintedColumn]] = {}
+    for place, column in enumerate(table.columns):
+        first.setdefault(column.condition, (place, column))
+    return list(first.values())
+
+
+def _numbers(cell: Cell) -> list[float]:
+    """Everything of a cell that must lie on the axis."""
+    numbers = []
+    if cell.published.value is not None:
+        numbers.append(cell.published.value + (cell.published.sd or 0))
+    if cell.ours is not None and cell.ours.finite:
+        numbers += [cell.ours.mean, min(1.0, cell.ours.high or 0.0)]
+    return numbers
+
+
+def claims(
+    project: Project, spec: Paper, tables: Sequence[PrintedTable], found: Sequence[Record]
+) -> list[str]:
+    """The headline rows against the baseline in the headline metric, as sentences."""
+    if not tables or (other := differences.baseline(spec, tables[0])) is None:
+        return []
+    table = tables[0]
+    made = differences.differences(project, table, found)
+    names = {row.name: row.row for row in table.rows}
+    sentences = []
+    for place, column in _headline_columns(table):
+        where = f" ({column.condition})" if len(spec.conditions) > 1 else ""
+        for row in spec.headline:
+            if row not in names or row == other or names[row].kind == "untrained":
+                continue
+            line = differences.against(made, row, other)
+            if line and (one := line[place]):
+                labels = names[row].label, names[other].label
+                sentences.append(f"{column.heading}{where}: {differences.sentence(*labels, one)}.")
+    return sentences
 
 
 def _axis(largest: float) -> tuple[float, float]:
@@ -70,7 +119,7 @@ def _line(row: Any, cell: Any, model: str, end: float) -> dict[str, Any]:
         line["word"] = "published"
     else:
         line["text"] = ours_text(cell, "not run")
-        line["word"] = cell.verdict if cell.published.value is not None else ""
+        line["word"] = cell.judgement if cell.published.value is not None else ""
     if cell.ours is not None and cell.ours.finite:
         line["ours"] = percent(cell.ours.mean, end)
         if cell.ours.low is not None and cell.ours.high is not None:

@@ -76,4 +76,11 @@
       });
     }
   }
+
+  for (const part of document.querySelectorAll(".differences")) {
+    const select = part.querySelector("select");
+    const show = () => [...part.querySelector("table").tBodies].forEach((body, k) => { body.hidden = String(k) !== select.value; });
+    select.addEventListener("change", show);
+    show();
+  }
 })();

@@ -61,13 +61,19 @@
     let current = 0;
     let position = 0;
 
-    selects.forEach((select, index) => {
-      data.sources.forEach((source, k) => select.add(new Option(source.label, k)));
-      select.value = data.chosen[index];
-      select.addEventListener("change", draw);
-    });
-    slider.value = data.sources[data.chosen[1]].threshold;
+    selects.forEach((select) => select.addEventListener("change", draw));
     slider.addEventListener("input", draw);
+
+    // A clip offers the rows that scored it; a choice is kept where the next clip has it too.
+    function offer(clip, first) {
+      selects.forEach((select, side) => {
+        const before = select.value;
+        const able = Object.keys(clip.scores);
+        select.replaceChildren(...able.map((k) => new Option(data.sources[k].label, k)));
+        select.value = able.includes(before) ? before : String(clip.chosen[side] ?? "");
+      });
+      if (first && clip.chosen.length) slider.value = data.sources[clip.chosen[1]].threshold;
+    }
 
     const buttons = data.clips.map((clip, index) => {
       const button = make("button", { type: "button" }, clip.id);
@@ -86,6 +92,8 @@
       if (clip.audio) audio.src = clip.audio; else audio.removeAttribute("src");
       audio.setAttribute("aria-label", `Recording ${clip.id}`);
       position = 0;
+      offer(clip, slider.dataset.set === undefined);
+      slider.dataset.set = "";
       draw();
     }
 
@@ -100,7 +108,7 @@
       const clip = data.clips[current];
       const threshold = Number(slider.value);
       room.querySelector("output").textContent = threshold.toFixed(2);
-      const chosen = selects.map((select) => Number(select.value));
+      const chosen = selects.filter((select) => select.value !== "").map((select) => Number(select.value));
       const scores = chosen.map((k) => decode(clip.scores[k]));
       const found = scores.map((s) => detect(s, data, clip, threshold));
       stage.replaceChildren();
@@ -108,7 +116,7 @@
       if (clip.image) picture.append(make("img", { src: clip.image, alt: `Spectrogram of ${clip.id}` }));
       else picture.append(make("p", { class: "none" }, "No spectrum was stored."));
       lane("Spectrogram, mel bands", picture);
-      const shown = new Set([...clip.truth, ...found[0], ...found[1]].map((event) => event[0]));
+      const shown = new Set([...clip.truth, ...found.flat()].map((event) => event[0]));
       data.classes.forEach((info, c) => {
         if (!shown.has(c)) return;
         const node = svg("svg", { viewBox: `0 0 ${clip.seconds} 100`, preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -121,8 +129,7 @@
         const height = 52 - threshold * 48;
         node.append(svg("line", { class: "limit", x1: 0, x2: clip.seconds, y1: height, y2: height }));
         bars(clip.truth, 56, "truth");
-        bars(found[0], 70, "hit-a");
-        bars(found[1], 84, "hit-b");
+        found.forEach((events, side) => bars(events, side ? 84 : 70, side ? "hit-b" : "hit-a"));
         lane(info.name, make("div", { class: "lane" }, node), info.colour);
       });
       if (!shown.size) lane("", make("div", { class: "lane" }, make("p", { class: "none" }, "No event, and nothing detected.")));
@@ -149,7 +156,7 @@
 
     function words(clip, found, chosen) {
       const labels = chosen.map((k, side) => `${"AB"[side]}: ${data.sources[k].label}`);
-      const lists = [["Truth", clip.truth], [labels[0], found[0]], [labels[1], found[1]]];
+      const lists = [["Truth", clip.truth], ...found.map((events, side) => [labels[side], events])];
       room.querySelector(".counts").textContent = lists
         .map(([name, events]) => `${name} – ${events.length} event${events.length === 1 ? "" : "s"}`).join(" · ");
       room.querySelector("tbody").replaceChildren(...lists.flatMap(([name, events]) => events.map(([c, onset, offset]) =>

@@ -27,11 +27,15 @@ def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str,
         return {"problem": shown.problem}
     spec = project.papers[found[0].run.paper]
     colours = class_colours(shown.classes)
+    several = len({scored.condition for scored in shown.scored}) > 1
     sources = [
         {
             "row": scored.row,
             "model": scored.model,
-            "label": f"{spec.table[scored.row].label}, {scored.model}",
+            "label": ", ".join(
+                [spec.table[scored.row].label, scored.model.replace("_", " ")]
+                + ([readable(scored.condition)] if several else [])
+            ),
             "threshold": scored.threshold,
         }
         for scored in shown.scored
@@ -42,24 +46,26 @@ def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str,
         "classes": [{"name": readable(name), "colour": colours[name]} for name in shown.classes],
         "hop": shown.hop,
         "sources": sources,
-        "chosen": _chosen(spec.headline, sources),
-        "clips": [_clip(shown, clip) for clip in shown.clips],
+        "clips": [_clip(shown, clip, spec.headline) for clip in shown.clips],
     }
 
 
-def _chosen(headline: Sequence[str], sources: Sequence[dict[str, Any]]) -> list[int]:
-    """The two sources shown first: the last two headline rows, by their teacher if there is one."""
+def _chosen(headline: Sequence[str], shown: Examples, clip: str) -> list[int]:
+    """The sources shown first: the last two headline rows, by their teacher if there is one."""
     order = {row: place for place, row in enumerate(headline)}
+    able = [i for i, scored in enumerate(shown.scored) if clip in scored.frames]
+    if not able:
+        return []
     ranked = sorted(
-        range(len(sources)),
-        key=lambda i: (-order.get(sources[i]["row"], -1), sources[i]["model"] != "teacher"),
+        able,
+        key=lambda i: (-order.get(shown.scored[i].row, -1), shown.scored[i].model != "teacher"),
     )
     first = ranked[0]
-    others = [i for i in ranked if sources[i]["row"] != sources[first]["row"]]
+    others = [i for i in ranked if shown.scored[i].row != shown.scored[first].row]
     return [others[0] if others else ranked[-1], first]
 
 
-def _clip(shown: Examples, clip: str) -> dict[str, Any]:
+def _clip(shown: Examples, clip: str, headline: Sequence[str]) -> dict[str, Any]:
     sound = ogg(shown.paths[clip], shown.seconds[clip]) if clip in shown.paths else None
     spectrum = shown.spectra.get(clip)
     place = {name: index for index, name in enumerate(shown.classes)}
@@ -76,7 +82,12 @@ def _clip(shown: Examples, clip: str) -> dict[str, Any]:
             for name, onset, offset in shown.truth[clip]
             if name in place
         ],
-        "scores": [shares(scored.frames[clip]) for scored in shown.scored],
+        "scores": {
+            index: shares(scored.frames[clip])
+            for index, scored in enumerate(shown.scored)
+            if clip in scored.frames
+        },
+        "chosen": _chosen(headline, shown, clip),
     }
 
 
@@ -100,6 +111,7 @@ def curves(project: Project, found: Sequence[Record]) -> dict[str, Any]:
         lines.append(
             {
                 "row": record.run.row,
+                "condition": record.run.condition,
                 "label": spec.table[record.run.row].label,
                 "name": record.run.variant + f", seed {record.run.seed}",
                 "colour": row_colours(spec)[record.run.row],
@@ -109,7 +121,12 @@ def curves(project: Project, found: Sequence[Record]) -> dict[str, Any]:
             }
         )
     ordered = sorted(quantities, key=lambda name: (name != "select", not name.startswith("loss/")))
-    return {"quantities": [{"key": q, "name": quantity_name(q)} for q in ordered], "lines": lines}
+    conditions = list(dict.fromkeys(line["condition"] for line in lines))
+    return {
+        "quantities": [{"key": q, "name": quantity_name(q)} for q in ordered],
+        "conditions": [{"key": c, "name": readable(c)} for c in conditions],
+        "lines": lines,
+    }
 
 
 def quantity_name(key: str) -> str:
