@@ -3,6 +3,7 @@
 
 (() => {
   const NS = "http://www.w3.org/2000/svg";
+  const LANES = 8;
   const make = (name, attributes = {}, ...children) => {
     const node = document.createElement(name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -116,9 +117,9 @@
       if (clip.image) picture.append(make("img", { src: clip.image, alt: `Spectrogram of ${clip.id}` }));
       else picture.append(make("p", { class: "none" }, "No spectrum was stored."));
       lane("Spectrogram, mel bands", picture);
-      const shown = new Set([...clip.truth, ...found.flat()].map((event) => event[0]));
-      data.classes.forEach((info, c) => {
-        if (!shown.has(c)) return;
+      const [shown, rest] = ranked(clip, found);
+      for (const c of shown) {
+        const info = data.classes[c];
         const node = svg("svg", { viewBox: `0 0 ${clip.seconds} 100`, preserveAspectRatio: "none", "aria-hidden": "true" });
         const bars = (events, top, kind) => {
           for (const [k, onset, offset] of events) {
@@ -131,8 +132,12 @@
         bars(clip.truth, 56, "truth");
         found.forEach((events, side) => bars(events, side ? 84 : 70, side ? "hit-b" : "hit-a"));
         lane(info.name, make("div", { class: "lane" }, node), info.colour);
-      });
-      if (!shown.size) lane("", make("div", { class: "lane" }, make("p", { class: "none" }, "No event, and nothing detected.")));
+      }
+      if (rest.length) {
+        const names = rest.map((c) => data.classes[c].name).join(", ");
+        lane("not drawn", make("div", { class: "lane" }, make("p", { class: "none" }, `${rest.length} more classes are detected: ${names}`)));
+      }
+      if (!shown.length) lane("", make("div", { class: "lane" }, make("p", { class: "none" }, "No event, and nothing detected.")));
       const axis = make("div", { class: "lane ticks", "aria-hidden": "true" });
       const step = clip.seconds > 6 ? 2 : 1;
       for (let t = 0; t <= clip.seconds + 1e-6; t += step) {
@@ -142,6 +147,16 @@
       stage.append(cursor);
       words(clip, found, chosen);
       move();
+    }
+
+    // Classes to draw: all that are true, then those detected longest; and those left out.
+    function ranked(clip, found) {
+      const length = new Map();
+      for (const [c, onset, offset] of found.flat()) length.set(c, (length.get(c) || 0) + offset - onset);
+      const truth = data.classes.map((_, c) => c).filter((c) => clip.truth.some((event) => event[0] === c));
+      const others = [...length.keys()].filter((c) => !truth.includes(c)).sort((x, y) => length.get(y) - length.get(x) || x - y);
+      const room = Math.max(3, LANES - truth.length);
+      return [[...truth, ...others.slice(0, room)], others.slice(room)];
     }
 
     function curve(scores, c, clip, kind) {

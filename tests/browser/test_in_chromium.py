@@ -1,0 +1,289 @@
+"""The results page in a real browser: it works, it is quiet, and everybody can use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sedrepro import papers
+from sedrepro.metrics.decode import detect
+from sedrepro.reporting.examples import examples
+from sedrepro.reporting.records import records
+
+pytestmark = pytest.mark.system
+
+LARGEST = 15e6  # bytes
+SLOWEST = 2.0  # seconds
+PAPER = "lgc_sed"
+
+
+@pytest.fixture(scope="module")
+def page(browser, everything):
+    shown = browser.page()
+    shown.open(everything.page)
+    return shown
+
+
+def test_it_is_small_and_opens_at_once(browser, everything):
+    assert everything.page.stat().st_size <= LARGEST
+    taken = []
+    for _ in range(3):
+        shown = browser.page()
+        shown.open(everything.page)
+        taken.append(shown.run("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+        shown.send("Page.close")
+    assert min(taken) / 1000 < SLOWEST, taken
+
+
+def test_every_link_within_the_page_leads_to_something_visible(page):
+    lost = page.run("""(async () => {
+      const lost = [];
+      const seen = new Set();
+      for (const link of document.querySelectorAll('a[href^="#"]')) {
+        if (seen.has(link.hash)) continue;
+        seen.add(link.hash);
+        link.click();
+        await new Promise((done) => setTimeout(done, 15));
+        const target = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+        const box = target && target.getBoundingClientRect();
+        const there = box && box.height > 0 && box.top < innerHeight && box.bottom > 0;
+        if (!there || (target.tagName === "DETAILS" && !target.open)) lost.push(link.hash);
+      }
+      return [seen.size, lost];
+    })()""")
+    assert lost[0] > 50
+    assert lost[1] == []
+
+
+def test_links_out_of_the_page_are_papers_and_code_only(page, everything):
+    out = set(page.run("[...document.querySelectorAll('a[href^=http]')].map((a) => a.href)"))
+    specs = [everything.project.papers[paper] for paper in everything.project.selected_papers()]
+    named = {url.rstrip("/") for spec in specs for url in (spec.url, spec.code) if url}
+    assert {url.rstrip("/") for url in out} <= named
+
+
+def test_downloads_hold_what_they_say(page):
+    files = page.run("""Promise.all([...document.querySelectorAll("a[download]")].map(async (a) => {
+      const text = atob(a.href.split(",")[1]);
+      return [a.download, text.slice(0, 400)];
+    }))""")
+    assert len(files) > 10
+    for name, text in files:
+        start = {"tex": r"\begin{table}", "csv": "table,row,"}[name.rpartition(".")[2]]
+        assert text.startswith(start), name
+
+
+def test_every_sort_button_sorts(page):
+    wrong = page.run("""(() => {
+      const wrong = [];
+      let pressed = 0;
+      for (const table of document.querySelectorAll("table.sortable")) {
+        for (const button of table.querySelectorAll("button.sort")) {
+          for (let time = 0; time < 2; time++) {
+            button.click();
+            pressed++;
+            const head = button.closest("th");
+            const sign = { ascending: 1, descending: -1 }[head.ariaSort];
+            const first = head.parentNode.rowIndex === 0;
+            const column = head.cellIndex + (first ? 0 : 1);
+            const keys = [...table.tBodies[0].rows].map((row) => row.cells[column].dataset.sort);
+            const known = keys.filter((key) => key !== "").map(Number);
+            const inOrder = known.every((key, k) => k === 0 || sign * (key - known[k - 1]) >= 0);
+            const emptyLast = keys.slice(known.length).every((key) => key === "");
+            if (!inOrder || !emptyLast) wrong.push(button.ariaLabel || button.textContent);
+          }
+        }
+      }
+      return [pressed, wrong];
+    })()""")
+    assert wrong[0] > 40
+    assert wrong[1] == []
+
+
+def test_differences_are_shown_for_the_row_that_is_chosen(page):
+    shown = page.run("""[...document.querySelectorAll(".differences")].map((part) => {
+      part.open = true;
+      const select = part.querySelector("select");
+      const bodies = [...part.querySelectorAll("tbody")];
+      const states = [...select.options].map((option) => {
+        select.value = option.value;
+        select.dispatchEvent(new Event("change"));
+        const open = bodies.filter((body) => !body.hidden);
+        const names = open.flatMap((body) => [...body.rows].map((row) => row.cells[0].textContent));
+        return open.length === 1 && !names.includes(option.text);
+      });
+      return states.every(Boolean) && states.length === bodies.length;
+    })""")
+    assert shown
+    assert all(shown)
+
+
+def test_curves_change_with_what_is_asked_for(page):
+    charts = page.run("""[...document.querySelectorAll(".chart")].map((chart) => {
+      const count = () => chart.querySelectorAll("path.curve").length;
+      const before = count();
+      const button = chart.querySelector(".legend button");
+      button.click();
+      const without = count();
+      const pressed = button.ariaPressed;
+      button.click();
+      const select = chart.querySelector(".quantity");
+      const names = [...select.options].map((option) => {
+        select.value = option.value;
+        select.dispatchEvent(new Event("change"));
+        return chart.querySelector(".plot").ariaLabel;
+      });
+      return { before, without, pressed, after: count(), names };
+    })""")
+    assert charts
+    for chart in charts:
+        assert chart["without"] < chart["before"]
+        assert chart["pressed"] == "false"
+        assert len(set(chart["names"])) == len(chart["names"])
+
+
+def counts(page, threshold: float) -> list[int]:
+    """Numbers of events the room of one paper tells: truth, A, B."""
+    text = page.run(f"""(() => {{
+      const room = document.querySelector('.room[data-source="{PAPER}-room-data"]');
+      const slider = room.querySelector('input[type="range"]');
+      slider.value = {threshold};
+      slider.dispatchEvent(new Event("input"));
+      return room.querySelector(".counts").textContent;
+    }})()""")
+    return [int(part.rpartition("–")[2].split()[0]) for part in text.split(" · ")]
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.2, 0.8])
+def test_the_slider_decodes_as_we_do(page, everything, threshold):
+    found = records(everything.project, PAPER, everything.layout)
+    shown = examples(everything.project, found, everything.layout, papers.settings_of())
+    room = json.loads(page.run(f"document.getElementById('{PAPER}-room-data').textContent"))
+    clip = shown.clips[0]
+    expected = [len(shown.truth[clip])]
+    for index in room["clips"][0]["chosen"]:
+        frames = shown.scored[index].frames[clip][None]
+        found = detect(frames, threshold, hop=shown.hop, seconds=[shown.seconds[clip]])
+        expected.append(len(found))
+    assert counts(page, threshold) == expected
+
+
+def test_every_clip_of_every_room_can_be_chosen(page):
+    rooms = page.run("""[...document.querySelectorAll(".room")].map((room) =>
+      [...room.querySelectorAll(".clips button")].map((button) => {
+        button.click();
+        const chosen = room.querySelectorAll('.clips button[aria-pressed="true"]');
+        return chosen.length === 1 && chosen[0] === button
+          && room.querySelector("audio").ariaLabel.includes(button.textContent)
+          && [...room.querySelectorAll("select")].every((select) => select.value !== "")
+          && room.querySelectorAll(".stage .lane").length > 2;
+      }))""")
+    assert rooms
+    assert all(all(room) and room for room in rooms)
+
+
+def test_the_cursor_follows_the_sound_and_the_sound_the_pointer(page):
+    box = page.run(f"""(() => {{
+      const room = document.querySelector('.room[data-source="{PAPER}-room-data"]');
+      room.querySelector(".clips button").click();
+      const lane = room.querySelector(".stage .lane");
+      lane.scrollIntoView({{ block: "center" }});
+      const box = lane.getBoundingClientRect();
+      return [box.left, box.width, box.top + box.height / 2];
+    }})()""")
+    page.click(box[0] + 0.4 * box[1], box[2])
+    places = page.run(f"""(async () => {{
+      const room = document.querySelector('.room[data-source="{PAPER}-room-data"]');
+      const audio = room.querySelector("audio");
+      const lane = room.querySelector(".stage .lane");
+      const cursor = room.querySelector(".cursor");
+      const share = () => (parseFloat(cursor.style.left) - lane.offsetLeft) / lane.clientWidth;
+      const clicked = [audio.currentTime, share()];
+      await audio.play();
+      await new Promise((done) => setTimeout(done, 800));
+      audio.pause();
+      await new Promise((done) => setTimeout(done, 100));
+      return [clicked, [audio.currentTime, share()], audio.duration];
+    }})()""")
+    (jumped, drawn), (played, followed), length = places
+    assert jumped == pytest.approx(4.0, abs=0.1)
+    assert drawn == pytest.approx(0.4, abs=0.01)
+    assert jumped + 0.2 < played < jumped + 3
+    assert followed == pytest.approx(played / length, abs=0.01)
+
+
+def test_light_and_dark_can_be_switched(page):
+    colours = page.run("""(() => {
+      const colour = () => getComputedStyle(document.body).backgroundColor;
+      const before = colour();
+      document.getElementById("theme").click();
+      const after = colour();
+      document.getElementById("theme").click();
+      return [before, after, colour()];
+    })()""")
+    assert colours[0] != colours[1]
+    assert colours[0] == colours[2]
+
+
+def test_the_keyboard_reaches_and_works_everything(browser, everything):
+    shown = browser.page()
+    shown.open(everything.page)
+    shown.press("Tab")
+    assert shown.run("document.activeElement.className") == "skip"
+    shown.run("document.querySelector('table.sortable button.sort').focus()")
+    shown.press("Enter")
+    assert shown.run("document.activeElement.closest('th').ariaSort") == "ascending"
+    shown.run("document.querySelector('.room input[type=range]').focus()")
+    before = float(shown.run("document.activeElement.value"))
+    shown.press("ArrowRight")
+    assert float(shown.run("document.activeElement.value")) == pytest.approx(before + 0.01)
+    hidden = shown.run("""[...document.querySelectorAll(".scroll")].filter((box) =>
+      !box.closest("details") && box.scrollWidth > box.clientWidth && box.tabIndex < 0).length""")
+    assert hidden == 0
+
+
+def test_everything_has_a_name_for_those_who_do_not_see_it(page):
+    page.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    controls = page.controls()
+    assert len(controls) > 100
+    assert {role for role, _ in controls} >= {"button", "link", "combobox", "slider"}
+    assert [role for role, name in controls if not name and role != "table"] == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_is_kept_as_a_picture(browser, everything, output, width, height, scheme):
+    shown = browser.page(width, height, prefers_color_scheme=scheme)
+    shown.open(everything.page)
+    name = f"{'phone' if width < 600 else 'desktop'}-{scheme}"
+    assert shown.run("document.documentElement.scrollWidth") <= width
+    shown.screenshot(output / f"{name}.png")
+    for paper in everything.project.selected_papers():
+        shown.run(f"document.getElementById('{paper}').scrollIntoView()")
+        shown.screenshot(output / f"{name}-{paper}.png")
+        shown.run(f"document.getElementById('{paper}-room').scrollIntoView()")
+        shown.screenshot(output / f"{name}-{paper}-room.png")
+    if scheme == "light" and width > 600:
+        shown.pdf(output / "print.pdf")
+        assert (output / "print.pdf").read_bytes().startswith(b"%PDF")
+    assert shown.problems() == []
+
+
+def test_a_page_of_nothing_is_a_page(browser, nothing: Path, output: Path):
+    shown = browser.page()
+    shown.open(nothing)
+    shown.screenshot(output / "nothing.png")
+    assert shown.run("document.body.innerText").count("pending: 0 of") > 1
+    assert shown.problems() == []
+    assert shown.controls()
+
+
+def test_it_was_quiet_and_asked_nobody(page):
+    """Last, after everything above was tried."""
+    assert page.problems() == []
+    schemes = {url.partition(":")[0] for url in page.requests()}
+    assert schemes <= {"file", "data"}
+    files = [url for url in page.requests() if url.startswith("file:")]
+    assert len(set(files)) == 1
