@@ -16,6 +16,8 @@ from sedrepro.settings import Plan, Run, load, merge, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
+TINY_BATCH = {"settings": {"batch": {"synth": 3, "weak": 2, "unlabelled": 4}}}
+
 OVERLAYS: dict[str, dict[str, Any]] = {
     "lgc_sed": {
         "front_ends": {"mel128": {"seconds": 1.0, "n_mels": 16, "n_fft": 512}},
@@ -58,6 +60,28 @@ OVERLAYS: dict[str, dict[str, Any]] = {
                     },
                     "training": {"epochs": 3},
                 }
+            }
+        },
+    },
+    "cross_task_sod": {
+        "front_ends": {
+            "tiny_wave": {"kind": "waveform", "seconds": 1.0, "n_mels": 16, "n_fft": 512}
+        },
+        "papers": {
+            "cross_task_sod": {
+                "settings": {
+                    "front_end": "tiny_wave",
+                    "batch": {"synth": 3, "weak": 2, "unlabelled": 4},
+                    "backbone": {
+                        "filters": [4, 4, 5, 6, 6],
+                        "pooling": [[2, 1], [2, 2], [1, 2], [1, 2], [1, 1], [1, 2]],
+                        "hidden": 5,
+                    },
+                    "crnn": {"filters": [4, 6], "pooling": [[2, 4], [2, 4]], "hidden": 5},
+                    "mean_teacher": {"ramp_epochs": 2},
+                    "training": {"epochs": 3},
+                },
+                "table": {"mt": TINY_BATCH, "rct": TINY_BATCH},
             }
         },
     },

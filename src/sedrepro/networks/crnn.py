@@ -42,7 +42,7 @@ class Gate(nn.Module):
 
 
 class Block(nn.Sequential):
-    """Convolution, batch norm, gate, dropout, average pooling over (time, frequency)."""
+    """Convolution, norm (batch norm by default), gate, dropout, pooling over (time, frequency)."""
 
     def __init__(
         self,
@@ -53,10 +53,11 @@ class Block(nn.Sequential):
         gate: Gate,
         dropout: float,
         momentum: float,
+        norm: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels, 3, padding=1)
-        self.norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
+        self.norm = norm or nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
         self.gate = gate
         self.dropout = nn.Dropout(dropout)
         self.pool = nn.AvgPool2d(pool)

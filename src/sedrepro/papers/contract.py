@@ -32,6 +32,10 @@ class Batch:
         return values[self.parts[stream]]
 
 
+MEASURE = "measure/"
+"""Terms of this prefix and weight 0 are no losses: the history has their mean per epoch."""
+
+
 class Term(NamedTuple):
     """One term of the loss; the trainer minimises the sum of weight × value."""
 
@@ -129,7 +133,10 @@ class Method(ABC):
         """Take back what `state` gave."""
 
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Maps for figures, (clip, …) each; networks are in eval mode."""
+        """Maps for figures, (clip, …) each; networks are in eval mode.
+
+        `input` is the linear spectrum (clip, mel, frame) to show, where it is not what is stored.
+        """
         return {}
 
     def forward(self, model: str, *inputs: Tensor, **options: Any) -> Any:

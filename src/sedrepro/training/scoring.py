@@ -88,7 +88,8 @@ def write_examples(
         inputs = held.read(places, method.device)
         with torch.no_grad():
             maps = {name: m.float().cpu().numpy() for name, m in method.explain(inputs).items()}
-        shown = inputs[front_end].cpu().numpy()
+        shown = maps.pop("input", None)
+        shown = inputs[front_end].cpu().numpy() if shown is None else shown
         for index, place in enumerate(places):
             group = file.create_group(held.data.names[place])
             group["input"] = shown[index].astype(np.float16)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import SedreproError
 from ..files import atomic
-from ..papers.contract import Batch, Epoch, Method
+from ..papers.contract import MEASURE, Batch, Epoch, Method
 from ..settings import Layout
 from .data import Held, Loader
 from .devices import random_state, restore_random_state
@@ -129,10 +129,14 @@ class Trainer:
         self._check_finite(None)
         rates = [group["lr"] for group in self.optimiser.param_groups]
         row: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "rate": rates[0]}
+        for name, value in self.sums.items():
+            column = name if name.startswith(MEASURE) else f"loss/{name}"
+            row[column] = value.item() / self.loader.steps
         row |= {
-            f"loss/{name}": value.item() / self.loader.steps for name, value in self.sums.items()
+            f"weight/{name}": weight
+            for name, weight in self.weights.items()
+            if name != "total" and not name.startswith(MEASURE)
         }
-        row |= {f"weight/{name}": w for name, w in self.weights.items() if name != "total"}
         last = self.epoch + 1 == self.options.epochs
         metrics = {}
         ended = self.epoch

@@ -1,0 +1,43 @@
+"""Another view of a spectrum: gains within their limits, silence in input and targets alike."""
+
+import torch
+
+from sedrepro.objectives.colouring import View, draw
+
+
+def view(**options) -> View:
+    options = {"decibels": (-6.0, 6.0), "knots": (3, 5), "masked": (0.05, 0.2)} | options
+    return draw(40, 64, 50, device=torch.device("cpu"), **options)
+
+
+def test_gains_are_lines_in_decibels_between_random_bands():
+    torch.manual_seed(0)
+    gain = 20 * view().gain.squeeze(2).log10()
+    assert gain.shape == (40, 64)
+    assert gain.abs().max() <= 6 + 1e-4
+    assert gain.std(0).min() > 1
+    bends = (gain.diff(n=2, dim=1).abs() > 1e-3).sum(1)
+    # A bend between two bands shows at both of them; 3 to 5 intervals have 2 to 4 bends.
+    assert bends.max() <= 8
+    assert bends.min() >= 1
+
+
+def test_silence_lasts_its_share_and_is_in_one_piece():
+    torch.manual_seed(0)
+    silent = ~view().sound
+    lengths = silent.sum(1)
+    assert lengths.min() >= 2
+    assert lengths.max() <= 10
+    assert (silent.int().diff(dim=1).clamp(min=0).sum(1) + silent[:, 0].int()).max() == 1
+    assert len(lengths.unique()) > 3
+
+
+def test_input_and_targets_fall_silent_together():
+    torch.manual_seed(0)
+    seen = view()
+    mel, labels = torch.rand(40, 64, 103) + 0.1, torch.ones(40, 50, 3)
+    shown, masked = seen.inputs(mel, 2), seen.frames(labels)
+    for t in range(50):
+        heard = (shown[:, :, 2 * t : 2 * t + 2] > 0).all((1, 2))
+        assert torch.equal(heard, masked[:, t, 0] == 1)
+    torch.testing.assert_close(shown[..., 100:], mel[..., 100:] * seen.gain)
