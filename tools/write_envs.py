@@ -33,7 +33,15 @@ ENVIRONMENTS = {
         "stages": "evaluation and reporting",
         "programs": {"c-compiler": "sed_scores_eval is built from source"},
         "packages": [
-            *("dcase-util", "jinja2", "matplotlib", "psds-eval", "sed-eval", "sed-scores-eval"),
+            *(
+                "av",
+                "dcase-util",
+                "jinja2",
+                "matplotlib",
+                "psds-eval",
+                "sed-eval",
+                "sed-scores-eval",
+            ),
             *("markupsafe", "scikit-learn", "setuptools"),
         ],
     },

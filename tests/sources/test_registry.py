@@ -87,7 +87,11 @@ def test_what_a_paper_needs(known) -> None:
     assert known.needed(["weak_mtl"]) == ["fsdkaggle2018", "tau2019"]
     everything = known.needed(PAPERS)
     assert "tut2018" not in everything
-    assert {"beats", "atst_frame", "audioclip", "ave_videos", "maestro_audio"} <= set(everything)
+    assert {"beats", "atst_frame", "maestro_audio", "ave_visual_features"} <= set(everything)
+    videos = {"audioclip", "ave_videos", "ave_negatives"}
+    assert not videos & set(everything)
+    watched = Data.model_validate({"ave": {"features": False, "videos": True}})
+    assert set(known.needed(["dmsf_avel"], watched)) == videos | {"ave_annotations", "ave_orders"}
     mixed = Data.model_validate({"desed": {"synthetic": "mix"}})
     more = set(known.needed(["lgc_sed"], mixed)) - set(known.needed(["lgc_sed"]))
     assert more == {"desed_soundbank"}

@@ -25,6 +25,8 @@ class Truth:
     classes: list[str]
     events: pd.DataFrame
     n_expected: int | None
+    paths: dict[str, str] = field(default_factory=dict)
+    """Where each clip lies."""
 
     @cached_property
     def reference(self) -> events.Reference:

@@ -18,12 +18,17 @@ from ..metrics.bootstrap import Resampled
 from ..metrics.resamples import Kept
 from ..settings import HeldOut, Layout, PaperSettings, Plan, Project, Run, Subset
 from ..settings.project import Report
-from . import sed, tagging
+from . import maestro, sed, segments, tagging
 from .measures import Measures, Scored, Truth
 
 Family = Callable[[Scored, Truth, PaperSettings, Report], Measures]
 
-FAMILIES: dict[str, Family] = {"sed": sed.measure, "tagging": tagging.measure}
+FAMILIES: dict[str, Family] = {
+    "sed": sed.measure,
+    "tagging": tagging.measure,
+    "maestro": maestro.measure,
+    "segments": segments.measure,
+}
 """Families of metrics by the names held-out sets ask for them."""
 
 
@@ -147,7 +152,13 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
         classes=classes,
         events=events[events["clip"].isin(clips)],
         n_expected=_expected(held.subset, layout),
+        paths=_paths(held.subset, layout),
     )
+
+
+def _paths(subset: Subset, layout: Layout) -> dict[str, str]:
+    table = tables.read_clips(layout.table(subset, "clips"))
+    return dict(zip(table["clip"], table["path"], strict=True))
 
 
 def _expected(subset: Subset, layout: Layout) -> int | None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SedreproError
-from ..files import read_json
-from ..settings import FrontEnd, Layout, Project, Subset
-from ..sources import ave
+from ..settings import FrontEnd, Project, Subset
+from ..sources import ave, weights
 from .clips import Clip
 
+WEIGHTS = "audioclip"  # the resource
 Reader = Callable[[Clip], np.ndarray]
 
 
@@ -51,20 +51,11 @@ def _no_features(project: Project, subset: Subset, front_end: FrontEnd) -> str:
 def _no_weights(project: Project, subset: Subset, front_end: FrontEnd) -> str:
     if reason := _no_videos(project, subset, front_end):
         return reason
-    if _checkpoint(project, front_end).exists():
-        return ""
-    status = Path(Layout.of(project).status("audioclip"))
-    reason = read_json(status)["reason"] if status.exists() else "not fetched"
-    return f"weights {front_end.checkpoint}: {reason}"
+    return weights.lacking(WEIGHTS, project) or ""
 
 
 def _feature_file(project: Project, subset: Subset, front_end: FrontEnd) -> Path:
     return ave.root(project) / ave.FEATURES[subset.name == ave.NEGATIVES][front_end.kind]
-
-
-def _checkpoint(project: Project, front_end: FrontEnd) -> Path:
-    local = project.data.weights.local
-    return Path(local or Layout.of(project).raw("weights")) / front_end.checkpoint
 
 
 def _released(project: Project, subset: Subset, front_end: FrontEnd) -> Reader:
@@ -119,7 +110,7 @@ def _audioclip_audio(project: Project, subset: Subset, front_end: FrontEnd) -> R
     from . import audioclip
 
     torch.set_num_threads(1)  # processes share the clips
-    tower = audioclip.load(_checkpoint(project, front_end), "audio")
+    tower = audioclip.load(weights.path(WEIGHTS, project), "audio")
 
     @torch.inference_mode()
     def read(clip: Clip) -> np.ndarray:
@@ -137,7 +128,7 @@ def _audioclip_visual(project: Project, subset: Subset, front_end: FrontEnd) -> 
     from . import audioclip
 
     torch.set_num_threads(1)
-    tower = audioclip.load(_checkpoint(project, front_end), "visual")
+    tower = audioclip.load(weights.path(WEIGHTS, project), "visual")
     each = front_end.per_second
     times = (np.arange(front_end.segments * each) + 0.5) / each
 

@@ -6,11 +6,13 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import SedreproError
 from ..settings import Plan
 
 
@@ -107,6 +109,24 @@ class Method(ABC):
     def rate(self, step: int) -> float:
         """The factor on every learning rate, in force from the update after `step`."""
         return 1.0
+
+    def load_weights(self, files: Mapping[str, Path]) -> None:  # noqa: B027
+        """Take what others trained, by resource (`settings.weights()`), before anything else."""
+
+    def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take up the networks of the run this one starts `from`; by default all of them, whole."""
+        for name, network in self.networks.items():
+            if name not in networks:
+                raise SedreproError(
+                    f"{self.plan.run}: {self.plan.source} has no network {name!r} to start from"
+                )
+            try:
+                network.load_state_dict(dict(networks[name]))
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:300]
+                raise SedreproError(
+                    f"{self.plan.run}: {name} of {self.plan.source} does not fit ({reason})"
+                ) from None
 
     def prepare(  # noqa: B027
         self, clips: Callable[[], Iterable[Mapping[str, Tensor]]]

@@ -14,6 +14,7 @@ from ..settings import Layout, Project, Run, plan, runs
 from ..settings.project import Column, Row, Table
 from . import stats
 from .records import Record, finite, number, read_rows, records
+from .remarks import remarks
 
 KEYS = ("table", "row", "condition", "subset", "model", "metric", "implementation")
 NOTHING_TO_RUN = "other people's number: nothing to run"
@@ -216,6 +217,8 @@ def collect(
             for row in (table.rows if table.rows is not None else spec.table)
         ]  # fmt: skip
         notes = _notes(project, table, columns, rows)
+        wanted = {row.name: row.row for row in rows}
+        notes += remarks(table.remarks, list(spec.conditions), wanted, by_row)
         tables.append(PrintedTable(name, table.caption, columns, rows, notes, table.transposed))
     return tables, found
 

@@ -217,7 +217,8 @@ def _read_scores(
             for model in models:
                 frames = group[model][decoding.scores]
                 by_model.setdefault(model, {}).update(
-                    (name, median_filter(frames[place[clip]][None], windows)[0])
+                    # Some scores have a background behind the classes.
+                    (name, median_filter(frames[place[clip]][None, :, : len(classes)], windows)[0])
                     for held, clip, name in wanted
                     if held == subset and clip in place
                 )

@@ -29,14 +29,16 @@ class FrontEnd(Block):
 
     kind: Literal[
         "mel", "stft_logmel", "waveform",
-        "vgg_visual", "vgg_audio", "audioclip_visual", "audioclip_audio", "frames", "segment_logmel",
+        "vgg_visual", "vgg_audio", "audioclip_visual", "audioclip_audio",
+        "frames", "segment_logmel",
         "beats", "atst_frame",
     ] = Field(
         "mel",
         description="mel: linear mel spectrum, centred frames; stft_logmel: natural log of a "
         "Slaney mel spectrum, frames inside the clip; waveform: 16-bit samples, of "
-        "which a run computes the mel spectrum of these parameters. Of each second of a video: vgg_*: the released AVE features; audioclip_*: features of the AudioCLIP towers; "
-        "frames: its middle picture; segment_logmel: as stft_logmel. beats, atst_frame: the pooled "
+        "which a run computes the mel spectrum of these parameters. Of each second of a video: "
+        "vgg_*: the released AVE features; audioclip_*: features of the AudioCLIP towers; frames: "
+        "its middle picture; segment_logmel: as stft_logmel. beats, atst_frame: the pooled "
         "tokens of the frozen transformer",
     )  # fmt: skip
     sample_rate: Count = Field(16000, description="Hz; audio is resampled and down-mixed to it")
@@ -50,12 +52,11 @@ class FrontEnd(Block):
     channels: Count = Field(512, description="features per place or second (vgg_*, audioclip_*)")
     pixels: Count = Field(224, description="width and height of a picture (frames, audioclip_*)")
     per_second: Count = Field(4, description="pictures a second's features average")
-    checkpoint: str = Field("", description="weights of the towers, in raw/weights (audioclip_*)")
     waveform: str = Field("wave16k", description="the front end they read (beats, atst_frame)")
     steps: Count = Field(156, description="frames the tokens are pooled to (beats, atst_frame)")
     pooling: Literal["flat", "bands"] = Field(
         "flat",
-        description="average tokens over their flat index, as the DCASE 2024 baseline does, or over "
+        description="average tokens over their flat index, as the DCASE 2024 baseline, or over "
         "frequency bands first (beats)",
     )
 
@@ -118,9 +119,10 @@ class Training(Block):
     validate_every: Count = Field(1, description="epochs between validations")
     checkpoint_every: Count = Field(1, description="epochs between resumable checkpoints")
     score_batch: Count = Field(24, description="clips per batch when scoring")
-    keep: list[Literal["best", "last"]] = Field(
+    keep: list[Literal["best", "last", "best_test"]] = Field(
         ["best", "last"],
-        description="which checkpoints are scored and reported; the first is the headline",
+        description="which checkpoints are scored and reported; the first is the headline. "
+        "best_test is chosen on the reported set itself: only to compare with papers that did so",
     )
 
 

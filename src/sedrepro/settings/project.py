@@ -73,6 +73,9 @@ class Table(Block):
     caption: str = Field(description="what the table shows, as a sentence")
     rows: list[str] | None = Field(None, description="rows, in order; null: all of the paper")
     columns: list[Column] = Field(description="columns, in order")
+    remarks: list[Column] = Field(
+        default_factory=list, description="values printed under the table, one sentence each"
+    )
     conditions: list[Key] | None = Field(
         None, description="conditions with columns of their own, in order; null: all of the paper"
     )

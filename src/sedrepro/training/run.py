@@ -26,7 +26,7 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
         needed = plan.settings.weights()
         lacking = [why for name in needed if (why := weights.lacking(name, project))]
         files = {} if lacking else {name: weights.path(name, project) for name in needed}
-        reason = "; ".join(lacking) or obstacle(plan, data)
+        reason = "; ".join(lacking) or obstacle(plan, data) or _source_missing(plan, layout)
         key = run_key(plan, data, layout, files)
         state.open(key)
         if not state.finished:
@@ -80,6 +80,16 @@ def obstacle(plan: Plan, data: Mapping[str, Mapping[str, Any]]) -> str | None:
         )
         or None
     )
+
+
+def _source_missing(plan: Plan, layout: Layout) -> str | None:
+    """Why there is no run to start from."""
+    if plan.source is None:
+        return None
+    described = read_json(layout.run(plan.source, "run.json"))
+    if described["status"] != "not_run":
+        return None
+    return f"{plan.source}, which it starts from: {described['reason']}"
 
 
 def run_key(
@@ -171,7 +181,7 @@ class Fit:
         from .data import Held, Loader
         from .devices import choose, prepare
         from .record import Cost
-        from .trainer import Trainer
+        from .trainer import Trainer, load_checkpoint
 
         device = choose(self.project.device, gpus)
         prepare(self.plan.run.seed, threads, self.project.deterministic)
@@ -186,6 +196,9 @@ class Fit:
             amp=self.project.amp and device.type == "cuda",
         )
         method.load_weights(self.files)
+        if self.plan.source is not None:
+            saved = load_checkpoint(self.layout.run(self.plan.source, "checkpoint.pt"), device)
+            method.start_from(saved["networks"]["headline"])
         held = [Held(h, self.layout) for h in self.plan.held_out]
         size = self.plan.settings.training.score_batch
         method.prepare(
@@ -261,6 +274,8 @@ class Fit:
             states = {name: dict(net.state_dict()) for name, net in method.networks.items()}
             return {"": states}
         available = {"best": trainer.best["networks"], "last": trainer.networks()}
+        if trainer.best_test is not None:
+            available["best_test"] = trainer.best_test["networks"]
         keep = self.plan.settings.training.keep
         return {
             "" if place == 0 else f"@{name}": available[name] for place, name in enumerate(keep)

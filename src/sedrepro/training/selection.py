@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import tables
+from ..metrics import maestro, segments
+from ..metrics.decode import median_filter
 from ..metrics.events import reference
-from ..metrics.f1 import clip_counts, intersection_f1, macro_f1
+from ..metrics.f1 import class_f1, clip_counts, intersection_f1, macro_f1
 from ..metrics.ranking import Rankings
 from ..settings import Layout, Plan
 from .data import Held
@@ -23,6 +25,8 @@ class Judge:
         self.windows = self.decoding.windows(plan.classes)
         clips, seconds = held.data.names, held.data.seconds
         events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
+        self.clips, self.seconds, self.events = clips, seconds, events
+        self.classes = plan.classes
         self.tags = tables.clip_targets(events, clips, plan.classes)
         timed = events[events["onset"].notna()]
         columns = tuple(timed[name].tolist() for name in ("clip", "label", "onset", "offset"))
@@ -59,7 +63,32 @@ def _tagging(judge: Judge, scores: Scores) -> dict[str, float]:
     return {"micro_ap": Rankings(scores["clip"], judge.tags).micro_ap()}
 
 
+def _desed_tags(judge: Judge, scores: Scores) -> dict[str, float]:
+    """Clip scores under DESED's class mask; classes without a clip count as 0, as torchmetrics has
+    it, so that the value cannot exceed the share of DESED's classes."""
+    counts = clip_counts(scores["clip_desed"], judge.tags, threshold=judge.decoding.threshold)
+    f1 = np.nan_to_num(class_f1(counts.total()))
+    return {"weak_f1": float(f1.mean())}
+
+
+def _maestro(judge: Judge, scores: Scores) -> dict[str, float]:
+    """Segment F1 at each class's best threshold, on windows apart from each other."""
+    heard = maestro.separate(
+        median_filter(scores["frame"], judge.windows), judge.hop,
+        clips=judge.clips, seconds=judge.seconds, classes=judge.classes, events=judge.events,
+    )  # fmt: skip
+    return {"segment_f1_best": heard.best_f1() if heard else 0.0}
+
+
+def _segments(judge: Judge, scores: Scores) -> dict[str, float]:
+    label = segments.labels(judge.truth, scores["frame"].shape[1])
+    return {"segment_accuracy": segments.share(segments.accuracy(scores["frame"], label).total())}
+
+
 FAMILIES: dict[str, Callable[[Judge, Scores], dict[str, float]]] = {
+    "segments": _segments,
+    "desed_tags": _desed_tags,
+    "maestro": _maestro,
     "sed": _events,
     "tags": _tags,
     "tagging": _tagging,

@@ -23,6 +23,11 @@ from .scoring import score
 from .selection import Judge, is_finite
 from .state import State
 
+Judges = dict[str, tuple[Held, Judge]]
+KEPT = (
+    "epoch", "position", "step", "sums", "weights", "history", "timing", "best", "best_test",
+)  # fmt: skip
+
 
 class Trainer:
     """Trains a method to the end of its schedule, from wherever its state says it was."""
@@ -42,6 +47,9 @@ class Trainer:
         self.judges = {
             h.held.name: (h, Judge(h, self.plan, layout)) for h in held if h.held.selects
         }
+        self.tests: Judges = {}
+        if "best_test" in self.options.keep:
+            self.tests = self._tests(held, layout)
         self.optimiser = self._optimiser()
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
         self.epoch = self.position = self.step = 0
@@ -50,6 +58,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.timing: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
+        self.best_test: dict[str, Any] | None = None
         self.pending: tuple[int, int, Tensor] | None = None
         saved = self._load()
         self.cost = Cost(method.device, saved)
@@ -142,22 +151,35 @@ class Trainer:
         ended = self.epoch
         if last or (ended + 1) % self.options.validate_every == 0:
             self.method.before_scores(lambda: self.loader.epoch(ended))
-            metrics = self._validate()
+            metrics = self._validate(self.judges)
             row |= {f"select/{name}": value for name, value in metrics.items()}
         self.method.on_epoch(Epoch(ended, metrics, lambda: self.loader.epoch(ended)))
         self._set_rates()  # a schedule may have looked at the validation
         value = self.method.select(metrics) if metrics else float(ended)
         if (metrics or not self.judges) and (self.best is None or value > self.best["value"]):
             self.best = {"epoch": ended, "value": value, "networks": self.networks()}
+        if metrics and self.tests:
+            value_there = self.method.select(self._validate(self.tests))
+            if self.best_test is None or value_there > self.best_test["value"]:
+                networks = self.networks()
+                self.best_test = {"epoch": ended, "value": value_there, "networks": networks}
         if metrics:
             row["select"] = value
         self.history.append(row)
         self.timing.append({"epoch": ended, "seconds": round(seconds, 3)})
         self.epoch, self.position, self.sums, self.weights = ended + 1, 0, {}, {}
 
-    def _validate(self) -> dict[str, float]:
+    def _tests(self, held: list[Held], layout: Layout) -> Judges:
+        """The reported set in the place of the one that selects, for the selection on test data."""
+        reported = [h for h in held if h.held.reports and len(h)]
+        return {
+            name: (h, Judge(h, self.plan, layout))
+            for name, h in zip(self.judges, reported, strict=False)
+        }
+
+    def _validate(self, judges: Judges) -> dict[str, float]:
         found: dict[str, float] = {}
-        for name, (held, judge) in self.judges.items():
+        for name, (held, judge) in judges.items():
             for model in self.method.models():
                 # Never cut short: the validation's row belongs to one epoch.
                 scores = score(self.method, model, held)
@@ -194,6 +216,7 @@ class Trainer:
                     "history": self.history,
                     "timing": self.timing,
                     "best": self.best,
+                    "best_test": self.best_test,
                     "cost": self.cost.total(),
                 },
                 temporary,
@@ -207,7 +230,7 @@ class Trainer:
         load_networks(self.method, saved["networks"], self.state.resume)
         self.optimiser.load_state_dict(saved["optimiser"])
         self.method.load_state(saved["method"])
-        for name in ("epoch", "position", "step", "sums", "weights", "history", "timing", "best"):
+        for name in KEPT:
             setattr(self, name, saved[name])
         restore_random_state(saved["random"])
         return saved["cost"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...settings import Layout, Project
-from . import style, tagging
+from . import style, tagging, videos
 from .classes import class_bars
 from .curves import psd_roc, training_curves
 from .material import Material, MissingError
@@ -24,6 +24,10 @@ FIGURES = {
             tagging.attention_panel,
             tagging.reconstruction_panel,
             tagging.mixture_at_snrs,
+            videos.qualitative,
+            videos.confusion,
+            videos.by_duration,
+            videos.strips,
         )
     },
 }

@@ -1,0 +1,1 @@
+"""DMSF: audio-visual event localization on AVE, a reconstruction beside exact baselines."""
