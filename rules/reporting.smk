@@ -1,4 +1,7 @@
-# Tables, figures and the page, from whatever runs there are.
+# Tables, figures and the page, from whatever runs there are; `snakemake --report` bundles them.
+
+
+report: "../workflow/report/workflow.rst"
 
 
 rule tabulate:
@@ -6,12 +9,26 @@ rule tabulate:
         lambda w: FLOW.metrics(w.paper),
         lambda w: FLOW.published(w.paper),
     output:
-        FLOW.layout.paper_table("{paper}", "csv"),
-        FLOW.layout.paper_table("{paper}", "differences.csv"),
+        report(
+            FLOW.layout.paper_table("{paper}", "csv"),
+            caption="../workflow/report/table.rst",
+            category="{paper}",
+            subcategory="Tables",
+            labels={"name": "cells", "shows": "ours beside the published numbers"},
+        ),
+        report(
+            FLOW.layout.paper_table("{paper}", "differences.csv"),
+            caption="../workflow/report/differences.rst",
+            category="{paper}",
+            subcategory="Tables",
+            labels={"name": "differences", "shows": "rows subtracted from each other"},
+        ),
         FLOW.layout.paper_table("{paper}", "md"),
         FLOW.layout.paper_table("{paper}", "tex"),
     log:
         f"{FLOW.layout.results}/logs/tabulate/{{paper}}.log",
+    group:
+        "pages"
     conda:
         "../envs/report.yaml"
     params:
@@ -33,9 +50,21 @@ for paper in FLOW.project.papers:
             FLOW.trained(paper, "examples.h5"),
             FLOW.trained(paper, "history.csv"),
         output:
-            FLOW.figures(paper),
+            [
+                report(
+                    FLOW.layout.figure(paper, name),
+                    caption="../workflow/report/figure.rst",
+                    category=paper,
+                    subcategory="Figures",
+                    labels={"name": name, "shows": caption},
+                )
+                for name, caption in FLOW.captions(paper).items()
+            ],
+            FLOW.figures(paper, "svg"),
         log:
             f"{FLOW.layout.results}/logs/draw/{paper}.log",
+        group:
+            "pages"
         conda:
             "../envs/report.yaml"
         params:
@@ -51,7 +80,12 @@ rule publish:
     input:
         [FLOW.results(paper) for paper in FLOW.papers],
     output:
-        FLOW.layout.report,
+        report(
+            FLOW.layout.report,
+            caption="../workflow/report/page.rst",
+            category="All papers",
+            labels={"name": "results page", "shows": "everything, for a browser"},
+        ),
     log:
         f"{FLOW.layout.results}/logs/publish.log",
     conda:

@@ -34,6 +34,7 @@ def write(path: str, value: object) -> None:
 
 def test_status_tells_done_running_failed_and_waiting(capsys):
     write(f"{folder('untrained')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
+    write(f"{folder('untrained')}/metrics.json", {"status": "done", "metrics": []})
     progress = {"pid": os.getpid(), "done": 0.25, "epochs": 10, "seconds": 20.0}
     write(f"{folder('mt')}/.state/progress.json", progress)
     log = "results/mini/logs/train/lgc_sed.lgc.desed.seed42.log"
@@ -41,9 +42,50 @@ def test_status_tells_done_running_failed_and_waiting(capsys):
     assert main(["status", *MINI, "--config", "run=[lgc_sed]"]) == 0
     printed = capsys.readouterr().out
     assert "untrained/desed/seed42  done     30 s" in printed
-    assert "running  25% of 10 epochs" in printed
-    assert "failed   the loss is nan at epoch 2, batch 1" in printed
+    assert "running  25% of 10 epochs, about 60 s left" in printed
+    assert f"failed   the loss is nan at epoch 2, batch 1 ({log})" in printed
     assert "1 of 3 runs done; about 1.5 min of training left" in printed
+
+
+def test_a_resumed_run_is_timed_from_where_it_began(capsys):
+    progress = {"pid": os.getpid(), "done": 0.75, "from": 0.5, "epochs": 10, "seconds": 20.0}
+    write(f"{folder('mt')}/.state/progress.json", progress)
+    main(["status", *MINI, "--config", "run=[lgc_sed]"])
+    assert "running  75% of 10 epochs, about 20 s left" in capsys.readouterr().out
+
+
+def test_a_run_is_done_when_it_is_evaluated(capsys):
+    write(f"{folder('mt')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
+    write(f"{folder('lgc')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
+    log = "results/mini/logs/evaluate/lgc_sed.lgc.desed.seed42.log"
+    write(log, "Traceback …\nerror: scores.h5: not a whole score file\n\n")
+    main(["status", *MINI, "--config", "run=[lgc_sed]"])
+    printed = capsys.readouterr().out
+    assert "mt/desed/seed42         waiting  for its evaluation" in printed
+    assert f"failed   scores.h5: not a whole score file ({log})" in printed
+    assert "0 of 3 runs done" in printed
+
+
+def test_what_failed_before_training_comes_first(capsys):
+    write("data/mini/logs/fetch/desed_weak.log", "…\nerror: 3 of 1578 clips are damaged\n")
+    write("data/mini/logs/fetch/desed_real.log", "all there\n")
+    main(["status", *MINI, "--config", "run=[lgc_sed]"])
+    first = capsys.readouterr().out.splitlines()[0]
+    log = "data/mini/logs/fetch/desed_weak.log"
+    assert first == f"fetch desed_weak  failed: 3 of 1578 clips are damaged ({log})"
+
+
+def test_time_left_is_that_of_the_runs_most_alike():
+    def standing(paper, row, word, seconds=None, done=0.0):
+        return Standing(Run(paper, row, "c", 1), word, "", seconds, done)
+
+    past = [standing("p", "a", "done", 100.0), standing("p", "b", "done", 300.0)]
+    past.append(standing("q", "a", "done", 1000.0))
+    assert remaining([*past, standing("p", "a", "waiting")]) == 100.0
+    assert remaining([*past, standing("p", "c", "waiting")]) == 200.0
+    assert remaining([*past, standing("r", "c", "failed")]) == pytest.approx(1400 / 3)
+    assert remaining([*past, standing("p", "a", "stopped", done=0.75)]) == 25.0
+    assert remaining([*past, standing("p", "a", "waiting", 100.0, 1.0)]) == 0.0
 
 
 def test_status_of_a_run_that_could_not_be_made(capsys):

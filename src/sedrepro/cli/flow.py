@@ -249,12 +249,18 @@ class Flow:
     def paper_tables(self, paper: str) -> list[str]:
         return [self.layout.paper_table(paper, form) for form in FORMS]
 
-    def figures(self, paper: str) -> list[str]:
+    def figures(self, paper: str, *forms: str) -> list[str]:
         return [
             self.layout.figure(paper, figure, form)
             for figure in self.project.papers[paper].figures
-            for form in ("png", "svg")
+            for form in forms or ("png", "svg")
         ]
+
+    def captions(self, paper: str) -> dict[str, str]:
+        """Each figure's caption, as a label in Snakemake's report, where braces are wildcards."""
+        figures = self.project.papers[paper].figures
+        escape = str.maketrans({"{": "{{", "}": "}}"})
+        return {name: figure.caption.translate(escape) for name, figure in figures.items()}
 
     def published(self, paper: str) -> list[str]:
         path = self.root / "config" / "papers" / paper / "published.csv"

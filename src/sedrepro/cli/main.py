@@ -67,10 +67,11 @@ def _project(options: argparse.Namespace) -> Project:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from .status import standings, text
+    from .status import failures, standings, text
 
     project = _project(options)
-    print(text(standings(project, Layout.of(project))))
+    layout = Layout.of(project)
+    print(text(standings(project, layout), failures(layout)))
     return 0
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import settings
-from ..files import read_json
+from ..files import last_words, read_json
 from ..settings import Layout, Project, Run
 from ..training.guard import started
 from ..training.state import State
+
+OPEN = ("waiting", "stopped", "failed")
+ERROR = "error: "
 
 
 @dataclass(frozen=True)
@@ -23,51 +26,78 @@ class Standing:
     detail: str = ""
     seconds: float | None = None
     """Measured wall time of a finished run, or the time a running one will still take."""
+    done: float = 0.0
+    """What an open run already has, 0…1."""
 
 
 def standings(project: Project, layout: Layout) -> list[Standing]:
-    """Every selected run that is trained or scored, in printing order."""
+    """Every selected run, in printing order."""
     found = []
     for paper in project.selected_papers():
         table = project.papers[paper].table
         for run in settings.runs(project, paper):
-            if table[run.row].kind != "reevaluate":
-                found.append(_standing(run, layout))
+            trains = table[run.row].kind != "reevaluate"
+            found.append((_trained(run, layout) if trains else None) or _scored(run, layout))
     return found
 
 
-def _standing(run: Run, layout: Layout) -> Standing:
+def _trained(run: Run, layout: Layout) -> Standing | None:
+    """A run's training; None once it is finished and its evaluation has to say more."""
     folder = Path(layout.run(run))
     record = _json(folder / "run.json")
     if record:
-        if record["status"] == "not_run":
-            return Standing(run, "not run", record["reason"])
+        if record.get("status") == "not_run":
+            return Standing(run, "not run", str(record.get("reason", "")))
         wall = record["cost"]["wall_s"]
-        return Standing(run, "done", f"{wall:.0f} s", wall)
+        unscored = _scored(run, layout)
+        if unscored.word == "done":
+            return Standing(run, "done", duration(wall), wall)
+        return Standing(run, unscored.word, unscored.detail, wall, 1.0)
     progress = _json(State(folder).progress)
+    done = float(progress["done"]) if progress else 0.0
     if progress and started(int(progress["pid"])):
-        done = progress["done"]
-        left = progress["seconds"] * (1 - done) / done if done else None
-        return Standing(run, "running", f"{done:.0%} of {progress['epochs']} epochs", left)
-    line = last_line(log_of(run, layout))
-    if line.startswith("error:"):
-        return Standing(run, "failed", line.removeprefix("error:").strip())
-    return Standing(
-        run, "stopped" if progress else "waiting", f"{progress['done']:.0%}" if progress else ""
-    )
+        since = done - float(progress.get("from", 0.0))
+        left = progress["seconds"] * (1 - done) / since if since > 0 else None
+        detail = f"{done:.0%} of {progress['epochs']} epochs"
+        if left is not None:
+            detail += f", about {duration(left)} left"
+        return Standing(run, "running", detail, left, done)
+    if failure := _failure(layout, "train", run):
+        return Standing(run, "failed", failure, None, done)
+    if progress:
+        return Standing(run, "stopped", f"at {done:.0%}; the next start goes on there", None, done)
+    return Standing(run, "waiting")
 
 
-def log_of(run: Run, layout: Layout) -> Path:
-    return Path(layout.results, "logs", "train", f"{run.folder.replace('/', '.')}.log")
+def _scored(run: Run, layout: Layout) -> Standing:
+    """A run's evaluation."""
+    metrics = _json(Path(layout.run(run, "metrics.json")))
+    if metrics:
+        if metrics.get("status") == "not_run":
+            return Standing(run, "not run", str(metrics.get("reason", "")))
+        return Standing(run, "done")
+    if failure := _failure(layout, "evaluate", run):
+        return Standing(run, "failed", failure, None, 1.0)
+    return Standing(run, "waiting", "for its evaluation", None, 1.0)
 
 
-def last_line(path: Path) -> str:
-    """The last line of a log that says something, or nothing."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+def _failure(layout: Layout, stage: str, run: Run) -> str:
+    """The error in which the latest job of a stage ended, and the log that tells all of it."""
+    log = layout.log(stage, run)
+    line = last_words(log)
+    return f"{line.removeprefix(ERROR)} ({log})" if line.startswith(ERROR) else ""
+
+
+def failures(layout: Layout) -> list[str]:
+    """Jobs before any training that ended in an error: what they said, and their logs."""
+    found = []
+    for log in sorted(Path(layout.data, "logs").glob("*/*.log")):
+        line = last_words(log)
+        if line.startswith(ERROR):
+            found.append(
+                f"{log.parent.name} {log.stem}  failed: {line.removeprefix(ERROR)} ({log})"
+            )
+    return found
 
 
 def _json(path: Path) -> Mapping[str, Any] | None:
@@ -78,20 +108,46 @@ def _json(path: Path) -> Mapping[str, Any] | None:
 
 
 def remaining(found: list[Standing]) -> float | None:
-    """Seconds of training still to come, from the mean of what is done; None before any is."""
-    past = [s.seconds for s in found if s.word == "done" and s.seconds is not None]
-    if not past:
-        return None
-    open_ = [s for s in found if s.word in ("waiting", "stopped", "failed")]
-    running = sum(s.seconds or 0.0 for s in found if s.word == "running")
-    return running + len(open_) * sum(past) / len(past)
+    """Seconds of training still to come, one run after the other; None before any is done.
+
+    An open run is taken to need what its row took so far, else its paper's rows, else any; of that
+    the part it does not have yet.
+    """
+    past = [s for s in found if s.seconds is not None and s.word != "running"]
+    left = sum(s.seconds or 0.0 for s in found if s.word == "running")
+    for standing in found:
+        if standing.word in OPEN and standing.done < 1:
+            expected = _expected(standing.run, past)
+            if expected is None:
+                return None
+            left += expected * (1 - standing.done)
+    return left
 
 
-def text(found: list[Standing]) -> str:
-    """The standings as lines, and how long the rest will take."""
+def _expected(run: Run, past: list[Standing]) -> float | None:
+    """The mean of what the runs most like this one took."""
+    for alike in (
+        lambda other: (other.paper, other.row) == (run.paper, run.row),
+        lambda other: other.paper == run.paper,
+        lambda other: True,
+    ):
+        times = [s.seconds for s in past if s.seconds is not None and alike(s.run)]
+        if times:
+            return sum(times) / len(times)
+    return None
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def text(found: list[Standing], earlier: list[str] | None = None) -> str:
+    """The standings as lines, what failed before them, and how long the rest will take."""
     width = max((len(s.run.folder) for s in found), default=0)
     lines = [f"{s.run.folder:<{width}}  {s.word:<8} {s.detail}".rstrip() for s in found]
     done = sum(s.word == "done" for s in found)
     left = remaining(found)
-    rest = f"; about {left / 60:.1f} min of training left" if left else ""
-    return "\n".join([*lines, f"{done} of {len(found)} runs done{rest}"])
+    rest = f"; about {duration(left)} of training left" if left else ""
+    return "\n".join([*(earlier or []), *lines, f"{done} of {len(found)} runs done{rest}"])

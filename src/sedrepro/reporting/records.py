@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..files import last_words
 from ..metrics.resamples import Resamples
 from ..settings import Layout, Project, Run
 
@@ -86,7 +87,7 @@ def read_record(layout: Layout, run: Run) -> Record:
     """The run's folder in words; damage is a state, not an exception."""
     folder = Path(layout.run(run))
     if not folder.is_dir():
-        last = _last_words(layout, run)
+        last = _last_error(layout, run)
         return Record(run, folder, UNFINISHED if last else MISSING, last or "not started yet")
     described, run_problem = _mapping(folder / "run.json")
     measured, metrics_problem = _mapping(folder / "metrics.json")
@@ -99,7 +100,7 @@ def read_record(layout: Layout, run: Run) -> Record:
         return Record(run, folder, UNFINISHED, problem, described)
     if not measured:
         reason = "trained, not evaluated" if described else "started, did not finish"
-        last = _last_words(layout, run)
+        last = _last_error(layout, run)
         return Record(run, folder, UNFINISHED, f"{reason} ({last})" if last else reason, described)
     entries = measured.get("metrics")
     metrics = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
@@ -108,15 +109,10 @@ def read_record(layout: Layout, run: Run) -> Record:
     return Record(run, folder, DONE, "", described, metrics, curves)
 
 
-def _last_words(layout: Layout, run: Run) -> str:
+def _last_error(layout: Layout, run: Run) -> str:
     """The error in which the run's latest job ended, from its log."""
-    name = f"{run.paper}.{run.row}.{run.variant}.seed{run.seed}.log"
     for stage in ("evaluate", "train"):
-        try:
-            text = Path(layout.results, "logs", stage, name).read_text(errors="replace").strip()
-        except OSError:
-            continue
-        last = text.splitlines()[-1] if text else ""
+        last = last_words(layout.log(stage, run))
         if last.startswith("error: "):
             return last.removeprefix("error: ")
     return ""

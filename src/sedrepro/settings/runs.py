@@ -187,6 +187,10 @@ class Layout:
     def run(self, run: Run, file: str = "") -> str:
         return f"{self.results}/runs/{run.folder}" + (f"/{file}" if file else "")
 
+    def log(self, stage: str, run: Run) -> str:
+        """What a run's latest job of a stage (`train`, `evaluate`) printed."""
+        return f"{self.results}/logs/{stage}/{run.folder.replace('/', '.')}.log"
+
     def paper_table(self, paper: str, form: str = "csv") -> str:
         return f"{self.results}/tables/{paper}.{form}"
 

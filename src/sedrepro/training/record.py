@@ -168,6 +168,7 @@ class Progress:
         self._next = self._since = 0.0
         self._begin = time.monotonic()
         self._shown = False
+        self._from: float | None = None
 
     def __call__(self, epoch: int, position: int, steps: int, *, force: bool = False) -> None:
         now = time.monotonic()
@@ -175,6 +176,7 @@ class Progress:
             return
         self._next = now + self.every
         done = (epoch * steps + position) / max(1, self.epochs * steps)
+        self._from = done if self._from is None else self._from
         write_json(
             self.path,
             {
@@ -185,6 +187,7 @@ class Progress:
                 "step": position,
                 "steps": steps,
                 "done": round(done, 4),
+                "from": round(self._from, 4),
                 "seconds": round(now - self._begin, 1),
                 "time": time.time(),
             },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...settings import Layout, Project
-from . import style, tagging, videos
+from . import activity, style, tagging, videos
 from .classes import class_bars
 from .curves import psd_roc, training_curves
 from .material import Material, MissingError
@@ -17,6 +17,10 @@ FIGURES = {
     **{
         figure.__name__: figure
         for figure in (
+            activity.agreement,
+            activity.activity_confusion,
+            activity.activity_timelines,
+            activity.checkpoint_bars,
             tagging.metric_over_snr,
             tagging.published_bars,
             tagging.alpha_curve,
