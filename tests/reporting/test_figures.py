@@ -34,7 +34,7 @@ def test_all_figures_as_png_and_svg(made):
 def test_training_curves_draw_every_run_once(made):
     figure = FIGURES["training_curves"](Material(made.project, PAPER, made.layout))
     panels = {axis.get_title(loc="left"): axis for axis in figure.axes}
-    assert len(panels["Score that selects the checkpoint"].lines) == 8  # 4 trained rows × 2 seeds
+    assert len(panels["Selection score"].lines) == 8  # 4 trained rows × 2 seeds
     assert len(panels["Loss: clc"].lines) == 4
     text = Path(made.layout.results, "runs/lgc_sed/lgc/desed/seed42/history.csv").read_text()
     header, first = (line.split(",") for line in text.splitlines()[:2])

@@ -64,7 +64,7 @@ def _finish(axis: Axes, name: str, last: float) -> None:
     axis.set_xlim(1, max(2, last))
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if name == "select":
-        axis.set_title("Score that selects the checkpoint")
+        axis.set_title("Selection score")
         axis.set_ylim(bottom=0)
     else:
         axis.set_title(f"Loss: {readable(name.removeprefix('loss/'))}")
