@@ -6,6 +6,8 @@ rule extract:
         FLOW.clip_sources,
     output:
         FLOW.store("{corpus}", "{subset}", "{front_end}"),
+    wildcard_constraints:
+        front_end=FLOW.extracted(),
     log:
         f"{FLOW.layout.data}/logs/extract/{{corpus}}.{{subset}}.{{front_end}}.log",
     benchmark:
@@ -19,3 +21,28 @@ rule extract:
         "extract {wildcards.front_end} of {wildcards.corpus} {wildcards.subset}"
     script:
         "../workflow/scripts/extract.py"
+
+
+# Frozen networks listen once; what they say of a waveform store is a store too.
+rule embed:
+    input:
+        FLOW.embed_inputs,
+    output:
+        FLOW.store("{corpus}", "{subset}", "{front_end}"),
+    wildcard_constraints:
+        front_end=FLOW.embedded(),
+    log:
+        f"{FLOW.layout.data}/logs/embed/{{corpus}}.{{subset}}.{{front_end}}.log",
+    benchmark:
+        f"{FLOW.layout.data}/logs/embed/{{corpus}}.{{subset}}.{{front_end}}.bench"
+    threads: 1
+    resources:
+        gpu=FLOW.project.gpu,
+    conda:
+        "../envs/torch.yaml"
+    params:
+        front_end=lambda w: FLOW.project.front_ends[w.front_end].model_dump(mode="json"),
+    message:
+        "embed {wildcards.corpus} {wildcards.subset} with {wildcards.front_end}"
+    script:
+        "../workflow/scripts/embed.py"

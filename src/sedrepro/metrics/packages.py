@@ -195,6 +195,33 @@ def _by_clip(events: Events, truth: Reference) -> dict[str, list[tuple[float, fl
     return rows
 
 
+def sed_scores_eval_segments(
+    scores: dict[str, np.ndarray],
+    events: dict[str, list[tuple[float, float, str]]],
+    classes: Sequence[str],
+    seconds: dict[str, float],
+    max_fpr: float | None,
+) -> tuple[float, float]:
+    """Segment-based AUC up to `max_fpr` (as a share of it) and best-threshold F1, class means.
+
+    Scores (segment, class) of each recording in segments of 1 s, its events and its length.
+    """
+    with _quietly():
+        from sed_scores_eval.base_modules.scores import create_score_dataframe
+        from sed_scores_eval.segment_based import auroc, best_fscore
+
+        found = {
+            name: create_score_dataframe(
+                values.astype(float), np.arange(len(values) + 1.0), list(classes)
+            )
+            for name, values in scores.items()
+        }
+        about = {"segment_length": 1.0}
+        area, _ = auroc(found, events, seconds, max_fpr=max_fpr, **about)
+        f1, *_ = best_fscore(found, events, seconds, **about)
+    return float(area["mean"]), float(np.mean([f1[name] for name in classes]))
+
+
 # sed_eval
 
 

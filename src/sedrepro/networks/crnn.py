@@ -113,10 +113,15 @@ class Heads(nn.Module):
         if bias is not None:
             nn.init.constant_(self.frame.bias, bias)
 
-    def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, hidden: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """`valid` (clip, class): other classes of a clip score 0 and take no attention."""
         # Probabilities near 0 and 1 need float32, also in mixed precision.
         frame = self.frame(hidden).float().sigmoid()
-        attention = self.attention(hidden).float().softmax(-1).clamp(1e-7, 1)
+        logits = self.attention(hidden).float()
+        if valid is not None:
+            frame = frame.masked_fill(~valid[:, None], 0.0)
+            logits = logits.masked_fill(~valid[:, None], -1e30)
+        attention = logits.softmax(-1).clamp(1e-7, 1)
         clip = (frame * attention).sum(1) / attention.sum(1)
         return frame, clip, attention
 

@@ -24,16 +24,23 @@ class Mixing(NamedTuple):
 
 
 def draw(
-    clips: int, parts: Iterable[slice], *, alpha: float, probability: float, device: torch.device
+    clips: int,
+    parts: Iterable[slice],
+    *,
+    alpha: float,
+    probability: float,
+    device: torch.device,
+    fires: Tensor | None = None,
 ) -> Mixing:
     """Mix inside each part with its own ratio ~ Beta(alpha, alpha) and permutation.
 
-    One draw decides for all parts whether there is mixup at all; clips outside the parts stay.
-    The decision is arithmetic, not a branch, so a GPU need not be waited for.
+    One draw decides for all parts whether there is mixup at all (`fires`: it was drawn before);
+    clips outside the parts stay. The decision is arithmetic, not a branch, so a GPU need not be
+    waited for.
     """
     ratio = torch.ones(clips, device=device)
     order = torch.arange(clips, device=device)
-    fires = torch.rand((), device=device) < probability
+    fires = torch.rand((), device=device) < probability if fires is None else fires
     shape = torch.full((), alpha, device=device)
     beta = Beta(shape, shape, validate_args=False)
     for part in parts:

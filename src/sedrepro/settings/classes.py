@@ -33,6 +33,21 @@ MAESTRO_CLASSES = (
     "birds_singing",
 )
 
+MAESTRO_SCORED = (
+    "birds_singing",
+    "car",
+    "people talking",
+    "footsteps",
+    "children voices",
+    "wind_blowing",
+    "brakes_squeaking",
+    "large_vehicle",
+    "cutlery and dishes",
+    "metro approaching",
+    "metro leaving",
+)
+"""Of these the annotators are sure often enough to be scored."""
+
 FSD_CLASSES = (
     "Acoustic_guitar",
     "Applause",

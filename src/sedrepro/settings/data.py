@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from .blocks import Block, Count, Positive, Share
-from .classes import AVE_CLASSES, DESED_CLASSES, FSD_CLASSES, MAESTRO_CLASSES
+from .classes import AVE_CLASSES, DESED_CLASSES, FSD_CLASSES
 
 
 class Soundscapes(Block):
@@ -105,7 +105,6 @@ class Corpus(Block):
 class Maestro(Corpus):
     """MAESTRO Real: recordings of minutes with soft labels, cut into windows."""
 
-    classes: list[str] = Field(list(MAESTRO_CLASSES), description="class names, in index order")
     window: Positive = Field(10.0, description="length of a window, seconds")
     train_hop: Positive = Field(1.0, description="seconds between training windows")
     validation_hop: Positive = Field(

@@ -283,6 +283,9 @@ def _verdict(paper: str, row: str, planned: settings.Plan, layout: Layout) -> Ve
     unknown = [count for count in counts.values() if count.found is None]
     short = [c for c in counts.values() if c.found is not None and c.found < (c.expected or 0)]
     why = "; ".join(f"{c.corpus} {c.subset}: {c.found:,} of {c.expected:,} clips" for c in short)
+    absent = [why for name in planned.settings.weights() if (why := _absent(name, layout))]
+    if absent:
+        return Verdict(paper, row, "not at all", "; ".join(absent))
     lacking = any(
         stream.labels != "none" and all(empty(s.corpus, s.name) for s in stream.subsets)
         for stream in planned.streams
@@ -298,6 +301,13 @@ def _verdict(paper: str, row: str, planned: settings.Plan, layout: Layout) -> Ve
         names = ", ".join(f"{count.corpus} {count.subset}" for count in unknown)
         return Verdict(paper, row, "not known yet", f"`snakemake data` has not described {names}")
     return Verdict(paper, row, "in part" if short else "in full", why)
+
+
+def _absent(resource: str, layout: Layout) -> str | None:
+    """Why a resource is not there, if fetching it came to that end."""
+    path = Path(layout.status(resource))
+    status = read_json(path) if path.exists() else {}
+    return f"{resource}: {status['reason']}" if status.get("status") == "unavailable" else None
 
 
 def _mend(stock: Stock, resource: Resource, layout: Layout) -> str:

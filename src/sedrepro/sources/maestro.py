@@ -13,6 +13,7 @@ from .. import audio, tables
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
+from ..settings.classes import MAESTRO_CLASSES
 from ..settings.data import Maestro
 
 CORPUS = "maestro"
@@ -60,7 +61,7 @@ def adapt(subset: str, project: Project) -> Tables:
     held_out = _held_out(list(lengths), settings) if subset == "train" else set()
     clips, events, expected = [], [], 0
     for recording, seconds in lengths.items():
-        labels, wav = _labels(root, recording, settings.classes), _wav(root, recording)
+        labels, wav = _labels(root, recording), _wav(root, recording)
         fold = "" if subset != "train" else "held_out" if recording in held_out else "train"
         cut = list(windows(recording, seconds, settings.window, hop))
         if labels is not None:
@@ -139,7 +140,7 @@ def _lengths(root: Path, subset: str) -> tuple[dict[str, float], list[str]]:
     return chosen, notes
 
 
-def _labels(root: Path, recording: str, classes: list[str]) -> pd.DataFrame | None:
+def _labels(root: Path, recording: str) -> pd.DataFrame | None:
     """The soft labels of a recording (onset, offset, label, confidence), or None without a file."""
     scene = recording.rpartition("_")[0]
     path = root / "development_annotation" / f"soft_labels_{scene}" / f"{recording}.txt"
@@ -154,7 +155,7 @@ def _labels(root: Path, recording: str, classes: list[str]) -> pd.DataFrame | No
         labels[column] = tables.numbers(path, labels, column)
     labels["clip"] = recording
     labels["confidence"] = labels["confidence"].clip(upper=1.0)
-    tables.check_events(path, labels, classes)
+    tables.check_events(path, labels, MAESTRO_CLASSES)
     return labels
 
 

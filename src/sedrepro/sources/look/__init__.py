@@ -22,6 +22,8 @@ RENDERS = {
     "maestro_audio": "maestro",
     "maestro_annotation": "maestro",
     "maestro_durations": "maestro",
+    "beats": "weights",
+    "atst_frame": "weights",
     "fsdkaggle2018": "snr_mix",
     "tau2019": "snr_mix",
     "tut2018": "snr_mix",

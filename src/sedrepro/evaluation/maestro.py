@@ -1,0 +1,68 @@
+"""The `maestro` family: segments of recordings, ranked per class (mpAUC)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..metrics import maestro, packages
+from ..metrics.bootstrap import Interval, around, draws
+from ..metrics.decode import median_filter
+from ..settings import PaperSettings
+from ..settings.project import Report
+from .measures import Measures, Scored, Truth
+
+OWN = "sedrepro"
+"""Ties of the false positive rate keep the largest true positive rate, whatever the machine."""
+LIBRARY = "sed_scores_eval"
+
+
+def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Report) -> Measures:
+    """mpAUC and mAUC, class-wise pAUC, and the segment F1 of each class's best threshold.
+
+    Intervals resample recordings. The library's values stand beside ours; of last checkpoints only
+    ours are made.
+    """
+    found = Measures()
+    heard = maestro.together(
+        median_filter(scored.arrays["frame"], settings.decoding.windows(truth.classes)),
+        scored.hop,
+        clips=truth.clips,
+        seconds=truth.seconds,
+        classes=truth.classes,
+        events=truth.events,
+    )
+    if heard is None:
+        return found
+    rankings = heard.rankings()
+    weights = [None, *draws(len(heard.recordings), report.bootstrap)]
+
+    def interval(values: list[float] | np.ndarray) -> Interval:
+        return around(float(values[0]), np.asarray(values[1:], dtype=float), report.confidence)
+
+    partial = np.array([[maestro.partial_auc(r, weights=w) for r in rankings] for w in weights])
+    means = _mean(partial)
+    found.add("mpauc", OWN, interval(means))
+    for index, label in enumerate(heard.classes):
+        found.add("pauc", OWN, interval(partial[:, index]), label)
+    whole = np.array([[maestro.partial_auc(r, 1.0, w) for r in rankings] for w in weights])
+    found.add("mauc", OWN, interval(_mean(whole)))
+    best = np.array([[maestro.best_f1(r, w) for r in rankings] for w in weights])
+    found.add("segment_f1_best", OWN, interval(_mean(best)))
+    if not scored.is_last:
+        split = np.flatnonzero(np.diff(heard.owner)) + 1
+        pieces = dict(zip(heard.recordings, np.split(heard.scores, split), strict=True))
+        seconds = dict(zip(heard.recordings, heard.seconds.tolist(), strict=True))
+        area, f1 = packages.sed_scores_eval_segments(
+            pieces, heard.events, heard.classes, seconds, maestro.MAX_FPR
+        )
+        found.add("mpauc", LIBRARY, Interval(area))
+        found.add("segment_f1_best", LIBRARY, Interval(f1))
+    return found
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the classes that are defined in a resample (resample, class)."""
+    defined = ~np.isnan(values)
+    counts = defined.sum(axis=1)
+    sums = np.where(defined, values, 0.0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

@@ -1,0 +1,67 @@
+"""Waveform stores through a frozen network, once: stores of its pooled tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..files import file_digest
+from ..settings import FrontEnd, Layout, Project, Subset
+from ..sources import weights
+from ..store import Store, writing
+
+BATCH = 32  # clips at a time
+
+
+def embed(
+    project: Project,
+    subset: Subset,
+    front_end_name: str,
+    *,
+    out: str | Path,
+    gpus: int = 0,
+    threads: int = 1,
+) -> None:
+    """Write the store of one subset under a front end that is a frozen network.
+
+    Without the network's weights the store is empty and its attribute `lacking` says why.
+    """
+    front_end = project.front_ends[front_end_name]
+    waves = Store(Layout.of(project).store(subset, front_end.waveform))
+    why = weights.lacking(front_end.kind, project)
+    file = weights.path(front_end.kind, project)
+    attributes = {
+        "front_end": front_end.model_dump(mode="json"),
+        "corpus": subset.corpus,
+        "subset": subset.name,
+        "waves": waves.content_key,
+        "weights": "" if why else file_digest(file),
+        "lacking": why or "",
+    }
+    with writing(out, shape=front_end.shape, dtype="float16", attributes=attributes) as store:
+        if why or not len(waves):
+            return
+        for index, values in enumerate(_tokens(project, front_end, waves, file, gpus, threads)):
+            store.add(waves.clips[index], waves.seconds[index], values)
+
+
+def _tokens(
+    project: Project, front_end: FrontEnd, waves: Store, file: Path, gpus: int, threads: int
+) -> Iterator[np.ndarray]:
+    """The pooled tokens (frame, width) of every clip, in order."""
+    import torch
+
+    from ..networks.pretrained import Listener
+    from .data import as_input
+    from .devices import choose, prepare
+
+    device = choose(project.device, gpus)
+    prepare(0, threads, project.deterministic)
+    network = Listener(front_end.kind, file, front_end.channels).to(device).eval()
+    for start in range(0, len(waves), BATCH):
+        samples = waves.read(range(start, min(start + BATCH, len(waves))))
+        heard = as_input(torch.from_numpy(samples).to(device))
+        with torch.inference_mode():
+            yield from network(heard, front_end.steps, front_end.pooling).cpu().numpy()
