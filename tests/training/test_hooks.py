@@ -1,12 +1,19 @@
 """What a method may hook into beside its steps: a look at the data, a schedule that listens."""
 
+from dataclasses import replace
+
+import h5py
 import pytest
+import torch
 import toys
 
 from sedrepro import papers
+from sedrepro.errors import SedreproError
+from sedrepro.files import read_json, write_json
 from sedrepro.settings import Layout, Project
 from sedrepro.training.run import train
-from sedrepro.training.trainer import Trainer
+from sedrepro.training.selection import Judge
+from sedrepro.training.trainer import Trainer, load_checkpoint
 
 
 @pytest.fixture
@@ -60,3 +67,93 @@ def test_a_cut_rate_holds_from_the_next_update_on(monkeypatch, layout):
     monkeypatch.setattr(Trainer, "_step", noted)
     train(toys.plan("plateau"), Project(device="cpu"), layout)
     assert rates == pytest.approx([0.02 * 0.5**epoch for epoch in range(4) for _ in range(2)])
+
+
+def started(monkeypatch, layout, source, **options):
+    """Train `source`, then a run that starts from it; the weights the second began with."""
+    began = {}
+
+    class Noted(toys.Toy):
+        bands = 8
+
+        def losses(self, batch, step):
+            if not began:
+                state = self.networks["student"].state_dict()
+                began.update({name: value.clone() for name, value in state.items()})
+            return toys.Plateau.losses(self, batch, step)
+
+        def select(self, metrics):
+            return metrics["validation/student/weak_f1"]
+
+    first = toys.plan("plateau", seed=1)
+    first = replace(first, run=replace(first.run, row="first"))
+    monkeypatch.setattr(papers, "method_of", lambda paper: source)
+    train(first, Project(device="cpu"), layout)
+    second = replace(toys.plan("plateau", seed=2), source=first.run)
+    monkeypatch.setattr(papers, "method_of", lambda paper: Noted)
+    train(second, Project(device="cpu"), layout)
+    return began, first, second
+
+
+def test_a_run_starts_from_the_headline_of_another(monkeypatch, layout):
+    began, first, second = started(monkeypatch, layout, toys.Plateau)
+    saved = load_checkpoint(layout.run(first.run, "checkpoint.pt"))["networks"]["headline"]
+    assert began.keys() == saved["student"].keys()
+    for name, value in began.items():
+        if "running" not in name and "num_batches" not in name:  # these follow the first batch
+            torch.testing.assert_close(value, saved["student"][name], rtol=0, atol=0)
+    assert read_json(layout.run(second.run, "run.json"))["run"]["source"] == first.run.folder
+
+
+def test_a_source_that_does_not_fit_is_refused(monkeypatch, layout):
+    class Wider(toys.Plateau):
+        def build(self):
+            return {"student": toys.Net(self.bands, hidden=9)}
+
+    with pytest.raises(SedreproError, match=r"student of plateau/first.* does not fit"):
+        started(monkeypatch, layout, Wider)
+
+
+def test_a_run_cannot_start_from_one_that_was_not_made(monkeypatch, layout):
+    first = toys.plan("plateau", seed=1)
+    run = replace(first.run, row="first")
+    path = layout.run(run, "run.json")
+    write_json(path, {"key": "x", "status": "not_run", "reason": "none of its clips"})
+    train(replace(toys.plan("plateau"), source=run), Project(device="cpu"), layout)
+    described = read_json(layout.run(toys.plan("plateau").run, "run.json"))
+    assert described["status"] == "not_run"
+    assert described["reason"] == f"{run}, which it starts from: none of its clips"
+
+
+def test_best_on_test_stands_beside_the_best_on_validation(monkeypatch, layout):
+    """Each epoch's test score is known here: the fourth epoch is the best there, not before."""
+    told = {"select": [0.9, 0.5, 0.4, 0.3], "validation": [0.1, 0.2, 0.7, 0.6]}
+    epochs = {name: iter(values) for name, values in told.items()}
+    monkeypatch.setattr(
+        Judge, "__call__", lambda self, scores: {"intersection_f1": next(epochs[self.name])}
+    )
+    monkeypatch.setattr(papers, "method_of", lambda paper: toys.Pairs)
+    kept = {"epochs": 4, "learning_rate": 0.02, "keep": ["best", "best_test", "last"]}
+    plan = toys.plan("pairs", training=kept)
+
+    class Named(Judge):
+        def __init__(self, held, *args):
+            super().__init__(held, *args)
+            self.name = held.held.name
+
+    monkeypatch.setattr("sedrepro.training.trainer.Judge", Named)
+    states = []
+    end = Trainer._end_epoch
+
+    def noted(self, seconds):
+        end(self, seconds)
+        states.append(self.networks())
+
+    monkeypatch.setattr(Trainer, "_end_epoch", noted)
+    train(plan, Project(device="cpu"), layout)
+    saved = load_checkpoint(layout.run(plan.run, "checkpoint.pt"))["networks"]
+    for name, epoch in (("headline", 0), ("best_test", 2), ("last", 3)):
+        expected = states[epoch]["student"]["head.weight"]
+        torch.testing.assert_close(saved[name]["student"]["head.weight"], expected)
+    with h5py.File(layout.run(plan.run, "scores.h5")) as file:
+        assert {"student", "student@best_test", "student@last"} <= set(file["validation"])

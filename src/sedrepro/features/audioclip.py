@@ -38,7 +38,8 @@ class Spectrogram(nn.Module):
 
     def kernels(self) -> tuple[Tensor, Tensor]:
         """Real and imaginary part of each bin's complex kernel (bin, 2048)."""
-        t = math.pi * torch.linspace(-1, 1, FFT, device=self.m.device) + 1e-8
+        steps = torch.linspace(-1, 1, FFT, device=self.m.device, dtype=self.m.dtype)
+        t = math.pi * steps + 1e-8
         m, fb, fc = self.m[:, None], self.fb[:, None], self.fc[:, None]
         u = fb * t / (m + 1e-8)
         s = torch.where(u == 0, torch.ones_like(u), u.sin() / u)

@@ -1,0 +1,106 @@
+"""The `segments` family on scores whose numbers are counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sedrepro import tables
+from sedrepro.evaluation.measures import Scored, Truth
+from sedrepro.evaluation.segments import OWN, measure, points
+from sedrepro.settings import PaperSettings
+from sedrepro.settings.project import Report
+
+CLASSES = ["Bark", "Bus"]
+T = 10
+EVENTS = [("x", "Bark", 0, 10), ("y", "Bus", 2, 6)]
+CLIPS = ["x", "y", "z"]
+
+
+def truth(**more):
+    events = pd.DataFrame([(*e, 1.0) for e in EVENTS], columns=tables.EVENTS)
+    return Truth(CLIPS, np.full(3, 10.0), CLASSES, events, 4, **more)
+
+
+def scored(choices, **arrays):
+    """One-hot scores of these classes per second; 2 is the background."""
+    frame = np.eye(3)[np.array(choices)] * 0.9 + 0.03
+    return Scored("test", "network", 1.0, {"frame": frame, **arrays})
+
+
+CHOSEN = [
+    [0] * 8 + [2] * 2,  # eight of ten
+    [2, 2, 1, 1, 0, 1, 1, 1, 2, 2],  # 2 + 3 + 2 of ten
+    [2] * 10,  # all
+]
+
+
+def values(given, where=None, report=None):
+    found = measure(given, where or truth(), PaperSettings, report or Report(bootstrap=0))
+    assert all(key[1] == OWN for key in found.values)
+    return {(name, label): found.values[name, OWN, label].value for name, _, label in found.values}
+
+
+def test_every_number_by_hand():
+    found = values(scored(CHOSEN))
+    assert found["segment_accuracy", ""] == pytest.approx(25 / 30)
+    assert found["partial_accuracy", ""] == pytest.approx(7 / 10)
+    # Where x says background its best category is still the first: a tie of the rest.
+    assert found["event_segment_accuracy", ""] == pytest.approx((10 + 3) / 14)
+    assert found["video_accuracy", ""] == 1
+    assert found["oracle_always_event", ""] == pytest.approx(14 / 30)
+    assert found["oracle_always_background", ""] == pytest.approx(16 / 30)
+    assert found["oracle_uniform", ""] == pytest.approx(1 / 3)
+    # 12 events found (8 + 4), 2 false alarms in y, 2 missed in x.
+    assert found["event_background_f1", ""] == pytest.approx(2 * 12 / (2 * 12 + 2 + 2))
+    assert found["class_accuracy", "Bark"] == pytest.approx(8 / 10)
+    assert found["class_accuracy", "Bus"] == pytest.approx(3 / 4)
+    assert found["class_accuracy", "background"] == pytest.approx(14 / 16)
+
+
+def test_what_cannot_be_known_of_real_videos_is_not_there():
+    names = {name for name, _ in values(scored(CHOSEN, attention=np.ones((3, T, 4)) / 4))}
+    assert not {"pointing", "mismatched_accuracy", "hard_accuracy"} & names
+
+
+def test_intervals_come_from_whole_videos():
+    found = measure(scored(CHOSEN), truth(), PaperSettings, Report(bootstrap=200))
+    interval = found.values["segment_accuracy", OWN, ""]
+    assert interval.low < interval.value < interval.high
+    assert interval.high - interval.low > 0.1
+
+
+@pytest.fixture
+def look_alike(tmp_path):
+    """The sidecar of three videos: z sounds like one thing and shows another, all the time."""
+    folder = tmp_path / "AVE_Dataset"
+    (folder / "AVE").mkdir(parents=True)
+    lines = ["video\tsegment\theard\tseen\tleft\ttop\tright\tbottom"]
+    for name, heard, seen in (("x", 0, 0), ("y", 1, 1), ("z", 0, 1)):
+        for t in range(T):
+            # The object is in the upper left quarter, in y in the lower right one.
+            box = "0.5\t0.5\t1\t1" if name == "y" else "0\t0\t0.5\t0.5"
+            lines.append(f"{name}\t{t}\t{heard}\t{seen}\t{box}")
+    (folder / "truth.tsv").write_text("\n".join(lines) + "\n")
+    return truth(paths={name: str(folder / "AVE" / f"{name}.mp4") for name in CLIPS})
+
+
+def test_look_alikes_tell_what_is_heard_seen_and_where(look_alike):
+    attention = np.zeros((3, T, 4))
+    attention[:, :, 0] = 1  # the upper left of 2 × 2 places
+    attention[0, :3] = [0, 1, 0, 0]
+    found = values(scored(CHOSEN, attention=attention), look_alike)
+    assert found["mismatched_accuracy", ""] == 1  # z
+    assert found["hard_accuracy", ""] == pytest.approx(17 / 20)  # y and z
+    assert found["pointing", ""] == pytest.approx(7 / 14)  # of the seconds of events
+    assert found["pointing_chance", ""] == pytest.approx(0.25)
+
+
+def test_a_place_points_with_its_middle():
+    attention = np.zeros((1, 1, 49))
+    attention[0, 0, 3 * 7 + 5] = 1  # row 3, column 5: (0.786, 0.5)
+    for box, inside in [
+        ((0.7, 0.4, 0.8, 0.6), True), ((0.7, 0.51, 0.8, 0.6), False), ((0.8, 0.4, 0.9, 0.6), False),
+    ]:  # fmt: skip
+        assert points(attention, np.array([[box]]))[0, 0] == inside
