@@ -85,7 +85,7 @@ def published_bars(material: Material) -> Figure:
     """A panel per ratio: our bar with its interval, the published number as an outline."""
     table, ratios = _table(material, "main"), _ratios(material)
     cells, rows = _cells(table), [row.name for row in table.rows]
-    made, axes = style.grid(len(ratios), 3, height=0.5 + 0.38 * len(rows))
+    made, axes = style.grid(len(ratios), 3, height=0.8 + 0.46 * len(rows))
     outline = None
     for axis, (name, snr) in zip(axes, reversed(ratios.items()), strict=True):
         for place, row in enumerate(rows):
@@ -109,7 +109,7 @@ def published_bars(material: Material) -> Figure:
                     linewidth=0.8,
                 )  # fmt: skip
                 text = f"{cell.published.value:.3f}"
-                axis.text(0.01, place + 0.2, text, va="center_baseline", fontsize=7)
+                axis.text(0.01, place + 0.2, text, va="center", fontsize=6.5)
         chance = cells[rows[0], name, "micro_ap_chance"].ours
         if chance and chance.finite:
             axis.axvline(chance.mean, color=style.INK, linewidth=0.7, linestyle=(0, (1, 2)))
