@@ -147,3 +147,16 @@ def test_a_killed_driver_is_taken_over_without_help(root, tmp_path):
     done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / RESULTS / "tables/lgc_sed.csv").exists()
+
+
+def test_snakemake_bundles_the_results_with_their_captions(smoke):
+    folder, again = smoke
+    again("all", "--report", "bundle.html")
+    bundle = (folder / "bundle.html").read_text()
+    for words in (
+        "PSD-ROC curves on the real validation set",
+        "The tables of lgc_sed, one line per",
+    ):
+        assert words in bundle
+    for name in ("psd_roc.png", "lgc_sed.csv", "lgc_sed.differences.csv", "index.html"):
+        assert name in bundle
