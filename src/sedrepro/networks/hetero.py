@@ -100,6 +100,7 @@ class Hetero(nn.Module):
         self.adapters = nn.ModuleList(adapters) if adapters else None
         self.frames, self.token_pooling, self.bands = frames, token_pooling, bands
         self.depth = depth
+        self.transformer: nn.Module | None = None  # one that is trained, where there is one
         self.drop = {"longest": drop_longest, "share": drop_share, "each": drop_each}
 
     def maps(self, mel: Tensor, source: Source) -> Iterator[Tensor]:

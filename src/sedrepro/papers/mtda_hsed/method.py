@@ -26,6 +26,7 @@ from ...objectives.consistency import agreement
 from ...settings.classes import MAESTRO_CLASSES
 from .. import contract
 from ..contract import Batch, Term
+from .atst import AtstSed
 from .settings import MAESTRO, Settings
 
 
@@ -51,6 +52,7 @@ class Method(contract.Method):
         self.average_before_step = s.mean_teacher.average_before_step
         self.mel = Mel(self.plan.front_ends[s.front_end]).to(self.device)
         self.listener: Listener | None = None  # frozen, and shared by student and teacher
+        self.atst = AtstSed(self) if s.atst.stage else None
         ours = [name in MAESTRO_CLASSES for name in self.plan.classes]
         self.in_maestro = torch.tensor(
             [own or name in s.shared for own, name in zip(ours, self.plan.classes, strict=True)],
@@ -113,10 +115,21 @@ class Method(contract.Method):
             raise SedreproError(
                 f"{path}: has {listener.encoder.depth} blocks; encoder.depth says {encoder.depth}"
             )
-        self.listener = listener.to(self.device).eval()
+        if self.atst:
+            self.atst.take(listener)
+        else:
+            self.listener = listener.to(self.device).eval()
+
+    def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
+        if self.atst:
+            self.atst.start_from(networks)
+        else:
+            super().start_from(networks)
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Adapters learn more slowly than the rest."""
+        if self.atst:
+            return self.atst.param_groups()
         rate, student = self.settings.training.learning_rate, self.networks["student"]
         inside = list(student.adapters.parameters()) if student.adapters is not None else []
         known = {id(parameter) for parameter in inside}
@@ -129,6 +142,8 @@ class Method(contract.Method):
     # Schedule
 
     def decay(self, step: int) -> float:
+        if self.atst:
+            return self.atst.decay(step)
         return ramps.decay(step, self.settings.mean_teacher.decay)
 
     def ramp(self, step: int) -> float:
@@ -137,6 +152,8 @@ class Method(contract.Method):
         )
 
     def rate(self, step: int) -> float:
+        if self.atst:
+            return self.atst.rate(step)
         # Update n runs at the factor of n, but the first, before which nothing is set, at 1.
         step += 1
         start = self.settings.mean_teacher.decay_epoch * self.steps_per_epoch
@@ -148,13 +165,15 @@ class Method(contract.Method):
     # A step
 
     def losses(self, batch: Batch, step: int) -> dict[str, Term]:
+        if self.atst and self.atst.stage == 2:
+            return self.atst.losses(batch, step)
         valid, seen = self.valid(batch), self.seen(batch)
         mel, heard = self.normalised(seen.mel), self.heard(seen.heard)
         student = self.run("student", mel, heard, valid)
         with torch.no_grad():
             teacher = self.run("teacher", mel, heard, valid)
         strong, weak = slice(0, batch.parts["strong"].stop), batch.parts["weak"]
-        desed = slice(batch.parts[MAESTRO].stop, None)
+        desed = slice(0 if self.atst else batch.parts[MAESTRO].stop, None)
         frames, clips = seen.frames * valid[:, None], seen.clips * valid
         consistency = agreement(student.frame[desed], teacher.frame[desed]) + agreement(
             student.clip[desed], teacher.clip[desed]
@@ -162,8 +181,13 @@ class Method(contract.Method):
         return {
             "strong": Term(1, F.binary_cross_entropy(student.frame[strong], frames[strong])),
             "weak": Term(1, F.binary_cross_entropy(student.clip[weak], clips[weak])),
-            "mean_teacher": Term(self.settings.mean_teacher.weight * self.ramp(step), consistency),
+            "mean_teacher": Term(self.consistency_weight(step), consistency),
         }
+
+    def consistency_weight(self, step: int) -> float:
+        if self.atst:
+            return self.settings.atst.weight * self.atst.ramp(step)
+        return self.settings.mean_teacher.weight * self.ramp(step)
 
     def valid(self, batch: Batch) -> Tensor:
         """(clip, class): the classes of each clip's corpus."""
@@ -197,6 +221,8 @@ class Method(contract.Method):
         kinds = [
             parts["weak"], slice(parts["synth"].start, parts["strong"].stop), parts[MAESTRO]
         ]  # fmt: skip
+        if self.atst:
+            kinds.append(parts["unlabelled"])
         fires = torch.rand((), device=self.device) < s.mixup.probability
 
         def draw() -> mixup.Mixing:
@@ -227,6 +253,8 @@ class Method(contract.Method):
         s = self.settings
         if s.encoder.cached:
             return values
+        if self.atst:
+            return self.atst.front(values)
         spectra = self.listener.heard(values)
         if s.adapter.kind != "none" or s.dbmf.back:
             return spectra
@@ -245,6 +273,8 @@ class Method(contract.Method):
         encoder = self.settings.encoder
         if encoder.cached or isinstance(heard, Recorded):
             return heard
+        if self.atst:
+            return self.atst.tokens(model, heard)
         return Walk(
             self.listener.encoder, heard, self.networks[model].adapters,
             gradient=encoder.gradient, drop=encoder.drop, save_memory=encoder.save_memory,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...settings import Layout, Project
-from . import activity, style, tagging, videos
+from . import activity, branches, style, tagging, videos
 from .classes import class_bars
 from .curves import psd_roc, training_curves
 from .material import Material, MissingError
@@ -17,6 +17,9 @@ FIGURES = {
     **{
         figure.__name__: figure
         for figure in (
+            branches.adapters,
+            branches.aggregation,
+            branches.segment_bars,
             activity.agreement,
             activity.activity_confusion,
             activity.activity_timelines,

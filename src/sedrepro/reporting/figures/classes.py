@@ -14,16 +14,21 @@ from ..records import Record, finite
 from . import style
 from .material import MODELS, Material, MissingError
 
-METRICS = {"event_f1": "event F1", "ap": "average precision", "accuracy": "accuracy"}
+METRICS = {
+    "event_f1": "event F1",
+    "ap": "average precision",
+    "accuracy": "accuracy",
+    "pauc": "partial AUC",
+}
 """Class-wise metrics that can be drawn, the first that there is."""
 
 
-def class_bars(material: Material) -> Figure:
+def class_bars(material: Material, subset: str | None = None) -> Figure:
     """Bars per class and row, the mean over finished runs; of many rows only the headline's.
 
-    Of several conditions each has its panel.
+    Of several conditions each has its panel. `subset`: the first set that runs have numbers of.
     """
-    subset = material.subset()
+    subset = subset or material.subset()
     panels = []
     for condition in material.conditions:
         by_row = material.under(condition)
