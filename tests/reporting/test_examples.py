@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import fabricate
 import h5py
 import numpy as np
 import pytest
@@ -151,3 +152,41 @@ def test_json_in_a_script_element_cannot_end_it():
 def test_clips_without_a_recording_are_shown_anyway(copy):
     shutil.rmtree(Path(copy.layout.data) / "raw")
     assert len(shown_of(copy).clips) == 4
+
+
+@pytest.fixture(scope="module")
+def at_three_ratios(tmp_path_factory):
+    """A paper whose conditions have held-out sets of their own."""
+    project = fabricate.project_of(
+        run=["weak_mtl"], seeds=[42], papers={"weak_mtl": {"rows": ["gwrp", "2apae"]}}
+    )
+    layout = fabricate.fabricate(tmp_path_factory.mktemp("weak"), project)
+    found = records(project, "weak_mtl", layout)
+    return project, layout, examples(project, found, layout, papers.settings_of())
+
+
+def test_every_condition_shows_clips_of_its_own_set(at_three_ratios):
+    _, _, shown = at_three_ratios
+    sets = ("snr20", "snr10", "snr0")
+    assert shown.clips == [f"{name}/{name}_0{index}" for name in sets for index in (0, 1)]
+    for scored in shown.scored:
+        own = {clip for clip in shown.clips if clip.startswith(f"{scored.condition}/")}
+        assert set(scored.frames) == own
+    assert {(s.row, s.condition) for s in shown.scored} == {
+        (row, condition) for row in ("gwrp", "2apae") for condition in sets
+    }
+
+
+def test_frames_of_classes_the_clip_lacks_are_gated(at_three_ratios):
+    project, layout, _ = at_three_ratios
+    run = Run("weak_mtl", "2apae", "snr0", 42, 4)
+    with h5py.File(layout.run(run, "scores.h5"), "r+") as file:
+        group = file["held_out/network"]
+        group["clip"][0, :5] = 0.1  # the gate must be exceeded
+        frames = group["frame"][0]
+    found = records(project, "weak_mtl", layout)
+    shown = examples(project, found, layout, papers.settings_of())
+    (scored,) = [s for s in shown.scored if (s.row, s.condition) == ("2apae", "snr0")]
+    frames[:, :5] = 0
+    assert frames.any()
+    assert scored.frames["snr0/snr0_00"] == pytest.approx(frames)

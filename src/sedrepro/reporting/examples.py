@@ -222,7 +222,17 @@ def _read_scores(
                     for held, clip, name in wanted
                     if held == subset and clip in place
                 )
-    return classes, hop, {model: frames for model, frames in by_model.items() if frames}
+    return classes, hop, by_model
+
+
+def _decoded(
+    scores: h5py.Group, place: int, decoding: Decoding, windows: Sequence[int]
+) -> np.ndarray:
+    """One clip's frame scores (frame, class): gated by the clip's, then median filtered."""
+    frames = scores[decoding.scores][place]
+    if decoding.gate and "clip" in scores:
+        frames = np.where(scores["clip"][place] > decoding.gate, frames, 0)
+    return median_filter(frames[None], windows)[0]
 
 
 def decibels(values: np.ndarray, reach: float = 70.0) -> np.ndarray | None:

@@ -71,7 +71,7 @@ class Settings(PaperSettings):
         default_factory=lambda: Training(epochs=80), description="the trainer"
     )
     decoding: Decoding = Field(
-        default_factory=lambda: Decoding(threshold=0.1, gate=0.1),
+        default_factory=lambda: Decoding(threshold=0.1, gate=0.1, median=1),
         description="the operating point of the frame-level extras",
     )
 
