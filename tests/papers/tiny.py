@@ -85,6 +85,50 @@ OVERLAYS: dict[str, dict[str, Any]] = {
             }
         },
     },
+    "mtda_hsed": {
+        "front_ends": {
+            "wave": {"kind": "waveform", "seconds": 1.0, "n_mels": 16, "n_fft": 512},
+            "tokens": {"kind": "beats", "seconds": 1.0, "channels": 32, "steps": 15},
+            "strips": {"kind": "atst_frame", "seconds": 1.0, "channels": 64, "steps": 15},
+        },
+        "papers": {
+            "mtda_hsed": {
+                "settings": {
+                    "front_end": "wave",
+                    "batch": {"maestro": 3, "synth": 2, "strong": 2, "weak": 2, "unlabelled": 3},
+                    "network": {"filters": [4, 6], "pooling": [[2, 4], [2, 4]], "hidden": 5},
+                    "encoder": {"front_end": "tokens", "width": 32, "depth": 2},
+                    "adapter": {"long": 12, "short": 6, "inner": 4},
+                    "dbmf": {"stages": [[0, 1], [1, 2]]},
+                    "shown_block": 1,
+                    "mean_teacher": {"ramp_epochs": 2, "decay_epoch": 3},
+                    "training": {"epochs": 5},
+                },
+                "table": {
+                    "dbmf_1": {"settings": {"dbmf": {"stages": [[0, 1]]}}},
+                    "dbmf_2": {"settings": {"dbmf": {"stages": [[0, 1], [1, 2]]}}},
+                    **{
+                        row: {
+                            "settings": {
+                                "encoder": {"front_end": "strips", "width": 64},
+                                "network": {"hidden": 5},
+                                "batch": {
+                                    "maestro": 3,
+                                    "synth": 2,
+                                    "strong": 2,
+                                    "weak": 2,
+                                    "unlabelled": 3,
+                                },
+                                "training": {"epochs": 5},
+                                "atst": {"warm_up": 1},
+                            }
+                        }
+                        for row in ("atst_sed_stage1", "atst_sed")
+                    },
+                },
+            }
+        },
+    },
 }
 """What makes each paper tiny; a new paper adds its own."""
 

@@ -1,0 +1,462 @@
+"""MTDA-HSED: sizes of all rows, groups, masks, aliases, mixup, schedule, a step of every row."""
+
+import copy
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny import random_batch, tiny_method, tiny_plan
+from torch.nn import functional as F
+
+from sedrepro.errors import SedreproError
+from sedrepro.networks.beats import Beats, Config, Recorded, Walk
+from sedrepro.networks.pretrained import Listener
+from sedrepro.objectives import mixup
+from sedrepro.papers import method_of, settings_of
+from sedrepro.papers.mtda_hsed.settings import Settings
+from sedrepro.settings import Run, load, plan
+from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
+from sedrepro.sources.look import weights as look
+from sedrepro.training.data import Loader
+
+CRNN = 1_785_094
+FUSED = 57_600 + 2 * 131_584
+SIZES = {
+    "baseline": CRNN,
+    "mona": CRNN + 24 * 111_872,
+    "adapter": CRNN + 24 * 99_136,
+    "act_net": CRNN + 12 * 202_726,
+    "m3a": CRNN + 12 * 2_657_474,
+    "m3a_long": CRNN + 12 * 2_361_601,
+    "m3a_short": CRNN + 12 * 295_873,
+    "m3a_sequential": CRNN + 12 * 2_657_474,
+    "dbmf": CRNN + FUSED,
+    "dbmf_1": CRNN + 131_584,
+    "dbmf_2": CRNN + 57_600 + 131_584,
+    "mtda_hsed": CRNN + 12 * 2_657_474 + FUSED,
+    "atst_sed_stage1": 612_688 + 114_816 + 494_592 + 13_878,
+    "atst_sed": 612_688 + 114_816 + 494_592 + 13_878,  # and the transformer's 85,419,264
+}
+STEADY = {"network": {"dropout": 0.0, "merge_dropout": 0.0, "drop_steps": "none"}}
+ROWS = list(SIZES)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    for name in ("beats", "atst_frame"):
+        look.write(folder / name, look.content(name, 7))
+    return {name: folder / name for name in ("beats", "atst_frame")}
+
+
+def ready(row, files, changes=None, **options):
+    method = tiny_method(tiny_plan("mtda_hsed", row, changes), **options)
+    method.load_weights(files)
+    method.networks.train()
+    return method, random_batch(method.plan)
+
+
+def test_every_row_has_its_size(root):
+    models = settings_of()
+    project = load(papers=models, root=root)
+    rows = project.papers["mtda_hsed"].table
+    assert set(SIZES) == {name for name, row in rows.items() if row.kind == "train"}
+    for row, size in SIZES.items():
+        method = object.__new__(method_of("mtda_hsed"))
+        method.plan = plan(project, Run("mtda_hsed", row, "hetero", 42), models["mtda_hsed"])
+        method.settings = method.plan.settings
+        with torch.device("meta"):
+            (student,) = method.build().values()
+        assert sum(p.numel() for p in student.parameters()) == size, row
+        assert all(p.requires_grad for p in student.parameters())
+    with torch.device("meta"):
+        frozen = Beats(Config())
+    assert sum(p.numel() for p in frozen.parameters()) == 90_311_792
+
+
+def test_the_batch_is_the_baselines(root):
+    project = load(papers=settings_of(), root=root)
+    models = settings_of()
+    planned = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), models["mtda_hsed"])
+    assert [stream.group for stream in planned.streams] == [12, 6, 6, 12, 24]
+    assert [stream.name for stream in planned.streams] == [
+        *("maestro", "synth", "strong", "weak", "unlabelled")
+    ]
+    assert [s.name for s in planned.streams[2].subsets] == ["strong_real", "synth_train"]
+    assert planned.classes == [*DESED_CLASSES, *MAESTRO_CLASSES]
+    assert planned.grid.frames == 156
+    assert planned.grid.seconds == 0.064
+    sizes = [6750, 10000, 13470, 1420, 14412]  # clips of the streams when all are there
+
+    class Pool(SimpleNamespace):
+        def __len__(self):
+            return self.clips
+
+    pools = [
+        Pool(stream=s, group=s.group, clips=n) for s, n in zip(planned.streams, sizes, strict=True)
+    ]
+    loader = object.__new__(Loader)
+    loader.pools = pools
+    assert loader._shortest() == 118
+    pools[3].clips = 600  # the epoch follows the weak clips that are there
+    assert loader._shortest() == 50
+
+
+def parameters_of(method):
+    return [p for group in method.param_groups() for p in group["params"]]
+
+
+def part_of(name):
+    """`cnn`, `heads`, …; of adapters, fusions and the transformer each block by itself."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] in ("adapters", "fusions") else parts[0]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_takes_a_step(row, files):
+    method, batch = ready(row, files)
+    optimiser = torch.optim.Adam(method.param_groups())
+    trained = {id(p) for p in method.networks["student"].parameters() if p.requires_grad}
+    assert {id(p) for p in parameters_of(method)} == trained
+    frozen = method.listener and copy.deepcopy(method.listener.state_dict())
+    before = copy.deepcopy(method.networks["student"].state_dict())
+    for step in (1, 2):
+        terms = method.losses(batch, step)
+        assert set(terms) == {"strong", "weak", "mean_teacher"}
+        total = sum(term.weight * term.value for term in terms.values())
+        optimiser.zero_grad()
+        total.backward()
+        assert torch.isfinite(total)
+        optimiser.step()
+    missing = [p for p in parameters_of(method) if p.grad is None]
+    assert not missing
+    after = method.networks["student"].state_dict()
+    moved = {part_of(name) for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {part_of(name) for name in after}
+    assert all(p.grad is None for p in method.networks["teacher"].parameters())
+    if frozen:
+        for name, value in method.listener.state_dict().items():
+            assert torch.equal(value, frozen[name])
+
+
+def test_adapters_learn_at_a_tenth_of_the_rate(files):
+    method, _ = ready("mtda_hsed", files)
+    slow, fast = sorted(method.param_groups(), key=lambda group: group["lr"])
+    assert (slow["lr"], fast["lr"]) == (1e-4, 1e-3)
+    assert {id(p) for p in slow["params"]} == {
+        id(p) for p in method.networks["student"].adapters.parameters()
+    }
+
+
+def test_step_0_of_adapter_rows_is_frozen_beats(files):
+    outputs = []
+    for row in ("m3a", "mona", "adapter", "act_net"):
+        method, batch = ready(row, files, STEADY)
+        method.networks.eval()
+        with torch.no_grad():
+            spectra = method.listener.heard(batch.inputs["wave"])
+            adapted = Walk(method.listener.encoder, spectra, method.networks["student"].adapters)
+            outputs.append(adapted.to(2))
+            torch.testing.assert_close(outputs[-1], Walk(method.listener.encoder, spectra).to(2))
+    assert all(torch.equal(one, outputs[0]) for one in outputs)
+
+
+def test_frozen_blocks_are_computed_once_for_student_and_teacher(files):
+    method, batch = ready("dbmf", files, STEADY)
+    method.networks.eval()
+    mel, heard = method._inputs(batch.inputs)
+    assert isinstance(heard, Recorded)
+    walk = Walk(method.listener.encoder, method.listener.heard(batch.inputs["wave"]))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            method.run("student", mel, heard).frame, method.networks["student"](mel, walk).frame
+        )
+
+
+def test_masks_and_aliases_by_name(files):
+    method, batch = ready("baseline", files)
+    place = {name: k for k, name in enumerate(method.plan.classes)}
+    valid = method.valid(batch)
+    for clip in range(len(valid)):
+        maestro = clip < 3
+        wanted = {*MAESTRO_CLASSES, "Speech", "Dog", "Dishes"} if maestro else set(DESED_CLASSES)
+        assert {name for name, k in place.items() if valid[clip, k]} == wanted
+    assert valid.sum(1).tolist() == [20] * 3 + [10] * 9
+    batch.frames.zero_()
+    for name, value in (
+        ("people talking", 0.5),
+        ("children voices", 0.3),
+        ("announcement", 0.4),
+        ("cutlery and dishes", 0.7),
+    ):
+        batch.frames[:, 4, place[name]] = value
+    frames = method.aliased(batch)
+    assert frames[:3, 4, place["Speech"]].tolist() == pytest.approx([0.5] * 3)  # soft, the largest
+    assert frames[:3, 4, place["Dishes"]].tolist() == pytest.approx([0.7] * 3)
+    assert torch.equal(frames[3:], batch.frames[3:])
+    changed = (frames != batch.frames).nonzero()
+    assert {int(k) for k in changed[:, 2]} == {place["Speech"], place["Dishes"]}
+
+
+def db(mel):
+    shown = (20 * torch.log10(mel.clamp(min=1e-5))).clamp(-50, 80)
+    low, high = shown.amin((1, 2), keepdim=True), shown.amax((1, 2), keepdim=True)
+    return 2 * (shown - low) / (high - low + 1e-8) - 1
+
+
+def test_losses_are_the_definition(files):
+    quiet = STEADY | {"mixup": {"probability": 0.0}}
+    method, batch = ready("mtda_hsed", files, quiet)
+    with torch.no_grad():
+        for parameter in method.networks["teacher"].parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    reference = copy.deepcopy(method.networks)
+    terms = method.losses(batch, 3)
+    wave, beats = batch.inputs["wave"], method.listener.encoder
+    fbank = method.listener.heard(wave)
+    valid, y = method.valid(batch), method.aliased(batch)
+
+    def run(name):
+        walk = Walk(beats, fbank, reference[name].adapters)
+        return reference[name](db(method.mel(wave)), walk, valid)
+
+    s, t = run("student"), run("teacher")
+    strong = weak = 0.0
+    for clip in range(7):  # MAESTRO, synthetic, strong
+        for k in range(27):
+            if valid[clip, k]:
+                strong += F.binary_cross_entropy(
+                    s.frame[clip, :, k], y[clip, :, k], reduction="sum"
+                )
+    for clip in (7, 8):
+        for k in range(10):
+            weak += F.binary_cross_entropy(s.clip[clip, k], batch.clips[clip, k])
+    # Entries that are not valid cost nothing and count in the mean.
+    torch.testing.assert_close(terms["strong"].value, strong / (7 * 15 * 27))
+    torch.testing.assert_close(terms["weak"].value, weak / (2 * 27))
+    agree = (s.frame[3:] - t.frame[3:]).square().mean() + (s.clip[3:] - t.clip[3:]).square().mean()
+    torch.testing.assert_close(terms["mean_teacher"].value, agree)
+    assert terms["mean_teacher"].weight == pytest.approx(2 * math.exp(-5 * (1 - 3 / 4) ** 2))
+    assert terms["strong"].weight == terms["weak"].weight == 1
+
+
+def mixed(values, drawn):
+    return torch.stack(
+        [
+            drawn.ratio[i] * values[i] + (1 - drawn.ratio[i]) * values[drawn.order[i]]
+            for i in range(len(values))
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["coherent", "baseline", "spectra"])
+def test_mixup_of_each_kind(kind, files):
+    changes = {"mixup": {"probability": 1.0}}
+    changes["mixup"]["kind"] = kind
+    method = tiny_method(tiny_plan("mtda_hsed", "baseline", None))
+    object.__setattr__(method, "settings", method.settings.model_copy(
+        update={"mixup": method.settings.mixup.model_copy(update=changes["mixup"])}
+    ))  # fmt: skip
+    batch = random_batch(method.plan)
+    torch.manual_seed(5)
+    seen = method.seen(batch)
+    torch.manual_seed(5)
+    fires = torch.rand(()) < 1.0
+    kinds = [slice(7, 9), slice(3, 7), slice(0, 3)]
+    options = {"alpha": 0.2, "probability": 1.0, "device": torch.device("cpu"), "fires": fires}
+    one = mixup.draw(12, kinds, **options)
+    mel, tokens = method.mel(batch.inputs["wave"]), batch.inputs["tokens"]
+    frames = method.aliased(batch)
+    torch.testing.assert_close(seen.mel, mixed(mel, one))
+    assert torch.equal(seen.mel[9:], mel[9:])  # unlabelled clips never mix
+    if kind == "coherent":
+        torch.testing.assert_close(seen.heard, mixed(tokens, one))
+        torch.testing.assert_close(seen.frames, mixed(frames, one))
+        torch.testing.assert_close(seen.clips, mixed(batch.clips, one))
+    elif kind == "spectra":
+        assert torch.equal(seen.heard, tokens)
+        torch.testing.assert_close(seen.frames, mixed(frames, one))
+    else:
+        other = mixup.draw(12, kinds, **options)
+        assert not torch.equal(one.ratio, other.ratio)
+        torch.testing.assert_close(seen.heard, mixed(tokens, other))
+        torch.testing.assert_close(seen.frames, mixed(mixed(frames, one), other))
+        assert torch.equal(seen.clips, (mixed(mixed(batch.clips, one), other) > 0).float())
+
+
+def test_waveforms_are_mixed_before_the_filter_bank(files):
+    method, batch = ready("m3a", files, {"mixup": {"probability": 1.0}})
+    torch.manual_seed(5)
+    seen = method.seen(batch)
+    torch.manual_seed(5)
+    torch.rand(())
+    one = mixup.draw(
+        12, [slice(7, 9), slice(3, 7), slice(0, 3)], alpha=0.2, probability=1.0,
+        device=torch.device("cpu"), fires=torch.tensor(True),
+    )  # fmt: skip
+    torch.testing.assert_close(seen.heard, mixed(batch.inputs["wave"], one))
+    torch.testing.assert_close(seen.mel, mixed(method.mel(batch.inputs["wave"]), one))
+
+
+def test_the_schedule_rises_holds_and_falls(root):
+    project = load(papers=settings_of(), root=root)
+    model = settings_of()["mtda_hsed"]
+    method = object.__new__(method_of("mtda_hsed"))
+    method.settings = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), model).settings
+    method.steps_per_epoch, method.atst = 118, None
+    assert method.rate(99) == pytest.approx(math.exp(-5 * (1 - 100 / 5900) ** 2))
+    assert method.rate(5899) == method.rate(11799) == 1.0
+    middle = 11800 + (35400 - 11800) // 2
+    assert method.rate(middle - 1) == pytest.approx(math.cos(math.pi / 4))
+    assert method.rate(35399) == pytest.approx(1e-5)
+    assert method.consistency_weight(5900) == method.consistency_weight(20000) == 2.0
+    assert method.decay(1) == 0.5
+    assert method.decay(5000) == 0.999
+
+
+def test_validation_masks_clip_scores_and_tests_do_not(files):
+    method, batch = ready("baseline", files)
+    method.networks.eval()
+    with torch.no_grad():
+        scores = method.scores("teacher", batch.inputs)
+        mel, heard = method._inputs(batch.inputs)
+        free = method.run("teacher", mel, heard)
+        desed = method.in_desed.expand(len(mel), -1)
+        masked = method.run("teacher", mel, heard, desed)
+    torch.testing.assert_close(scores["frame"], free.frame)
+    torch.testing.assert_close(scores["clip"], free.clip)
+    torch.testing.assert_close(scores["clip_desed"], masked.clip)
+    assert not torch.allclose(scores["clip_desed"][:, :10], scores["clip"][:, :10])
+    metrics = {
+        "weak/student/weak_f1": 0.2,
+        "synth_validation/student/intersection_f1": 0.3,
+        "maestro_held_out/student/segment_f1_best": 0.4,
+    }
+    assert method.select(metrics) == pytest.approx(0.9)
+
+
+def test_maps_for_the_figures(files):
+    method, batch = ready("mtda_hsed", files)
+    method.networks.eval()
+    with torch.no_grad():
+        maps = method.explain(batch.inputs)
+    n = len(batch.clips)
+    assert maps["input"].shape == (n, 16, 63)
+    assert maps["long"].shape == maps["short"].shape == (n, 8, 6)
+    assert maps["cnn_map"].shape == (n, 1, 15)
+    # The branches add nothing before they have learned something.
+    assert maps["long"].abs().max() == maps["short"].abs().max() == 0
+    assert not method.networks["teacher"].adapters[-1].long._forward_hooks
+
+
+def test_weights_of_another_depth_are_refused(files):
+    method = tiny_method(tiny_plan("mtda_hsed", "m3a", {"encoder": {"depth": 5}}))
+    with pytest.raises(SedreproError, match=r"has 2 blocks; encoder.depth says 5"):
+        method.load_weights(files)
+    with pytest.raises(SedreproError, match="tokens have 32 values"):
+        Listener("beats", files["beats"], 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"adapter": {"kind": "m3a"}}, "encoder.cached must be off"),
+        ({"adapter": {"kind": "m3a", "long": 0, "short": 0}}, "long or a short branch"),
+        (
+            {"encoder": {"cached": False}, "dbmf": {"use": True, "stages": [[3, 4], [2, 8]]}},
+            "go upwards",
+        ),
+        ({"encoder": {"cached": False}, "dbmf": {"use": True, "stages": [[9, 4]]}}, "7 CNN blocks"),
+    ],
+)
+def test_settings_that_cannot_be(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Settings.model_validate(changes)
+
+
+# ATST-SED
+
+
+def test_stage_2_starts_from_stage_1_but_for_its_transformer(files):
+    first, _ = ready("atst_sed_stage1", files)
+    second, _ = ready("atst_sed", files, seed=9)
+    kept = {k: v.clone() for k, v in second.networks["student"].transformer.state_dict().items()}
+    states = {name: net.state_dict() for name, net in first.networks.items()}
+    second.start_from(states)
+    own = second.networks["teacher"].state_dict()
+    assert all(torch.equal(own[k], v) for k, v in states["teacher"].items())
+    transformer = second.networks["student"].transformer
+    assert all(torch.equal(transformer.state_dict()[k], v) for k, v in kept.items())
+    assert transformer.blocks[0].mlp.fc1.weight.requires_grad
+    assert not transformer.mask_embed.requires_grad
+    states["student"].pop("rnn.weight_hh_l0")
+    with pytest.raises(SedreproError, match="does not fit"):
+        second.start_from(states)
+
+
+def test_stage_2_slows_down_block_by_block(files):
+    method, _ = ready("atst_sed", files)
+    rate = {id(p): group["lr"] for group in method.param_groups() for p in group["params"]}
+    student = method.networks["student"]
+    transformer = student.transformer
+    assert rate[id(student.cnn.blocks[0].conv.weight)] == pytest.approx(2e-4)
+    assert rate[id(student.heads.frame.weight)] == pytest.approx(2e-3)
+    for part, k in (
+        (transformer.norm_frame.weight, 0),
+        (transformer.blocks[1].mlp.fc1.weight, 1),
+        (transformer.blocks[0].mlp.fc1.weight, 2),
+        (transformer.patch_embed.patch_embed.weight, 3),
+        (transformer.pos_embed, 3),
+    ):
+        assert rate[id(part)] == pytest.approx(2e-4 * 0.5**k)
+    assert method.decay(1) == 0.999
+    steps = method.steps_per_epoch
+    assert method.rate(steps - 1) == 1.0
+    assert method.rate(5 * steps - 1) == pytest.approx(0.1)
+    assert method.rate(3 * steps - 1) == pytest.approx(0.55)
+
+
+def test_stage_2_follows_the_mixture_of_what_the_teacher_said(files):
+    quiet = STEADY | {"mixup": {"probability": 1.0}, "atst": {"warp": 0.0}}
+    method, batch = ready("atst_sed", files, quiet)
+    for module in method.networks.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    reference = copy.deepcopy(method.networks)
+    torch.manual_seed(4)
+    value = method.losses(batch, 2)["mean_teacher"].value
+    torch.manual_seed(4)
+    torch.rand(())
+    kinds = [slice(0, 3), slice(3, 7), slice(7, 9), slice(9, 12)]
+    one = mixup.draw(
+        12, kinds, alpha=0.2, probability=1.0, device=torch.device("cpu"), fires=torch.tensor(True)
+    )
+    wave = batch.inputs["wave"]
+    mel, spectra, valid = method.mel(wave), method.atst.front(wave), method.valid(batch)
+
+    def run(name, mel, spectra):
+        network = reference[name]
+        tokens = F.adaptive_avg_pool1d(network.transformer(spectra).mT, 15).mT
+        return network(db(mel), tokens, valid)
+
+    s, t = run("student", mixed(mel, one), mixed(spectra, one)), run("teacher", mel, spectra)
+    frame, clip = mixed(t.frame, one), mixed(t.clip, one)
+    wanted = sum(
+        (s.frame[g] - frame[g]).square().mean() + 0.5 * (s.clip[g] - clip[g]).square().mean()
+        for g in (slice(0, 7), slice(7, 9), slice(9, 12))
+    )
+    torch.testing.assert_close(value, wanted / 24)
+
+
+def test_a_warp_stretches_a_band(files):
+    method, _ = ready("atst_sed", files)
+    ramp = torch.linspace(0, 1, 64)[None, :, None].expand(4, 64, 9).clone()
+    torch.manual_seed(2)
+    warped = method.atst.warped(ramp, [slice(0, 2), slice(2, 4)], True)
+    for group in (slice(0, 2), slice(2, 4)):
+        low, high = warped[group, 0].min(), warped[group, -1].max()
+        assert 0.55 < high - low < 1.0
+        assert (warped[group].diff(dim=1) > 0).all()
+    assert not torch.equal(warped[0], warped[2])
+    assert torch.equal(method.atst.warped(ramp, [slice(0, 4)], False), ramp)

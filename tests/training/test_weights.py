@@ -1,0 +1,57 @@
+"""Runs that need weights nobody has: they say so, and the audit names the rows."""
+
+from __future__ import annotations
+
+import toys
+
+from sedrepro.files import read_json, write_json
+from sedrepro.papers import settings_of
+from sedrepro.settings import Layout, Project, load
+from sedrepro.sources import inventory, weights
+from sedrepro.training.run import run_key, train
+
+REASON = "there is no address a program may use today"
+
+
+def absent(layout: Layout, resource: str = "beats") -> None:
+    status = {"resource": resource, "status": "unavailable", "reason": REASON, "files": 0}
+    write_json(layout.status(resource), {**status, "bytes": 0})
+
+
+def test_a_run_without_its_weights_is_not_run(tmp_path, root, monkeypatch):
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(toys.SpectraSettings, "weights", lambda self: ["beats"])
+    project = Project.model_validate({"scale": "mini", "data": {"folder": str(tmp_path)}})
+    layout = Layout(project.data_folder, str(tmp_path / "results"))
+    toys.fabricate(layout)
+    absent(layout)
+    plan = toys.plan("spectra")
+    train(plan, project, layout)
+    described = read_json(layout.run(plan.run, "run.json"))
+    assert described["status"] == "not_run"
+    assert described["reason"] == f"weights beats: {REASON}"
+
+
+def test_the_weights_are_in_the_key(tmp_path, root, monkeypatch):
+    layout = Layout(str(tmp_path), str(tmp_path / "results"))
+    toys.fabricate(layout)
+    plan = toys.plan("spectra")
+    file = tmp_path / "weights.pt"
+    file.write_bytes(b"one")
+    keys = [run_key(plan, {}, layout), run_key(plan, {}, layout, {"beats": file})]
+    file.write_bytes(b"two")
+    keys.append(run_key(plan, {}, layout, {"beats": file}))
+    assert len(set(keys)) == 3
+
+
+def test_the_audit_says_which_rows_cannot_run(tmp_path, root, monkeypatch):
+    monkeypatch.chdir(root)
+    overlay = {"run": ["mtda_hsed"], "data": {"folder": str(tmp_path)}}
+    project = load(overlay, papers=settings_of(), root=root)
+    absent(Layout.of(project))
+    verdicts = {v.row: v for v in inventory.audit(project, settings_of()).verdicts}
+    for row in ("baseline", "m3a", "mtda_hsed"):
+        assert verdicts[row].state == "not at all"
+        assert verdicts[row].why == f"beats: {REASON}"
+    assert verdicts["atst_sed"].state == "not known yet"
+    assert weights.path("beats", project).name == "BEATs_iter3_plus_AS2M.pt"
