@@ -215,13 +215,10 @@ def _read_scores(
             place = {name.decode(): index for index, name in enumerate(group["clips"][:])}
             models = [m for m in group if isinstance(group[m], h5py.Group) and "@" not in m]
             for model in models:
-                frames = group[model][decoding.scores]
-                by_model.setdefault(model, {}).update(
-                    # Some scores have a background behind the classes.
-                    (name, median_filter(frames[place[clip]][None, :, : len(classes)], windows)[0])
-                    for held, clip, name in wanted
-                    if held == subset and clip in place
-                )
+                for held, clip, name in wanted:
+                    if held == subset and clip in place:
+                        frames = _decoded(group[model], place[clip], decoding, windows)
+                        by_model.setdefault(model, {})[name] = frames
     return classes, hop, by_model
 
 
@@ -229,9 +226,10 @@ def _decoded(
     scores: h5py.Group, place: int, decoding: Decoding, windows: Sequence[int]
 ) -> np.ndarray:
     """One clip's frame scores (frame, class): gated by the clip's, then median filtered."""
-    frames = scores[decoding.scores][place]
+    classes = slice(len(windows))  # some scores have a background behind the classes
+    frames = scores[decoding.scores][place][:, classes]
     if decoding.gate and "clip" in scores:
-        frames = np.where(scores["clip"][place] > decoding.gate, frames, 0)
+        frames = np.where(scores["clip"][place][classes] > decoding.gate, frames, 0)
     return median_filter(frames[None], windows)[0]
 
 

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
-from ... import tables
 from ...metrics.decode import detect, median_filter
 from ...papers import settings_of
 from ...settings import Decoding, HeldOut, plan
@@ -119,6 +118,8 @@ def activity_confusion(material: Material) -> Figure:
 
 def _confusions(material: Material, branch: Branch) -> dict[str, np.ndarray]:
     """Per model (true state, said state) frames of the first reported set, padding left out."""
+    from ... import tables  # pandas: only for those who draw this
+
     found = {}
     states = len(branch.states)
     path = material.layout.table(branch.held.subset, "events")
@@ -140,6 +141,8 @@ def _confusions(material: Material, branch: Branch) -> dict[str, np.ndarray]:
 
 def activity_timelines(material: Material) -> Figure:
     """Per clip: spectrum, activity as it is and as it is said, events before and after."""
+    from ... import tables  # pandas: only for those who draw this
+
     branch = _branch(material)
     with h5py.File(branch.record.file("examples.h5"), "r", locking=False) as file:
         wanted = ("input", "student", "student_sod", "student_with_sod")
