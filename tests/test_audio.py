@@ -67,3 +67,35 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path):
     soundfile.write(path, np.array([0.0, np.nan]), 16000, subtype="FLOAT")
     with pytest.raises(SedreproError, match="not finite"):
         audio.read(path, 16000)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize("block", [1000, 2**18])
+def test_a_stream_is_the_recording_in_parts(tmp_path, rate, block):
+    path = tmp_path / "noise.wav"
+    noise = np.random.default_rng(0).normal(0, 0.1, (rate * 3, 2))
+    soundfile.write(path, noise, rate)
+    parts = list(audio.stream(path, 16000, block))
+    whole = audio.read(path, 16000)
+    joined = np.concatenate(parts)
+    assert abs(len(joined) - len(whole)) <= 1
+    shared = min(len(joined), len(whole))
+    assert np.abs(joined[:shared] - whole[:shared]).max() < 1e-3
+    assert len(parts) > 1 or block > len(noise)
+
+
+@pytest.mark.parametrize("content", [b"", b"some words\n" * 50])
+def test_a_stream_of_something_else_is_one_clear_line(tmp_path, content):
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    with pytest.raises(SedreproError) as caught:
+        list(audio.stream(path, 16000))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stream_without_samples_says_so(tmp_path):
+    path = tmp_path / "empty.wav"
+    soundfile.write(path, np.zeros((0, 1)), 16000)
+    with pytest.raises(SedreproError, match="holds no audio"):
+        list(audio.stream(path, 16000))

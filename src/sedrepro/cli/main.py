@@ -11,6 +11,7 @@ import yaml
 from .. import __version__, papers, settings
 from ..errors import SedreproError
 from ..settings import Layout, Project, Run
+from . import predict
 
 
 def run(words: list[str] | None = None) -> int:
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
         "run", nargs="+", help="paper/row/condition/seed<s>, or a run folder"
     )
+    text = "detect events in recordings of your own with a finished run"
+    predict.arguments(add("predict", predict.predict, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
 

@@ -93,6 +93,10 @@ class Method(ABC):
         """The models whose scores are kept."""
         return list(self.networks)
 
+    def headline(self) -> str:
+        """The model a recording is given to when none is named."""
+        return self.models()[0]
+
     def averaged(self) -> dict[str, str]:
         """Followers and the network each follows by a moving average of its parameters."""
         return {}

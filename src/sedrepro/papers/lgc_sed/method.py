@@ -189,6 +189,9 @@ class Method(mean_teacher.Method):
         found = self.forward(model, self.normalised(self.spectra(inputs)))
         return {"frame": found.frame, "clip": found.clip}
 
+    def headline(self) -> str:
+        return "teacher"
+
     def select(self, metrics: Mapping[str, float]) -> float:
         selecting = next(held.name for held in self.plan.held_out if held.selects)
         return metrics[f"{selecting}/teacher/intersection_f1"]

@@ -1,0 +1,238 @@
+"""A finished run on recordings of any length: overlapping windows, scores joined, events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import audio, papers
+from ..errors import SedreproError
+from ..features.encoders import KINDS
+from ..files import read_json
+from ..metrics.decode import detect, median_filter
+from ..papers.contract import Method
+from ..settings import FrontEnd, Plan
+from .data import as_input
+from .trainer import load_checkpoint, load_networks
+
+ADVANCE = 0.8
+"""Windows follow each other after this share of their length; where two overlap, scores fade."""
+BATCH = {"cpu": 1, "cuda": 16}
+"""Windows scored at a time: on a CPU more are not faster, and cost memory."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A detection: seconds, class, and the mean of its filtered scores."""
+
+    onset: float
+    offset: float
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a recording."""
+
+    seconds: float
+    hop: float
+    classes: list[str]
+    scores: dict[str, np.ndarray]
+    """(frame, …) arrays by name, over the whole recording."""
+    filtered: np.ndarray
+    """(frame, class): the scores that are decoded, after the median filter."""
+    tags: np.ndarray
+    """(class,): the highest clip score of any window; empty where the method gives none."""
+    events: list[Event]
+
+
+class Predictor:
+    """A run's headline checkpoint, ready for recordings."""
+
+    def __init__(
+        self, folder: str | Path, *, model: str | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        self.plan, self.method = _restored(Path(folder), torch.device(device))
+        models = self.method.models()
+        self.model = model or self.method.headline()
+        if self.model not in models:
+            raise SedreproError(
+                f"{folder}: has no model {self.model!r}; models are {', '.join(models)}"
+            )
+        self.encoders = {
+            name: (KINDS[front_end.kind].encoder(front_end), front_end)
+            for name, front_end in self._front_ends().items()
+        }
+        first = next(iter(self.encoders.values()))[1]
+        self.rate, self.length = first.sample_rate, first.samples
+        self.frames = self.plan.grid.frames
+        self.step = round(self.plan.grid.seconds * self.rate)
+
+    def _front_ends(self) -> dict[str, FrontEnd]:
+        names = dict.fromkeys(n for held in self.plan.held_out for n in held.inputs)
+        found = {name: self.plan.front_ends[name] for name in names}
+        for name, front_end in found.items():
+            if front_end.kind not in KINDS:
+                raise SedreproError(
+                    f"{self.plan.run}: reads {name} ({front_end.kind}), which is not made of sound "
+                    "files here"
+                )
+        return found
+
+    @property
+    def threshold(self) -> float:
+        return self.plan.settings.decoding.threshold
+
+    def __call__(self, path: str | Path) -> Prediction:
+        """Scores and events of a recording; memory grows by its scores only, not by its sound."""
+        joined = Joined(self.frames, overlap=self.frames - self._advance)
+        tags: list[np.ndarray] = []
+        reach = min(self.length, self.frames * self.step)
+        windows = Windows(self.length, self._advance * self.step, self.step, reach)
+        stored = windows(audio.stream(path, self.rate))
+        size = BATCH[self.method.device.type]
+        while batch := list(islice(stored, size)):
+            scores = self._scores(np.stack([samples for _, samples in batch]))
+            for index, (start, _) in enumerate(batch):
+                window = {name: values[index] for name, values in scores.items()}
+                joined.add(start // self.step, window)
+                tags += [window["clip"]] if "clip" in window else []
+        return self._decoded(path, windows.samples / self.rate, joined.scores(), tags)
+
+    @property
+    def _advance(self) -> int:
+        """Frames between windows."""
+        return max(1, round(ADVANCE * self.frames))
+
+    @torch.inference_mode()
+    def _scores(self, samples: np.ndarray) -> dict[str, np.ndarray]:
+        """Named scores of windows (window, sample)."""
+        inputs = {
+            name: as_input(
+                torch.from_numpy(np.stack([encoder(audio.fit(s, fe.samples)) for s in samples]))
+            ).to(self.method.device)
+            for name, (encoder, fe) in self.encoders.items()
+        }
+        found = self.method.scores(self.model, inputs)
+        return {name: values.float().cpu().numpy() for name, values in found.items()}
+
+    def _decoded(
+        self,
+        path: str | Path,
+        seconds: float,
+        scores: dict[str, np.ndarray],
+        tags: list[np.ndarray],
+    ) -> Prediction:
+        decoding, classes = self.plan.settings.decoding, self.plan.classes
+        hop = self.plan.grid.seconds
+        if decoding.scores not in scores:
+            raise SedreproError(
+                f"{self.plan.run}: gives no frame scores, so there are no events to find in {path}"
+            )
+        whole = int(np.ceil(seconds / hop))
+        scores = {name: values[:whole] for name, values in scores.items()}
+        filtered = median_filter(scores[decoding.scores][None], decoding.windows(classes))
+        found = detect(filtered, decoding.threshold, hop=hop, seconds=np.array([seconds]))
+        events = [
+            Event(
+                float(onset),
+                float(offset),
+                classes[label],
+                float(filtered[0, round(onset / hop) : int(np.ceil(offset / hop)), label].mean()),
+            )
+            for label, onset, offset in zip(found.label, found.onset, found.offset, strict=True)
+        ]
+        highest = np.max(tags, axis=0) if tags else np.zeros(0)
+        events.sort(key=lambda event: (event.onset, event.label))
+        return Prediction(seconds, hop, classes, scores, filtered[0], highest, events)
+
+
+def _restored(folder: Path, device: torch.device) -> tuple[Plan, Method]:
+    """The run as its checkpoint describes it, with the checkpoint's weights."""
+    path = folder / "checkpoint.pt"
+    if path.is_file() and path.stat().st_size == 0:
+        reason = read_json(folder / "run.json").get("reason", "")
+        raise SedreproError(f"{folder}: the run was not made ({reason})")
+    saved = load_checkpoint(path, device)
+    try:
+        described = saved["plan"]
+        networks = saved["networks"]["headline"]
+        plan = Plan.restore(described, papers.settings_of()[described["paper"]])
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SedreproError(f"{path}: not a run of this version ({reason})") from None
+    method = papers.method_of(plan.run.paper)(plan, steps_per_epoch=1, device=device, amp=False)
+    load_networks(method, networks, path)
+    method.load_state(saved["method"])
+    method.networks.eval()
+    return plan, method
+
+
+class Windows:
+    """Cuts a stream of samples into windows (start, samples) of one length.
+
+    The first `reach` samples of a window have scores. The last window is moved back, by whole
+    steps, until these end with the recording, which keeps padding out of all but the shortest
+    recordings. `samples` is the length of what has gone through.
+    """
+
+    def __init__(self, length: int, advance: int, step: int, reach: int) -> None:
+        self.length, self.advance, self.step, self.reach = length, advance, step, reach
+        self.samples = 0
+
+    def __call__(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+        start, waiting = 0, np.zeros(0, np.float32)
+        for block in blocks:
+            self.samples += len(block)
+            waiting = np.concatenate([waiting, block])
+            while len(waiting) >= self.length + self.advance:
+                yield start, waiting[: self.length]
+                start, waiting = start + self.advance, waiting[self.advance :]
+        yield start, audio.fit(waiting, self.length)
+        # A recording of one window is scored as in evaluation, with its end beyond the last frame.
+        if len(waiting) > (self.reach if start else self.length):
+            back = -(-(len(waiting) - self.reach) // self.step) * self.step
+            yield start + back, audio.fit(waiting[back:], self.length)
+
+
+class Joined:
+    """Scores of overlapping windows as one array: in the overlap a window's weight falls off."""
+
+    def __init__(self, frames: int, overlap: int) -> None:
+        rising = (np.arange(frames) + 1) / (overlap + 1)
+        self.weight = np.minimum(1, np.minimum(rising, rising[::-1])).astype(np.float32)
+        self.length = 0
+        self.totals: dict[str, np.ndarray] = {}
+        self.weights = np.zeros(0, np.float32)
+
+    def add(self, first: int, scores: Mapping[str, np.ndarray]) -> None:
+        """The scores of a window that begins at a frame; only those along time are kept."""
+        frames = len(self.weight)
+        self.length = max(self.length, first + frames)
+        self.weights = self._room(self.weights)
+        self.weights[first : first + frames] += self.weight
+        for name, values in scores.items():
+            if values.ndim == 2 and len(values) == frames:
+                empty = np.zeros((0, values.shape[1]), np.float32)
+                total = self._room(self.totals.get(name, empty))
+                total[first : first + frames] += self.weight[:, None] * values
+                self.totals[name] = total
+
+    def _room(self, values: np.ndarray) -> np.ndarray:
+        """At least `length` rows; they double, so that copying stays rare in long recordings."""
+        if len(values) >= self.length:
+            return values
+        grown = np.zeros((max(self.length, 2 * len(values)), *values.shape[1:]), np.float32)
+        grown[: len(values)] = values
+        return grown
+
+    def scores(self) -> dict[str, Any]:
+        weights = self.weights[: self.length, None]
+        return {name: total[: self.length] / weights for name, total in self.totals.items()}
