@@ -8,7 +8,7 @@ import torch
 from tiny import random_batch, tiny_method, tiny_plan
 from torch.nn import functional as F
 
-from sedrepro.objectives import cutmix, mixup
+from sedrepro.objectives import cutmix, mixup, shift
 from sedrepro.papers import method_of
 from sedrepro.papers.contract import Epoch
 
@@ -18,6 +18,14 @@ TERMS = {
     "pgc": {"strong", "weak", "mean_teacher", "pgc"},
     "lgc": {"strong", "weak", "mean_teacher", "clc", "pgc"},
 }
+MORE = {
+    "ict": {"strong", "weak", "mean_teacher", "ict"},
+    "sct": {"strong", "weak", "mean_teacher", "sct"},
+    "lgc_audio": TERMS["lgc"],
+    "lgc_sct": TERMS["lgc"] | {"sct"},
+    "lgc_rct": TERMS["lgc"] | {"rct"},
+}
+"""Rows beside the paper's own."""
 STEADY = {"network": {"dropout": 0.0}}
 """Without dropout a network is a function of its input, so a reference can call it again."""
 
@@ -35,14 +43,14 @@ def total(terms):
     return sum(term.weight * term.value for term in terms.values())
 
 
-@pytest.mark.parametrize("row", list(TERMS))
+@pytest.mark.parametrize("row", [*TERMS, *MORE])
 def test_every_row_takes_a_step(row):
     method, batch, step = started(row)
     before = copy.deepcopy(method.networks["student"].state_dict())
     (group,) = method.param_groups()
     optimiser = torch.optim.Adam(group["params"], lr=group["lr"])
     terms = method.losses(batch, step)
-    assert set(terms) == TERMS[row]
+    assert set(terms) == {**TERMS, **MORE}[row]
     total(terms).backward()
     gradients = [p.grad for p in group["params"]]
     assert all(g is not None and torch.isfinite(g).all() for g in gradients)
@@ -258,7 +266,7 @@ def test_the_teacher_starts_as_the_student_and_is_never_trained():
     assert trained == {id(p) for p in method.networks["student"].parameters()}
 
 
-@pytest.mark.parametrize("row", ["untrained", *TERMS])
+@pytest.mark.parametrize("row", ["untrained", *TERMS, "lgc_rct"])
 def test_scores_and_maps_have_their_shapes(row):
     method = tiny_method(tiny_plan("lgc_sed", row))
     method.networks.eval()
@@ -268,7 +276,8 @@ def test_scores_and_maps_have_their_shapes(row):
         assert scores["frame"].shape == (10, 15, 10)
         assert scores["clip"].shape == (10, 10)
     maps = method.explain(inputs)
-    assert set(maps) == {"student", "teacher", "attention"}
+    assert set(maps) == {"student", "teacher", "attention"} | ({"input"} & maps.keys())
+    assert ("input" in maps) == (row == "lgc_rct")
     assert torch.equal(maps["teacher"], method.scores("teacher", inputs)["frame"])
 
 
@@ -324,3 +333,81 @@ def test_a_start_after_the_end_is_warned_of(caplog):
     assert not caplog.records
     tiny_method(tiny_plan("lgc_sed", "lgc", {"pgc": {"start_epoch": 2}}))
     assert "start_epoch 2" in caplog.text
+
+
+def test_shift_consistency_compares_the_shifted_clip_with_the_shifted_target():
+    method, batch, step = started("sct", STEADY)
+    with torch.no_grad():
+        method.networks["teacher"].heads.frame.bias.add_(1)
+    torch.manual_seed(4)
+    found = method.losses(batch, step)["sct"]
+    torch.manual_seed(4)
+    synth, weak = batch.parts["synth"], batch.parts["weak"]
+    s = method.settings.mean_teacher
+    mixing = mixup.draw(
+        10, [weak, synth], alpha=s.mixup_alpha, probability=s.mixup, device=method.device
+    )
+    moved = shift.draw(10, 22.5, method.device)
+    mel = mixing(batch.inputs["mel128"])
+    frames = method.plan.grid.frames
+    with torch.no_grad():
+        teacher = method.networks["teacher"](method.normalised(mel))
+        losses = []
+        for clip in range(10):
+            by = int(moved.frames_later[clip])
+            whole = mel[clip, :, : 4 * frames].roll(4 * by, 1)
+            shown = torch.cat([whole, mel[clip, :, 4 * frames :]], 1)
+            losses.append((shown, teacher.frame[clip].roll(by, 0)))
+        shown = method.normalised(torch.stack([clip for clip, _ in losses]))
+        student = method.networks["student"](shown)
+        target = torch.stack([frame for _, frame in losses])
+        expected = F.mse_loss(student.frame, target) + F.mse_loss(student.clip, teacher.clip)
+    torch.testing.assert_close(found.value.detach(), expected, rtol=2e-4, atol=1e-7)
+    assert found.weight == pytest.approx(2 * math.exp(-5 * (1 - 3 / 4) ** 2))
+
+
+def test_interpolation_consistency_mixes_unlabelled_clips_and_their_targets():
+    method, batch, step = started("ict", {**STEADY, "mean_teacher": {"mixup": 0.0}})
+    with torch.no_grad():
+        method.networks["teacher"].heads.frame.bias.add_(1)
+    torch.manual_seed(4)
+    found = method.losses(batch, step)["ict"]
+    torch.manual_seed(4)
+    parts = [batch.parts["weak"], batch.parts["synth"]]
+    mixup.draw(10, parts, alpha=0.2, probability=0.0, device=method.device)
+    mixing = mixup.draw(4, [slice(0, 4)], alpha=1.0, probability=1.0, device=method.device)
+    mel = batch.inputs["mel128"]
+    with torch.no_grad():
+        # Batch statistics are of the whole batch, the teacher's pass with them.
+        teacher = method.networks["teacher"](method.normalised(mel))
+        ratio, order = mixing.ratio[0], mixing.order
+        blend = lambda v: ratio * v + (1 - ratio) * v[order]  # noqa: E731
+        student = method.networks["student"](method.normalised(blend(mel[6:])))
+        expected = F.mse_loss(student.frame, blend(teacher.frame[6:]))
+        expected = expected + F.mse_loss(student.clip, blend(teacher.clip[6:]))
+    torch.testing.assert_close(found.value.detach(), expected, rtol=2e-4, atol=1e-7)
+
+
+def test_with_audio_augmentations_only_the_student_sees_them():
+    method, batch, step = started("lgc_audio", {**STEADY, "audio": {"masked": [0.2, 0.4]}})
+    seen = {"student": [], "teacher": []}
+    for name, inputs in seen.items():
+        method.networks[name].register_forward_pre_hook(lambda _, x, to=inputs: to.append(x[0]))
+    torch.manual_seed(0)
+    method.losses(batch, step)
+    assert [len(inputs) for inputs in seen.values()] == [2, 1]
+    for name, inputs in seen.items():
+        for spectra in inputs:
+            silent = (spectra.amax(1) == 0).sum(1)  # decibels are lowest where there is nothing
+            assert (silent >= 12).all() if name == "student" else (silent == 0).all()
+
+
+def test_random_consistency_trains_on_three_times_the_batch():
+    method, batch, step = started("lgc_rct")
+    sizes = []
+    for name in ("student", "teacher"):
+        method.networks[name].register_forward_pre_hook(lambda _, x: sizes.append(len(x[0])))
+    terms = method.losses(batch, step)
+    assert sizes == [30, 30, 30]
+    assert terms["rct"].weight == terms["mean_teacher"].weight
+    assert terms["rct"].value > 0

@@ -16,11 +16,12 @@ from sedrepro.settings import Plan, Run, load, merge, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 
+TINY_WAVE = {"tiny_wave": {"kind": "waveform", "seconds": 1.0, "n_mels": 16, "n_fft": 512}}
 TINY_BATCH = {"settings": {"batch": {"synth": 3, "weak": 2, "unlabelled": 4}}}
 
 OVERLAYS: dict[str, dict[str, Any]] = {
     "lgc_sed": {
-        "front_ends": {"mel128": {"seconds": 1.0, "n_mels": 16, "n_fft": 512}},
+        "front_ends": {"mel128": {"seconds": 1.0, "n_mels": 16, "n_fft": 512}, **TINY_WAVE},
         "papers": {
             "lgc_sed": {
                 "settings": {
@@ -41,7 +42,8 @@ OVERLAYS: dict[str, dict[str, Any]] = {
                         "uncertain": 0.55,
                     },
                     "training": {"epochs": 3},
-                }
+                },
+                "table": {"lgc_rct": {"settings": {"front_end": "tiny_wave"}}},
             }
         },
     },
@@ -64,9 +66,7 @@ OVERLAYS: dict[str, dict[str, Any]] = {
         },
     },
     "cross_task_sod": {
-        "front_ends": {
-            "tiny_wave": {"kind": "waveform", "seconds": 1.0, "n_mels": 16, "n_fft": 512}
-        },
+        "front_ends": TINY_WAVE,
         "papers": {
             "cross_task_sod": {
                 "settings": {
