@@ -44,7 +44,7 @@ def snakemake(folder: Path, *words: str, check: bool = True, **more: str):
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     if check and done.returncode:
         raise AssertionError(f"snakemake {' '.join(words)}\n{done.stdout}\n{done.stderr}")

@@ -74,7 +74,7 @@ def test_a_touched_script_or_another_flag_changes_nothing(smoke):
 def test_extracting_again_trains_nothing(smoke):
     folder, again = smoke
     before = made(folder)
-    done = again("all", "--forcerun", "extract")
+    done = again("lgc_sed", "--forcerun", "extract")
     assert jobs(done)["extract"] > 0
     assert jobs(done)["train"] > 0
     assert made(folder) == before
@@ -85,7 +85,7 @@ def test_deleting_a_file_and_a_table_rebuilds_the_path_between(smoke):
     before = made(folder)
     (folder / LGC / "metrics.json").unlink()
     (folder / RESULTS / "tables/lgc_sed.csv").unlink()
-    ran = jobs(again("all"))
+    ran = jobs(again("lgc_sed"))
     assert ran["evaluate"] == 1
     assert ran["tabulate"] == 1
     assert not {"train", "extract", "mix"} & set(ran)
@@ -96,7 +96,7 @@ def test_changing_one_row_trains_that_row_only(smoke):
     folder, again = smoke
     before = made(folder)
     table = "{'lgc_sed': {'table': {'lgc': {'settings': {'pgc': {'weight': 0.2}}}}}}"
-    ran = jobs(again("all", "--config", f"papers={table}", "name=smoke"))
+    ran = jobs(again("lgc_sed", "--config", f"papers={table}", "name=smoke"))
     assert ran["train"] == 1
     changed = {run for run, wall in made(folder).items() if before[run] != wall}
     assert changed == {str(folder / LGC)}
