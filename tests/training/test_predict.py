@@ -14,8 +14,11 @@ import soundfile
 import torch
 
 from sedrepro.cli import main
+from sedrepro.errors import SedreproError
 from sedrepro.metrics.decode import median_filter
 from sedrepro.papers import method_of
+from sedrepro.settings import FrontEnd
+from sedrepro.sources.look import weights as look
 from sedrepro.training.predict import Joined, Predictor, Windows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "papers"))
@@ -59,11 +62,14 @@ def test_overlapping_scores_fade_into_each_other():
     np.testing.assert_allclose(found["frame"][:, 0], expected, atol=1e-6)
 
 
-def made(folder: Path, paper: str, row: str, changes: dict | None = None) -> Path:
+def made(
+    folder: Path, paper: str, row: str, changes: dict | None = None, weights: dict | None = None
+) -> Path:
     """The folder of a finished, untrained run."""
     torch.manual_seed(0)
     plan = tiny_plan(paper, row, changes)
     method = method_of(paper)(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
+    method.load_weights(weights or {})
     networks = {name: net.state_dict() for name, net in method.networks.items()}
     folder.mkdir(parents=True)
     saved = {"plan": plan.describe(), "networks": {"headline": networks}, "method": method.state()}
@@ -163,20 +169,44 @@ def test_every_kind_of_recording_gives_about_the_same_scores(run, tmp_path):
         assert gap < 0.05, name
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("weights")
+    for name in ("beats", "atst_frame"):
+        look.write(folder / name, look.content(name, 7))
+    return {name: folder / name for name in ("beats", "atst_frame")}
+
+
 @pytest.mark.parametrize(
-    ("paper", "row", "changes"),
+    ("paper", "row"),
     [
-        ("lgc_sed", "lgc", {}),
-        ("cross_task_sod", "mt", {}),
+        ("lgc_sed", "lgc"),
+        ("lgc_sed", "lgc_rct"),
+        ("cross_task_sod", "mt"),
+        ("mtda_hsed", "baseline"),
+        ("mtda_hsed", "mtda_hsed"),
+        ("mtda_hsed", "atst_sed"),
     ],
 )
-def test_it_works_for_the_runs_of_other_papers_and_rows(paper, row, changes, tmp_path):
-    folder = made(tmp_path / "run", paper, row, changes)
+def test_it_works_for_the_runs_of_every_paper(paper, row, weights, tmp_path):
+    folder = made(tmp_path / "run", paper, row, weights=weights)
     soundfile.write(tmp_path / "a.wav", sound(2.5), RATE)
-    predictor = Predictor(folder)
+    predictor = Predictor(folder, weights=weights.__getitem__)
     assert predictor.model == ("teacher" if paper == "lgc_sed" else "student")
     found = predictor(tmp_path / "a.wav")
-    assert found.filtered.shape == (int(np.ceil(2.5 / found.hop)), 10)
+    assert found.filtered.shape == (int(np.ceil(2.5 / found.hop)), len(found.classes))
+    assert np.isfinite(found.filtered).all()
+
+
+def test_a_run_on_pretrained_weights_says_when_they_are_missing(weights, tmp_path):
+    folder = made(tmp_path / "run", "mtda_hsed", "baseline", weights=weights)
+    with pytest.raises(SedreproError, match="pre-trained weights"):
+        Predictor(folder)
+
+
+def test_a_run_of_pictures_cannot_listen(run):
+    with pytest.raises(SedreproError, match="not made of sound"):
+        Predictor(run)._encoder("pictures", FrontEnd(kind="vgg_visual"), {})
 
 
 def test_the_command_writes_everything_and_goes_on_after_a_bad_file(run, tmp_path, capsys):

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "run", nargs="+", help="paper/row/condition/seed<s>, or a run folder"
     )
     text = "detect events in recordings of your own with a finished run"
-    predict.arguments(add("predict", predict.predict, text))
+    predict.arguments(add("predict", _predict, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
 
@@ -123,6 +123,18 @@ def _forget(options: argparse.Namespace) -> int:
         forget(folder)
         print(f"forgot {folder}")
     return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from ..sources import weights
+
+    def find(resource: str) -> Path:
+        project = _project(options)
+        if why := weights.lacking(resource, project):
+            raise SedreproError(f"{options.run}: builds on {why}")
+        return weights.path(resource, project)
+
+    return predict.predict(options, find)
 
 
 def _unlock(options: argparse.Namespace) -> int:

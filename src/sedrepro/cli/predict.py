@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +40,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-png", action="store_true", help="draw no timelines")
 
 
-def predict(options: argparse.Namespace) -> int:
-    """Write TSV, JSON and PNG per recording, and one table of all; 1 if any could not be read."""
+def predict(options: argparse.Namespace, weights: Callable[[str], Path]) -> int:
+    """Write TSV, JSON and PNG per recording, and one table of all; 1 if any could not be read.
+
+    `weights` finds pre-trained weights by resource, for the papers that build on some.
+    """
     files = dict(named(recordings(options.inputs)))
-    predictor = _predictor(options)
+    predictor = _predictor(options, weights)
     out, failed, rows = Path(options.out), 0, []
     for name, path in files.items():
         try:
@@ -89,7 +92,7 @@ def named(found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, Path]]:
         yield stem, path
 
 
-def _predictor(options: argparse.Namespace) -> Predictor:
+def _predictor(options: argparse.Namespace, weights: Callable[[str], Path]) -> Predictor:
     import torch
 
     from ..training.devices import choose, prepare
@@ -98,7 +101,7 @@ def _predictor(options: argparse.Namespace) -> Predictor:
     wanted = options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available())
     device = choose(options.device, int(wanted))
     prepare(0, options.threads, deterministic=False)
-    predictor = Predictor(options.run, model=options.model, device=device)
+    predictor = Predictor(options.run, model=options.model, device=device, weights=weights)
     torch.set_num_threads(options.threads)  # front ends may have changed it
     return predictor
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 
 from .. import audio, papers
 from ..errors import SedreproError
-from ..features.encoders import KINDS
+from ..features.encoders import KINDS, Encoder
 from ..files import read_json
 from ..metrics.decode import detect, median_filter
 from ..papers.contract import Method
@@ -53,38 +53,58 @@ class Prediction:
     events: list[Event]
 
 
+def _no_weights(resource: str) -> Path:
+    raise SedreproError(f"the run builds on pre-trained weights ({resource}), which are not known")
+
+
 class Predictor:
     """A run's headline checkpoint, ready for recordings."""
 
     def __init__(
-        self, folder: str | Path, *, model: str | None = None, device: torch.device | str = "cpu"
+        self,
+        folder: str | Path,
+        *,
+        model: str | None = None,
+        device: torch.device | str = "cpu",
+        weights: Callable[[str], Path] = _no_weights,
     ) -> None:
-        self.plan, self.method = _restored(Path(folder), torch.device(device))
+        """`weights` finds the pre-trained networks some papers build on, by resource."""
+        self.plan, self.method, files = _restored(Path(folder), torch.device(device), weights)
         models = self.method.models()
         self.model = model or self.method.headline()
         if self.model not in models:
             raise SedreproError(
                 f"{folder}: has no model {self.model!r}; models are {', '.join(models)}"
             )
-        self.encoders = {
-            name: (KINDS[front_end.kind].encoder(front_end), front_end)
-            for name, front_end in self._front_ends().items()
-        }
-        first = next(iter(self.encoders.values()))[1]
+        names = dict.fromkeys(n for held in self.plan.held_out for n in held.inputs)
+        front_ends = {name: self.plan.front_ends[name] for name in names}
+        self.encoders = {n: self._encoder(n, fe, files) for n, fe in front_ends.items()}
+        first = next(iter(front_ends.values()))
         self.rate, self.length = first.sample_rate, first.samples
         self.frames = self.plan.grid.frames
         self.step = round(self.plan.grid.seconds * self.rate)
 
-    def _front_ends(self) -> dict[str, FrontEnd]:
-        names = dict.fromkeys(n for held in self.plan.held_out for n in held.inputs)
-        found = {name: self.plan.front_ends[name] for name in names}
-        for name, front_end in found.items():
-            if front_end.kind not in KINDS:
-                raise SedreproError(
-                    f"{self.plan.run}: reads {name} ({front_end.kind}), which is not made of sound "
-                    "files here"
-                )
-        return found
+    def _encoder(self, name: str, front_end: FrontEnd, files: Mapping[str, Path]) -> Encoder:
+        """What a store would hold of one window."""
+        if front_end.kind in KINDS:
+            return KINDS[front_end.kind].encoder(front_end)
+        if front_end.kind not in files:
+            raise SedreproError(
+                f"{self.plan.run}: reads {name} ({front_end.kind}), which is not made of sound "
+                "files here"
+            )
+        from ..networks.pretrained import Listener
+
+        listener = Listener(front_end.kind, files[front_end.kind], front_end.channels)
+        listener = listener.to(self.method.device).eval()
+        stored = KINDS["waveform"].encoder(front_end)
+
+        def encode(samples: np.ndarray) -> np.ndarray:
+            heard = as_input(torch.from_numpy(stored(samples))[None].to(self.method.device))
+            tokens = listener(heard, front_end.steps, front_end.pooling)[0]
+            return tokens.cpu().numpy().astype(np.float16)
+
+        return encode
 
     @property
     def threshold(self) -> float:
@@ -115,10 +135,10 @@ class Predictor:
     def _scores(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Named scores of windows (window, sample)."""
         inputs = {
-            name: as_input(
-                torch.from_numpy(np.stack([encoder(audio.fit(s, fe.samples)) for s in samples]))
-            ).to(self.method.device)
-            for name, (encoder, fe) in self.encoders.items()
+            name: as_input(torch.from_numpy(np.stack([encoder(window) for window in samples]))).to(
+                self.method.device
+            )
+            for name, encoder in self.encoders.items()
         }
         found = self.method.scores(self.model, inputs)
         return {name: values.float().cpu().numpy() for name, values in found.items()}
@@ -154,8 +174,10 @@ class Predictor:
         return Prediction(seconds, hop, classes, scores, filtered[0], highest, events)
 
 
-def _restored(folder: Path, device: torch.device) -> tuple[Plan, Method]:
-    """The run as its checkpoint describes it, with the checkpoint's weights."""
+def _restored(
+    folder: Path, device: torch.device, weights: Callable[[str], Path]
+) -> tuple[Plan, Method, dict[str, Path]]:
+    """The run as its checkpoint describes it, with its weights and the files it builds on."""
     path = folder / "checkpoint.pt"
     if path.is_file() and path.stat().st_size == 0:
         reason = read_json(folder / "run.json").get("reason", "")
@@ -168,11 +190,13 @@ def _restored(folder: Path, device: torch.device) -> tuple[Plan, Method]:
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SedreproError(f"{path}: not a run of this version ({reason})") from None
+    files = {resource: weights(resource) for resource in plan.settings.weights()}
     method = papers.method_of(plan.run.paper)(plan, steps_per_epoch=1, device=device, amp=False)
+    method.load_weights(files)
     load_networks(method, networks, path)
     method.load_state(saved["method"])
     method.networks.eval()
-    return plan, method
+    return plan, method, files
 
 
 class Windows:
