@@ -120,3 +120,15 @@ def test_the_layout_is_the_official_one(project):
         "AVE_Dataset/Annotations.txt",
         *(f"data/{f}.h5" for f in ave.ORDERS.values()),
     } <= names
+
+
+def test_the_tiny_audioclip_has_the_real_names(project, tmp_path, root, monkeypatch):
+    """Both towers take every weight; the text tower's entries are not looked at."""
+    from sedrepro.features import audioclip
+    from sedrepro.sources import weights
+
+    monkeypatch.chdir(root)  # where the registry is
+    render("audioclip", project)
+    path = weights.path("audioclip", project)
+    sizes = {tower: audioclip.load(path, tower) for tower in ("audio", "visual")}
+    assert sizes["audio"].fc.out_features == sizes["visual"].attnpool.c_proj.out_features == 64

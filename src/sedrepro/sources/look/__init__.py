@@ -24,6 +24,7 @@ RENDERS = {
     "maestro_durations": "maestro",
     "beats": "weights",
     "atst_frame": "weights",
+    "audioclip": "weights",
     "fsdkaggle2018": "snr_mix",
     "tau2019": "snr_mix",
     "tut2018": "snr_mix",

@@ -11,6 +11,7 @@ import numpy as np
 from ...files import atomic
 from ...settings import Layout, Project
 from .. import registry
+from .audioclip import audioclip
 
 VERSION = 1
 # The shape of the tiny BEATs, as its file's `cfg` says it.
@@ -116,6 +117,8 @@ def content(resource: str, seed: int) -> dict[str, Any]:
     """What the file of a resource holds, in NumPy arrays."""
     if resource == "beats":
         return {"cfg": BEATS, "model": beats(seed)}
+    if resource == "audioclip":
+        return audioclip(seed)
     return {"state_dict": atst(seed)}
 
 
