@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".au",
-    ".caf", ".w64", ".wma", ".amr", ".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg",
+    ".w64", ".wma", ".amr", ".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg",
 }  # fmt: skip
 """What is taken from a folder; a file that is named is always tried."""
 COLUMNS = ("filename", "onset", "offset", "event_label", "score")
