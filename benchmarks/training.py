@@ -2,7 +2,7 @@
 
     python benchmarks/training.py [--paper lgc_sed] [--rows mt lgc] [--device cuda] [--steps 30]
 
-Batches are random, at the geometry of the configuration; one table and one machine line are printed.
+Batches are random, at the geometry of the configuration; a table and a machine line are printed.
 """
 
 from __future__ import annotations

@@ -127,9 +127,7 @@ def frame_targets(
     return targets
 
 
-def clip_targets(
-    events: pd.DataFrame, clips: Sequence[str], classes: Sequence[str]
-) -> np.ndarray:
+def clip_targets(events: pd.DataFrame, clips: Sequence[str], classes: Sequence[str]) -> np.ndarray:
     """Clip labels (clip, class) in float32: 1 where the clip has an event or a tag of the class."""
     targets = np.zeros((len(clips), len(classes)), dtype=np.float32)
     row = {clip: index for index, clip in enumerate(clips)}
