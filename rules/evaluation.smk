@@ -9,6 +9,8 @@ rule evaluate:
         resamples=f"{RUN}/resamples.npz",
     log:
         f"{FLOW.layout.results}/logs/evaluate/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.log",
+    group:
+        "evaluation"
     conda:
         "../envs/report.yaml"
     params:

@@ -10,6 +10,8 @@ if FLOW.mixes:
             f"{FLOW.layout.mixtures('desed', '{subset}')}/shard{{shard}}.tsv",
         log:
             f"{FLOW.layout.data}/logs/mix/{{subset}}.{{shard}}.log",
+        group:
+            "tables"
         conda:
             "../envs/data.yaml"
         params:
@@ -30,6 +32,8 @@ if FLOW.mixes:
             f"{FLOW.layout.data}/logs/collect/{{subset}}.log",
         wildcard_constraints:
             subset=FLOW.mixed(),
+        group:
+            "tables"
         conda:
             "../envs/data.yaml"
         message:
@@ -50,6 +54,8 @@ rule recipe:
         f"{FLOW.layout.data}/logs/recipe/{{subset}}.log",
     wildcard_constraints:
         subset=FLOW.snrs(),
+    group:
+        "tables"
     conda:
         "../envs/data.yaml"
     params:

@@ -32,6 +32,8 @@ rule adapt:
         f"{FLOW.layout.data}/logs/adapt/{{corpus}}.{{subset}}.log",
     wildcard_constraints:
         subset=FLOW.adapted(),
+    group:
+        "tables"
     conda:
         "../envs/data.yaml"
     params:

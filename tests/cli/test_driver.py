@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sedrepro.cli.driver import is_driver, live_drivers, unlock
+from sedrepro.cli.driver import cancel, is_driver, live_drivers, queued, unlock
 from sedrepro.errors import SedreproError
 
 
@@ -89,3 +89,50 @@ def test_a_live_drivers_lock_stays(locked, driver):
 def test_a_driver_without_a_lock_is_left_in_peace(tmp_path, driver):
     driver(tmp_path, "--dry-run")
     assert unlock(tmp_path) is False
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Stand-ins for squeue and scancel: a job is a line of a file, `id|comment|folder`."""
+    queue, programs = tmp_path / "queue", tmp_path / "slurm"
+    queue.touch()
+    programs.mkdir()
+    scripts = {
+        "squeue": 'cat "$QUEUE"',
+        "scancel": f'shift; echo "$@" >>"{tmp_path}/scancel.log"; : >"$QUEUE"',
+    }
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/bash\n{script}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("QUEUE", str(queue))
+    return queue
+
+
+def test_jobs_of_a_killed_driver_are_cancelled(locked, tmp_path, slurm, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4")
+    slurm.write_text(
+        f"1|rule_train_wildcards_a_b|{locked}\n"
+        f"2|rule_train_wildcards_a_b|{tmp_path}\n"  # another project's
+        f"3|(null)|{locked}\n"  # the user's own
+        f"4|rule_x|{locked}\n"  # this very job
+        f"5|rule_tables_mix|{locked}\n"
+    )
+    assert queued(locked) == ["1", "5"]
+    assert unlock(locked)
+    assert (tmp_path / "scancel.log").read_text() == "1 5\n"
+
+
+def test_jobs_of_a_live_driver_are_left_alone(locked, driver, tmp_path, slurm):
+    driver(locked, "all")
+    slurm.write_text(f"1|rule_train|{locked}\n")
+    with pytest.raises(SedreproError):
+        unlock(locked)
+    assert not (tmp_path / "scancel.log").exists()
+
+
+def test_jobs_that_do_not_end_are_named(locked, tmp_path, slurm):
+    slurm.write_text(f"7|rule_train|{locked}\n")
+    (tmp_path / "slurm/scancel").write_text("#!/bin/bash\n")
+    with pytest.raises(SedreproError, match="SLURM jobs 7 do not end"):
+        cancel(locked, patience=0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +23,9 @@ def live_drivers(folder: str | Path) -> list[int]:
 def unlock(folder: str | Path) -> bool:
     """Remove the lock a killed driver left in `folder`; whether there was one.
 
-    Snakemake's own `--unlock` does the same, but also while another driver is at work.
+    Snakemake's own `--unlock` does the same, but also while another driver is at work. Jobs the
+    driver left in a cluster's queue are cancelled: the next driver cannot know of them and would
+    submit them again. What they had is kept.
     """
     locks = Path(folder) / ".snakemake" / "locks"
     if not any(locks.glob("*.lock")):
@@ -31,8 +36,40 @@ def unlock(folder: str | Path) -> bool:
             f"{folder}: the workflow is already running here (process "
             f"{', '.join(map(str, drivers))}); wait for it or end it first"
         )
+    cancel(folder)
     shutil.rmtree(locks)
     return True
+
+
+def queued(folder: str | Path) -> list[str]:
+    """Ids of the user's SLURM jobs that the workflow submitted from `folder`."""
+    if shutil.which("squeue") is None:
+        return []
+    command = ["squeue", "--me", "--noheader", "--format=%i|%k|%Z"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    jobs = (line.split("|", 2) for line in listed.stdout.splitlines())
+    here = str(Path(folder).resolve())
+    own = os.environ.get("SLURM_JOB_ID")  # a driver may itself be a job
+    # The executor writes the rule into a job's comment.
+    return [
+        job
+        for job, comment, submitted in jobs
+        if comment.startswith("rule_") and submitted == here and job != own
+    ]
+
+
+def cancel(folder: str | Path, patience: float = 120.0) -> list[str]:
+    """End what the workflow has in SLURM's queue, and wait until it has ended; the jobs' ids."""
+    jobs = queued(folder)
+    if not jobs:
+        return []
+    subprocess.run(["scancel", "--quiet", *jobs], check=False)
+    deadline = time.monotonic() + patience
+    while left := [job for job in queued(folder) if job in jobs]:
+        if time.monotonic() > deadline:
+            raise SedreproError(f"SLURM jobs {', '.join(left)} do not end; see `squeue --me`")
+        time.sleep(1)
+    return jobs
 
 
 def is_driver(command: Sequence[str]) -> bool:

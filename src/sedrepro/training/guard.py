@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from ..errors import SedreproError
 
 DRIVER = "SEDREPRO_DRIVER"
 """Environment variable by which a driver tells its jobs who it is: <pid>:<start time>."""
+
+TIME_IS_UP = signal.SIGURG
+"""Sent to a cluster job shortly before its time limit (`slurm_extra` in profiles/slurm). Everything
+else in the job, from the shell to Snakemake, ignores this signal unless told otherwise."""
 
 
 class Interrupted(SedreproError):  # noqa: N818 (it is not an error)
@@ -59,21 +64,34 @@ def identity() -> str:
     return f"{os.getpid()}:{started(os.getpid()) or ''}"
 
 
+def requeue() -> None:
+    """Back into the queue of the cluster, if this is one's job: not a failure that uses up a retry.
+
+    What the scheduler makes of it is its own; if it refuses, the job fails and is retried.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job:
+        with contextlib.suppress(OSError):
+            subprocess.run(["scontrol", "requeue", job], check=False)
+
+
 class Stop:
-    """A request to stop: SIGTERM, SIGINT, or the death of the driver that started this job.
+    """A request to stop: SIGTERM, SIGINT, the end of the time granted, or the death of the driver
+    that started this job.
 
     Used as a context; `check()` raises `Interrupted` at the next safe place.
     """
 
     def __init__(self, poll: float = 0.5, grace: float = 60.0) -> None:
         self.reason: str | None = None
+        self._requeue = False
         self._poll, self._grace = poll, grace
         self._done = threading.Event()
 
     def __enter__(self) -> Stop:
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, TIME_IS_UP):
                 self._previous[number] = signal.signal(number, self._on_signal)
         driver = os.environ.get(DRIVER, "")
         pid, _, start = driver.partition(":")
@@ -87,7 +105,8 @@ class Stop:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, _: object) -> None:
-        self.reason = signal.Signals(number).name
+        self.reason = "its time limit" if number == TIME_IS_UP else signal.Signals(number).name
+        self._requeue = number == TIME_IS_UP
 
     def _watch(self, pid: int, start: str) -> None:
         while not self._done.wait(self._poll):
@@ -103,4 +122,6 @@ class Stop:
 
     def check(self, run: object, where: str) -> None:
         if self.reason:
+            if self._requeue:
+                requeue()
             raise Interrupted(f"{run}: stopped by {self.reason} {where}; start again to go on")
