@@ -44,7 +44,7 @@ def project_of(**overlay) -> Project:
         "scale": "mini",
         "run": ["lgc_sed"],
         "seeds": [42, 43],
-        "papers": {"lgc_sed": {"rows": "all"}},
+        "papers": {"lgc_sed": {"rows": ["untrained", "mt_median7", "mt", "clc", "pgc", "lgc"]}},
     }
     return settings.load(
         settings.merge(everything, overlay), papers=papers.settings_of(), root=ROOT
