@@ -6,12 +6,12 @@ rule extract:
         FLOW.clip_sources,
     output:
         FLOW.store("{corpus}", "{subset}", "{front_end}"),
-    wildcard_constraints:
-        front_end=FLOW.extracted(),
     log:
         f"{FLOW.layout.data}/logs/extract/{{corpus}}.{{subset}}.{{front_end}}.log",
     benchmark:
         f"{FLOW.layout.data}/logs/extract/{{corpus}}.{{subset}}.{{front_end}}.bench"
+    wildcard_constraints:
+        front_end=FLOW.extracted(),
     conda:
         "../envs/data.yaml"
     threads: FLOW.extract_threads
@@ -29,17 +29,17 @@ rule embed:
         FLOW.embed_inputs,
     output:
         FLOW.store("{corpus}", "{subset}", "{front_end}"),
-    wildcard_constraints:
-        front_end=FLOW.embedded(),
     log:
         f"{FLOW.layout.data}/logs/embed/{{corpus}}.{{subset}}.{{front_end}}.log",
     benchmark:
         f"{FLOW.layout.data}/logs/embed/{{corpus}}.{{subset}}.{{front_end}}.bench"
+    wildcard_constraints:
+        front_end=FLOW.embedded(),
+    conda:
+        "../envs/torch.yaml"
     threads: 1
     resources:
         gpu=FLOW.project.gpu,
-    conda:
-        "../envs/torch.yaml"
     params:
         front_end=lambda w: FLOW.project.front_ends[w.front_end].model_dump(mode="json"),
     message:
