@@ -31,6 +31,8 @@ def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         raise SedreproError(f"{path}: empty file; expected columns {', '.join(columns)}") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise SedreproError(f"{path}: not a TSV table: {' '.join(str(error).split())}") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise SedreproError(f"{path}: a row has more cells than the heading")
     for column in columns:
         if column not in table:
             raise SedreproError(

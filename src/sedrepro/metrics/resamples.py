@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,11 +36,11 @@ class Resamples:
         self._clips: dict[str, str] = {}
         try:
             with np.load(path) as file:
-                about, values = json.loads(str(file["about"])), file["values"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                about, rows = json.loads(str(file["about"])), file["values"]
+            values = {tuple(key): row for key, row in zip(about["keys"], rows, strict=True)}
+            self._values, self._clips = values, about["clips"]
+        except Exception:  # numpy and zipfile raise whatever a damaged file leads them to
             return
-        self._clips = about["clips"]
-        self._values = {tuple(key): row for key, row in zip(about["keys"], values, strict=True)}
 
     def minus(self, other: Resamples, key: Key) -> np.ndarray | None:
         """The differences, resample by resample; None unless both drew the same clips."""

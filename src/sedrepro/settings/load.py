@@ -21,7 +21,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SedreproError(f"{path}: {error.strerror.lower()}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SedreproError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if value is None:
         return {}

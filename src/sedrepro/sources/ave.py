@@ -111,7 +111,11 @@ def annotations(path: Path, classes: Sequence[str]) -> list[Row]:
     """Every row, checked: `category&video&quality&start&end`; a heading is allowed."""
     rows: list[Row] = []
     known = set(classes)
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise SedreproError(f"{path}: not a text in UTF-8: {error}") from None
+    for number, line in enumerate(lines, 1):
         fields = line.strip().split("&")
         if not line.strip() or (number == 1 and fields[0].lower() == "category"):
             continue

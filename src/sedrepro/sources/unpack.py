@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import lzma
 import os
@@ -99,10 +100,14 @@ def _extract(archive: Path, staging: Path) -> dict[Path, int]:
                     raise ArchiveError(f"{archive.name} is truncated in {member.name}")
     except _BROKEN as error:
         raise ArchiveError(f"{archive.name} is damaged or truncated ({error})") from None
-    except gzip.BadGzipFile as error:
-        raise ArchiveError(f"{archive.name} is damaged ({error})") from None
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise ArchiveError(f"{archive.name}: a name is both file and folder ({error})") from None
+    except OSError as error:
+        # A decompressor's own (no number), an offset before the file, a name without end: the
+        # archive's fault. Anything else is the disk's.
+        if error.errno not in (None, errno.EINVAL, errno.ENAMETOOLONG):
+            raise
+        raise ArchiveError(f"{archive.name} is damaged ({error})") from None
     except RuntimeError as error:  # what zipfile says of encrypted members
         raise ArchiveError(f"{archive.name}: {error}") from None
     if not written:
@@ -125,8 +130,10 @@ def _members(archive: Path) -> Iterator[tuple[int, Iterator[Member]]]:
         return
     try:
         opened = tarfile.open(archive, "r:*")  # noqa: SIM115
-    except tarfile.ReadError as error:
-        raise ArchiveError(f"{archive.name} is neither a zip nor a tar ({error})") from None
+    except (tarfile.ReadError, EOFError):
+        raise ArchiveError(
+            f"{archive.name} is neither a zip nor a tar, or damaged at its beginning"
+        ) from None
     with opened:
         yield 0, _tarred(opened, archive)
 

@@ -1,0 +1,35 @@
+"""Foreign bytes do no harm: see fuzz.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROUNDS = 25
+
+
+def test_damaged_and_hostile_files_are_refused_in_one_line(tmp_path):
+    folder = tmp_path / "fuzz"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", Path(__file__).with_name("fuzz.py"), folder, str(ROUNDS)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    last = folder / "last"
+    assert done.returncode == 0, f"{done.stderr[-2000:]} at {last.read_text()}"
+    found = json.loads(done.stdout.splitlines()[-1])
+    inputs = sum(count["inputs"] for count in found["counts"].values())
+    refused = sum(count["refused"] for count in found["counts"].values())
+    print(f"{inputs} inputs, {refused} refused, {found['peak_mb']} MB at most")
+    for name, count in found["counts"].items():
+        print(f"  {name}: {count['inputs']} inputs, {count['refused']} refused")
+    assert found["problems"] == []
+    assert inputs >= 500
+    # What a door never refuses it does not check; a damaged .npz of resamples just holds none.
+    assert all(count["refused"] for name, count in found["counts"].items() if name != "a.npz")
+    assert not Path("/tmp/sedrepro-fuzz-out").exists()
