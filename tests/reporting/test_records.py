@@ -15,7 +15,7 @@ RUN = Run("lgc_sed", "mt", "desed", 42)
 
 def test_every_configured_run_is_found_once(made):
     found = records(made.project, "lgc_sed", made.layout)
-    rows = [r for r, row in made.project.papers["lgc_sed"].table.items() if row.kind != "published"]
+    rows = made.project.papers["lgc_sed"].selected()
     assert [(r.run.row, r.run.seed) for r in found] == [(row, s) for row in rows for s in (42, 43)]
     assert {record.state for record in found} == {"done"}
 
