@@ -170,9 +170,9 @@ def write(path, content):
 
 
 def test_a_file_of_the_official_format_loads(saved, tmp_path):
-    saved["model"] |= {"predictor.weight": torch.zeros(5, 32), "predictor.bias": torch.zeros(5)}
+    saved["model"] |= {"predictor.weight": torch.zeros(5, 24), "predictor.bias": torch.zeros(5)}
     network = Beats.load(write(tmp_path / "b.pt", saved))
-    assert (network.depth, network.width) == (2, 32)
+    assert (network.depth, network.width) == (2, 24)
     assert not any(p.requires_grad for p in network.parameters())
     layers = network.encoder.layers
     torch.testing.assert_close(
@@ -190,7 +190,7 @@ def test_files_that_do_not_fit_are_refused_by_name(saved, tmp_path):
     for changed, message in (
         (model, f"lacks '{key}'"),
         ({**saved["model"], "encoder.layers.9.fc1.bias": value}, "unknown 'encoder.layers.9.fc1"),
-        ({**saved["model"], key: value[:3]}, rf"'{key}' has shape \(3,\), not \(64,\)"),
+        ({**saved["model"], key: value[:3]}, rf"'{key}' has shape \(3,\), not \(48,\)"),
     ):
         with pytest.raises(SedreproError, match=message):
             Beats.load(write(path, {"cfg": saved["cfg"], "model": changed}))

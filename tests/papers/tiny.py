@@ -88,7 +88,7 @@ OVERLAYS: dict[str, dict[str, Any]] = {
     "mtda_hsed": {
         "front_ends": {
             "wave": {"kind": "waveform", "seconds": 1.0, "n_mels": 16, "n_fft": 512},
-            "tokens": {"kind": "beats", "seconds": 1.0, "channels": 32, "steps": 15},
+            "tokens": {"kind": "beats", "seconds": 1.0, "channels": 24, "steps": 15},
             "strips": {"kind": "atst_frame", "seconds": 1.0, "channels": 64, "steps": 15},
         },
         "papers": {
@@ -97,7 +97,7 @@ OVERLAYS: dict[str, dict[str, Any]] = {
                     "front_end": "wave",
                     "batch": {"maestro": 3, "synth": 2, "strong": 2, "weak": 2, "unlabelled": 3},
                     "network": {"filters": [4, 6], "pooling": [[2, 4], [2, 4]], "hidden": 5},
-                    "encoder": {"front_end": "tokens", "width": 32, "depth": 2},
+                    "encoder": {"front_end": "tokens", "width": 24, "depth": 2},
                     "adapter": {"long": 12, "short": 6, "inner": 4},
                     "dbmf": {"stages": [[0, 1], [1, 2]]},
                     "shown_block": 1,

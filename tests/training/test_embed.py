@@ -27,7 +27,7 @@ def project(tmp_path, root, monkeypatch) -> Project:
             "data": {"folder": str(tmp_path)},
             "front_ends": {
                 "wave16k": {"kind": "waveform", "seconds": 1.0},
-                "beats": {"kind": "beats", "channels": 32, "steps": 15},
+                "beats": {"kind": "beats", "channels": 24, "steps": 15},
                 "atst_frame": {"kind": "atst_frame", "channels": 64, "steps": 15},
             },
         }

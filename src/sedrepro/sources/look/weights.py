@@ -17,12 +17,12 @@ VERSION = 1
 # The shape of the tiny BEATs, as its file's `cfg` says it.
 BEATS = {
     "input_patch_size": 16,
-    "embed_dim": 24,
+    "embed_dim": 16,
     "conv_bias": False,
     "encoder_layers": 2,
-    "encoder_embed_dim": 32,
-    "encoder_ffn_embed_dim": 64,
-    "encoder_attention_heads": 2,
+    "encoder_embed_dim": 24,
+    "encoder_ffn_embed_dim": 48,
+    "encoder_attention_heads": 1,
     "activation_fn": "gelu",
     "layer_norm_first": False,
     "deep_norm": True,
