@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sedrepro.cli import main
-from sedrepro.cli.status import Standing, remaining, standings, text
+from sedrepro.cli.status import Standing, hours, remaining, standings, text
 from sedrepro.settings import Layout, Project, Run
 
 MINI = ["--configfile", "config/mini.yaml"]
@@ -100,6 +100,18 @@ def test_time_left_is_unknown_before_anything_is_done():
     assert text(runs).endswith("0 of 2 runs done")
 
 
+def test_hours_are_measured_or_unknown_never_guessed():
+    def standing(paper, word, seconds=None, done=0.0):
+        return Standing(Run(paper, "r", "c", 1), word, "", seconds, done)
+
+    runs = [standing("p", "done", 5400.0), standing("p", "waiting", 1800.0, 1.0)]
+    runs += [standing("p", "waiting"), standing("p", "stopped", done=0.5), standing("q", "waiting")]
+    assert hours(runs).splitlines()[1:] == [
+        "  p: 4 runs, 2 of them to train; measured 2.00; to come: about 1.50",
+        "  q: 1 runs, 1 of them to train; measured 0.00; to come: unknown until a run has finished",
+    ]
+
+
 def test_the_same_words_without_results(capsys):
     assert standings(Project(), Layout("data", "results")) == []
     assert main(["table", "lgc_sed", *MINI]) == 1
@@ -126,7 +138,9 @@ def test_a_mistake_is_one_line(words, message, capsys):
 
 def test_plan_and_audit_speak_without_any_data(capsys):
     assert main(["plan"]) == 0
-    assert "GB" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "GB" in printed
+    assert "measured 0.00; to come: unknown until a run has finished" in printed
     assert main(["audit"]) == 0
     assert "desed" in capsys.readouterr().out
 

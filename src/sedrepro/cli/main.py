@@ -46,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     add("status", _status, "what is done, running, failed, waiting, and how long the rest takes")
     add("table", _table, "print a paper's tables").add_argument("paper")
     add("report", _report, "render tables, figures and page from whatever runs there are")
-    add("plan", _plan, "what will be downloaded: files, sizes, licences")
+    add(
+        "plan",
+        _plan,
+        "what will be downloaded (files, sizes, licences), and how long training takes",
+    )
     add("audit", _audit, "what data is there, and what that means for each paper")
     add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
         "run", nargs="+", help="paper/row/condition/seed<s>, or a run folder"
@@ -102,8 +106,11 @@ def _report(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from ..sources import inventory
+    from .status import hours, standings
 
-    print(inventory.plan_text(inventory.plan(_project(options))))
+    project = _project(options)
+    print(inventory.plan_text(inventory.plan(project)))
+    print(hours(standings(project, Layout.of(project))))
     return 0
 
 

@@ -115,13 +115,16 @@ def remaining(found: list[Standing]) -> float | None:
     """
     past = [s for s in found if s.seconds is not None and s.word != "running"]
     left = sum(s.seconds or 0.0 for s in found if s.word == "running")
-    for standing in found:
-        if standing.word in OPEN and standing.done < 1:
-            expected = _expected(standing.run, past)
-            if expected is None:
-                return None
-            left += expected * (1 - standing.done)
+    for standing in _to_train(found):
+        expected = _expected(standing.run, past)
+        if expected is None:
+            return None
+        left += expected * (1 - standing.done)
     return left
+
+
+def _to_train(found: list[Standing]) -> list[Standing]:
+    return [standing for standing in found if standing.word in OPEN and standing.done < 1]
 
 
 def _expected(run: Run, past: list[Standing]) -> float | None:
@@ -151,3 +154,18 @@ def text(found: list[Standing], earlier: list[str] | None = None) -> str:
     left = remaining(found)
     rest = f"; about {duration(left)} of training left" if left else ""
     return "\n".join([*(earlier or []), *lines, f"{done} of {len(found)} runs done{rest}"])
+
+
+def hours(found: list[Standing]) -> str:
+    """How long a device trains, paper by paper: measured so far, and to come."""
+    lines = ["training, in hours of one device:"]
+    for paper in dict.fromkeys(standing.run.paper for standing in found):
+        mine = [standing for standing in found if standing.run.paper == paper]
+        took = sum(s.seconds or 0.0 for s in mine if s.word != "running")
+        left = remaining(mine)
+        to_come = "unknown until a run has finished" if left is None else f"about {left / 3600:.2f}"
+        lines.append(
+            f"  {paper}: {len(mine)} runs, {len(_to_train(mine))} of them to train; "
+            f"measured {took / 3600:.2f}; to come: {to_come}"
+        )
+    return "\n".join(lines)
