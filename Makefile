@@ -27,7 +27,8 @@ setup: ## build .venv from requirements.lock; does nothing when it is there
 demo: setup ## the miniature of every paper: tables, figures and the results page
 	@sedrepro unlock
 	@status=0; snakemake all --configfile config/mini.yaml --cores $(CORES) || status=$$?; \
-	cat results/mini/tables/*.md || true; \
+	sedrepro table --configfile config/mini.yaml; \
+	echo "tables: $(CURDIR)/results/mini/tables"; \
 	echo "results page: $(CURDIR)/results/mini/report/index.html"; exit $$status
 
 test: lint ## lint, then all tests that need neither root nor a service, with coverage

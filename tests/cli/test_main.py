@@ -145,6 +145,16 @@ def test_plan_and_audit_speak_without_any_data(capsys):
     assert "desed" in capsys.readouterr().out
 
 
+def test_the_headline_of_every_paper_stands_beside_the_published(capsys):
+    write(f"{folder('mt')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
+    assert main(["table", *MINI]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert "PSDS 1 (psds_eval, student, validation) ours published".split() in lines
+    assert "+ pseudo-label selection (full) not run 0.440 not run".split() in lines
+    assert "DCASE 2021 baseline 0.353".split() in lines
+    assert "CACE-Net 0.808 (best test)".split() in lines
+
+
 def test_unlock_says_when_there_is_nothing_to_unlock(capsys):
     assert main(["unlock"]) == 0
     assert "there was no lock" in capsys.readouterr().out

@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("status", _status, "what is done, running, failed, waiting, and how long the rest takes")
-    add("table", _table, "print a paper's tables").add_argument("paper")
+    add("table", _table, "print a paper's tables, or every paper's headline").add_argument(
+        "paper", nargs="?"
+    )
     add("report", _report, "render tables, figures and page from whatever runs there are")
     add(
         "plan",
@@ -84,6 +86,11 @@ def _status(options: argparse.Namespace) -> int:
 
 def _table(options: argparse.Namespace) -> int:
     project = _project(options)
+    if options.paper is None:
+        from .headline import headline
+
+        print(headline(project, Layout.of(project)))
+        return 0
     path = Path(Layout.of(project).paper_table(options.paper, "md"))
     if options.paper not in project.papers:
         raise SedreproError(

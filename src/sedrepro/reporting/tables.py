@@ -121,9 +121,9 @@ def published_text(cell: Cell, model: str, dash: str = "–") -> str:
     if published.value is None:
         return dash
     text = f"{published.value:.3f}" + (f" ± {published.sd:.3f}" if published.sd is not None else "")
-    return (
-        text if published.model in ("", model) else f"{text} ({published.model.replace('_', ' ')})"
-    )
+    base, _, way = published.model.replace("_", " ").partition("@")
+    told = way if way and base == model.partition("@")[0] else published.model.replace("_", " ")
+    return text if published.model in ("", model) else f"{text} ({told})"
 
 
 def interval_note(confidence: float) -> str:
