@@ -79,7 +79,9 @@ def summarise(runs: Sequence[Measured], confidence: float) -> Summary | None:
     if not all(map(math.isfinite, values)):
         return Summary(math.nan, None, None, None, len(runs), "none")
     if len(runs) > 1:
-        return Summary(*t_interval(values, confidence), len(runs), "runs")
+        mean, sd, low, high = t_interval(values, confidence)
+        # Every score lies between 0 and 1, and so does what it may truly be.
+        return Summary(mean, sd, max(0.0, low), min(1.0, high), len(runs), "runs")
     only = runs[0]
     if only.low is None or only.high is None or not math.isfinite(only.low + only.high):
         return Summary(only.value, None, None, None, 1, "none")
