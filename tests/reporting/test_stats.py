@@ -43,9 +43,12 @@ def test_several_runs_do_not_use_their_bootstrap_intervals():
     assert both.high - both.low < 0.3
 
 
-def test_a_nan_among_the_runs_is_not_averaged_away():
+def test_an_interval_ends_where_scores_do():
     wide = summarise([Measured(0.1), Measured(0.9)], 0.95)
     assert (wide.low, wide.high) == (0.0, 1.0)
+
+
+def test_a_nan_among_the_runs_is_not_averaged_away():
     summary = summarise([Measured(0.4), Measured(math.nan)], 0.95)
     assert not summary.finite
     assert summary.n == 2
