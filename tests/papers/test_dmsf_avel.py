@@ -133,6 +133,16 @@ def test_avel_squashes_twice_as_released():
     torch.testing.assert_close(weak, expected)
 
 
+def test_cmran_has_the_released_parameters_less_those_no_sum_goes_through():
+    """The release keeps the layers it clones, and attention and a guidance it never calls."""
+    attention = 4 * (256 * 256 + 256)
+    layer = attention + (256 * 2048 + 2048 + 2048 * 256 + 256) + 4 * 256
+    prototypes = 2 * layer + 2 * (layer + attention)
+    never_called = 2 * attention + (512 * 64 + 64) + (64 * 128 + 128)
+    count = sum(p.numel() for p in network("cmran").parameters())
+    assert count == 15_863_262 - prototypes - never_called == 9_509_150
+
+
 def test_cmran_says_background_where_no_event_is_likely():
     full, weak = network("cmran"), network("cmran", "weak")
     event = torch.tensor([[2.0, -2.0, 0.1]])
