@@ -51,6 +51,9 @@ ENVIRONMENTS = {
 # that does: pip would refuse or fetch it, so they are installed afterwards, without dependencies.
 WITHOUT_DEPENDENCIES = {"scaper", "desed", "sed-scores-eval"}
 
+# conda's Python prefers what the user once installed with `pip install --user`.
+VARIABLES = ["variables:", '  PYTHONNOUSERSITE: "1"']
+
 HEADER = "# Generated from requirements.lock by `make lock` (tools/write_envs.py); do not edit.\n"
 
 
@@ -85,8 +88,9 @@ def render(lock: dict[str, tuple[str, set[str]]]) -> dict[str, str]:
             f"      - {pin}" for pin in pins if pin.split("==")[0] not in WITHOUT_DEPENDENCIES
         ]
         head = [f"# What the jobs of {environment['stages']} need.", "channels:", "  - conda-forge"]
-        head += ["  - nodefaults", "dependencies:", "  - python=3.11", "  - pip", *programs]
-        files[f"envs/{name}.yaml"] = HEADER + "\n".join([*head, "  - pip:", *listed]) + "\n"
+        head += ["  - nodefaults", *VARIABLES, "dependencies:", "  - python=3.11", "  - pip"]
+        lines = [*head, *programs, "  - pip:", *listed]
+        files[f"envs/{name}.yaml"] = HEADER + "\n".join(lines) + "\n"
         alone = [pin for pin in pins if pin.split("==")[0] in WITHOUT_DEPENDENCIES]
         if alone:
             files[f"envs/{name}.post-deploy.sh"] = (

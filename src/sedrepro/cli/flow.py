@@ -23,6 +23,8 @@ TABLES = ("clips", "events", "audit")
 FORMS = ("csv", "differences.csv", "md", "tex")
 SYNTHETIC = ("synth_train", "synth_validation")
 """DESED's subsets that the mixtures stage makes under `synthetic: mix`."""
+SOURCE = Path(__file__).resolve().parents[2]
+"""The folder that holds the package."""
 SNR_MIX = "snr_mix"
 """The corpus that is mixed of two others; each of its subsets is an SNR."""
 
@@ -276,10 +278,15 @@ class Flow:
         return self.paper_tables(paper) + self.figures(paper)
 
     def command(self, word: str) -> str:
-        """A `sedrepro` command under the settings of this workflow."""
+        """A `sedrepro` command under the settings of this workflow.
+
+        It runs on the driver's Python, also in a conda environment, where Snakemake takes
+        PYTHONPATH from a job's environment.
+        """
         values = (shlex.quote(f"{k}={json.dumps(v)}") for k, v in self.overlay.items())
         options = " ".join(["", "--config", *values]) if self.overlay else ""
-        return f"{shlex.quote(sys.executable)} -m sedrepro.cli {word}{options}"
+        source = shlex.quote(f"PYTHONPATH={SOURCE}")
+        return f"env {source} {shlex.quote(sys.executable)} -m sedrepro.cli {word}{options}"
 
     def data(self) -> list[str]:
         """Every status and every table the selected papers need."""
