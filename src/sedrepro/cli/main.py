@@ -22,6 +22,13 @@ def run(words: list[str] | None = None) -> int:
     except SedreproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "sedrepro").partition(".")[0]
+        if package == "sedrepro":
+            raise
+        where = "call it in the environment that `make` builds"
+        print(f"error: {package} is not in this environment; {where}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         return 0
 
