@@ -40,33 +40,47 @@ class Drawn:
         )
 
 
-def measure(project: settings.Project, paper: str, row: str, device: torch.device, steps: int):
-    model = papers.settings_of()[paper]
-    condition = next(iter(project.papers[paper].conditions))
-    plan = settings.plan(project, settings.Run(paper, row, condition, 0), model)
+def prepared(
+    plan: settings.Plan, device: torch.device, steps: int, amp: bool, files: dict
+) -> Trainer:
+    """A trainer before its first step, its one batch beside it as `trainer.drawn`."""
     prepare(0, torch.get_num_threads(), False)
-    amp = project.amp and device.type == "cuda"
-    method = papers.method_of(paper)(plan, steps_per_epoch=steps, device=device, amp=amp)
-    drawn = Drawn(plan, device, steps)
+    made = papers.method_of(plan.run.paper)
+    method = made(plan, steps_per_epoch=steps, device=device, amp=amp and device.type == "cuda")
+    method.load_weights(files)
     trainer = Trainer.__new__(Trainer)
     trainer.method, trainer.plan, trainer.options = method, plan, plan.settings.training
     trainer.optimiser = trainer._optimiser()
     trainer.base_rates = [group["lr"] for group in trainer.optimiser.param_groups]
     trainer.epoch = trainer.position = trainer.step = 0
     trainer.sums, trainer.weights, trainer.pending = {}, {}, None
+    trainer.drawn = Drawn(plan, device, steps).batch
+    return trainer
+
+
+def timed(trainer: Trainer, device: torch.device, steps: int) -> tuple[float, float]:
+    """Seconds per step, and the peak GiB on a GPU."""
     for _ in range(3):
-        trainer._step(drawn.batch)
+        trainer._step(trainer.drawn)
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     begin = time.perf_counter()
     for _ in range(steps):
-        trainer._step(drawn.batch)
+        trainer._step(trainer.drawn)
     if device.type == "cuda":
         torch.cuda.synchronize()
     seconds = (time.perf_counter() - begin) / steps
     peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
-    return len(drawn.batch.clips), seconds, peak
+    return seconds, peak
+
+
+def measure(project: settings.Project, paper: str, row: str, device: torch.device, steps: int):
+    condition = next(iter(project.papers[paper].conditions))
+    run = settings.Run(paper, row, condition, 0)
+    plan = settings.plan(project, run, papers.settings_of()[paper])
+    trainer = prepared(plan, device, steps, project.amp, {})
+    return len(trainer.drawn.clips), *timed(trainer, device, steps)
 
 
 def main() -> None:
