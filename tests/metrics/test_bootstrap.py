@@ -71,6 +71,32 @@ def test_the_interval_holds_its_share_of_the_resamples(simulate):
     assert bootstrap(f1, macro_f1, resamples=0, confidence=0.9)[1:] == (None, None)
 
 
+class Shares:
+    """Right seconds out of ten, per clip."""
+
+    def __init__(self, right: np.ndarray) -> None:
+        self.right, self.n_clips = right, len(right)
+
+    def total(self) -> float:
+        return self.right.sum() / (10 * self.n_clips)
+
+    def resampled(self, weights: np.ndarray) -> list[float]:
+        return list(weights @ self.right / (10 * self.n_clips))
+
+
+def test_intervals_over_clips_hold_the_truth_as_often_as_they_say():
+    random = np.random.default_rng(5)
+    truth, times = 0.7, 600
+    held = 0
+    for _ in range(times):
+        clips = random.binomial(10, random.beta(7, 3, size=60))  # some are harder than others
+        settings = {"resamples": 200, "confidence": 0.9}
+        found = bootstrap(Shares(clips), float, **settings)
+        held += found.low <= truth <= found.high
+    # Three standard errors, and what 60 clips fall short of endless ones.
+    assert held / times == pytest.approx(0.89, abs=0.04)
+
+
 def test_undefined_resamples_are_left_out():
     assert around(2.5, np.array([np.nan, 1.0, np.nan, 3.0]), 1.0) == (2.5, 1.5, 3.5)
     assert around(2.5, np.array([np.nan]), 0.95) == (2.5, None, None)

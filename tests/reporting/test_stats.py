@@ -46,6 +46,8 @@ def test_several_runs_do_not_use_their_bootstrap_intervals():
 def test_an_interval_ends_where_scores_do():
     wide = summarise([Measured(0.1), Measured(0.9)], 0.95)
     assert (wide.low, wide.high) == (0.0, 1.0)
+    assert summarise([Measured(0.98, 0.95, 1.01)], 0.95).high == 1.0
+    assert summarise([Measured(0.02, -0.03, 0.1)], 0.95).low == 0.0
 
 
 def test_a_nan_among_the_runs_is_not_averaged_away():

@@ -330,11 +330,14 @@ def _notes(
     notes += [table.note] if table.note else []
     notes += [f"{row.row.label}: {row.row.note}" for row in rows if row.row.note]
     sources, unread, absent = defaultdict(dict), defaultdict(int), defaultdict(dict)
+    provisos: dict[str, dict[str, None]] = defaultdict(dict)
     clips: dict[str, None] = {}
     for row in rows:
         for column, cell in zip(columns, row.cells, strict=True):
             if cell.published.value is not None and cell.published.source:
                 sources[cell.published.source][row.row.label] = None
+                if cell.published.status:
+                    provisos[cell.published.status][row.row.label] = None
             elif cell.published.status:
                 unread[cell.published.status] += 1
             if cell.ours is None and cell.note and not row.context:
@@ -342,6 +345,7 @@ def _notes(
             if cell.n_clips is not None:
                 clips[f"{cell.n_clips} of {cell.n_expected} clips of {column.column.subset}"] = None
     notes += [f"Published, {', '.join(labels)}: {source}" for source, labels in sources.items()]
+    notes += [f"Published, {', '.join(labels)}: {why}" for why, labels in provisos.items()]
     notes += [f"{count} published cells stay empty: {status}" for status, count in unread.items()]
     notes += [f"No value, {', '.join(labels)}: {why}" for why, labels in absent.items()]
     return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])

@@ -80,12 +80,16 @@ def summarise(runs: Sequence[Measured], confidence: float) -> Summary | None:
         return Summary(math.nan, None, None, None, len(runs), "none")
     if len(runs) > 1:
         mean, sd, low, high = t_interval(values, confidence)
-        # Every score lies between 0 and 1, and so does what it may truly be.
-        return Summary(mean, sd, max(0.0, low), min(1.0, high), len(runs), "runs")
+        return Summary(mean, sd, *_within(low, high), len(runs), "runs")
     only = runs[0]
     if only.low is None or only.high is None or not math.isfinite(only.low + only.high):
         return Summary(only.value, None, None, None, 1, "none")
-    return Summary(only.value, None, only.low, only.high, 1, "clips")
+    return Summary(only.value, None, *_within(only.low, only.high), 1, "clips")
+
+
+def _within(low: float, high: float) -> tuple[float, float]:
+    """Every score lies between 0 and 1, and so does what it may truly be."""
+    return max(0.0, low), min(1.0, high)
 
 
 def verdict(
