@@ -16,6 +16,7 @@ if FLOW.mixes:
             "../envs/data.yaml"
         params:
             soundscapes=FLOW.corpus_settings("desed"),
+            bank=FLOW.corpus_settings("desed_soundbank"),
         message:
             "mix {wildcards.subset}, shard {wildcards.shard}"
         script:

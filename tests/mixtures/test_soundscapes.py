@@ -174,6 +174,20 @@ def test_a_lost_soundscape_is_named(here: Path) -> None:
         soundscapes.collect(project(), "synth_train")
 
 
+def test_a_sound_bank_of_ones_own_is_mixed_from_where_it_lies(
+    tmp_path: Path, bank: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(bank.parent))
+    own = project(clips={"synth_train": 1, "synth_validation": 1}).model_dump()
+    own["data"]["desed_soundbank"]["local"] = f"~/{bank.name}"
+    mix(Project.model_validate(own))
+    assert sorted(recordings()) == ["0.wav"]
+    own["data"]["desed_soundbank"]["local"] = "elsewhere"
+    with pytest.raises(SedreproError, match=r"data\.desed_soundbank\.local: .*elsewhere: no such"):
+        mix(Project.model_validate(own))
+
+
 def test_missing_sox_is_one_clear_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SedreproError, match=r"`sox`.*install") as failure:

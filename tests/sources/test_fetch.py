@@ -410,6 +410,13 @@ def test_a_resource_with_one_file_gone_is_partial(host: Host, project) -> None:
     assert status["reason"].endswith("ask the authors")
 
 
+def test_a_local_tree_may_lie_in_the_home_folder(project, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    settings = project(one("http://127.0.0.1:9/x"), ave={"local": "~/mine"})
+    assert obtain("thing", settings)["status"] == "ok"
+
+
 def test_a_local_tree_is_used_as_it_is(project, tmp_path: Path) -> None:
     own = tmp_path / "mine"
     settings = project(one("http://127.0.0.1:9/x"), ave={"local": str(own)})

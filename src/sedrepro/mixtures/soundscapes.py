@@ -22,6 +22,7 @@ from ..errors import SedreproError
 from ..files import digest
 from ..settings import Layout, Project, Subset
 from ..settings.data import Soundscapes
+from ..sources import soundbank
 
 if TYPE_CHECKING:
     from desed.soundscape import Soundscape
@@ -72,10 +73,9 @@ def mix_shard(project: Project, subset: str, shard: int) -> None:
     recipe = project.data.desed.soundscapes
     if shutil.which("sox") is None:
         raise SedreproError(MISSING_SOX)
-    layout = Layout.of(project)
     split, _ = SPLITS[subset]
     bank = SoundBank(
-        f"{layout.raw('desed_soundbank')}/audio/{split}/soundbank", project.data.desed.classes
+        soundbank.root(project) / "audio" / split / "soundbank", project.data.desed.classes
     )
     folder = _audio_folder(project, subset)
     folder.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ def obtain(
     resource = (known or registry.load())[resource_id]
     own = registry.local(project.data, resource.corpus)
     if own:
-        if not Path(own).is_dir():
+        if not Path(own).expanduser().is_dir():
             raise SedreproError(f"data.{resource.corpus}.local: {own}: no such folder")
         return _status(resource_id, "ok", f"local copy at {own}", 0, 0)
     if project.data.origin == "render":

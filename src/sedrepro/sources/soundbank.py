@@ -11,6 +11,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import SedreproError
+from ..settings import Layout, Project
 from .unpack import place
 
 # Where each background corpus is unpacked, its name in the bank, and the classes that are kept.
@@ -18,6 +20,17 @@ BACKGROUNDS = (
     ("DCASE2018-task5-dev", "sins", {"other"}),
     ("TUT-acoustic-scenes-2017-development", "tut-scenes-2017-dev", {"home", "office", "library"}),
 )
+
+
+def root(project: Project) -> Path:
+    """The arranged bank, or the user's own."""
+    local = project.data.desed_soundbank.local
+    if local is None:
+        return Path(Layout.of(project).raw("desed_soundbank"))
+    folder = Path(local).expanduser().absolute()
+    if not folder.is_dir():
+        raise SedreproError(f"data.desed_soundbank.local: {folder}: no such folder")
+    return folder
 
 
 def arrange(root: Path) -> None:
