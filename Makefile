@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: setup demo test test-system test-cluster lint format lock config-docs clean help
+.PHONY: setup demo test test-system lint format lock config-docs clean help
 
 setup: ## build .venv from requirements.lock; does nothing when it is there
 	@tools/setup.sh
@@ -35,11 +35,8 @@ test: lint ## lint, then all tests that need neither root nor a service, with co
 	@rm -f .coverage .coverage.*
 	@pytest -n $(CORES) --dist loadfile -m "not system" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
-test-system: setup ## tests that need root, the network or a system service
-	@pytest -rs -m system --ignore tests/cluster
-
-test-cluster: setup ## the workflow and every fault on a real one-node SLURM (root; many minutes)
-	@pytest -rs -m system tests/cluster
+test-system: setup ## tests that need root or a system service: a real SLURM, a browser, kills, conda
+	@pytest -n $(CORES) --dist loadfile -rs -m system
 
 lint: setup ## style, spelling and Snakemake's own checks; changes nothing
 	@ruff check

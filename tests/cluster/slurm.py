@@ -11,6 +11,7 @@ munge; its files in /etc/slurm are removed at the end.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -230,7 +231,13 @@ def _processes() -> list[psutil.Process]:
 
 @contextlib.contextmanager
 def running() -> Iterator[Slurm]:
-    """A cluster, from its configuration to its last daemon's end."""
+    """A cluster, from its configuration to its last daemon's end; one at a time on a machine."""
+    with open(Path(tempfile.gettempdir(), "sedrepro-slurm.lock"), "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield from _running()
+
+
+def _running() -> Iterator[Slurm]:
     clear()
     folder = Path(tempfile.mkdtemp(prefix="slurm", dir="/tmp"))
     folder.chmod(0o755)
