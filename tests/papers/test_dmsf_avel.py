@@ -275,6 +275,32 @@ def test_rates_follow_their_schedules():
     assert [round(psp.rate(s), 4) for s in (0, 599, 600, 1199, 1200)] == [1, 1, 0.8, 0.8, 0.64]
 
 
+@pytest.mark.parametrize("condition", ["full", "weak"])
+def test_baselines_have_the_releases_recipes(condition):
+    weak = condition == "weak"
+    loaded, model = load(papers=settings_of(), root=ROOT), settings_of()[PAPER]
+    avel = (250, [], None) if weak else (300, [288], None)
+    cmran = (200, [5, 20, 40], 0.5) if weak else (200, [10, 20, 30], 0.1)
+    wanted = dict.fromkeys(["a", "v", "v_att", "av", "av_att", "dmrn"], (64, 1e-3, 0.1, *avel))
+    wanted["psp"] = (128, 1e-3, 0.8, 300, [80, 160] if weak else [60, 120], None)
+    wanted |= dict.fromkeys(["cmran", "cmran_lite"], (32, 5e-4, 0.5, *cmran))
+    for row, recipe in wanted.items():
+        s = plan(loaded, Run(PAPER, row, condition, 1), model).settings
+        of_rate = (s.training.learning_rate, s.optimiser.factor)
+        rest = (s.training.epochs, s.optimiser.milestones, s.training.clip_norm)
+        assert (s.batch, *of_rate, *rest) == recipe, row
+        assert s.optimiser.schedule == "steps"
+        assert s.optimiser.weight_decay == 0
+
+
+def test_every_row_of_the_miniature_is_short():
+    mini = load(papers=settings_of(), files=[ROOT / "config/mini.yaml"], root=ROOT)
+    for row in ROWS:
+        for condition in mini.papers[PAPER].conditions:
+            made = plan(mini, Run(PAPER, row, condition, 1), settings_of()[PAPER])
+            assert made.settings.training.epochs == 20, (row, condition)
+
+
 def test_dmrn_starts_from_what_av_att_learned():
     source, made = method("av_att", seed=1), method("dmrn", seed=2)
     assert made.plan.source.row == "av_att"

@@ -71,6 +71,7 @@ def test_our_own_files_tell_editors_their_schema(root):
         {"papers": {"lgc_sed": {"settings": {"clc": {"us": 1}}}}},
         {"papers": {"lgc_sed": {"table": {"mt": {"settings": {"pgc": {"prototypes": 0}}}}}}},
         {"papers": {"lgc_sed": {"conditions": {"desed": {"select_on": "test"}}}}},
+        {"papers": {"lgc_sed": {"table": {"mt": {"conditions": {"desed": {"batsh": {}}}}}}}},
     ],
 )
 def test_the_schema_refuses_what_the_models_refuse(root, overlay):

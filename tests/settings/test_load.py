@@ -113,6 +113,25 @@ def test_a_row_wins_over_its_condition_over_its_paper(project):
     assert changes == {"batch": {"synth": 1, "weak": 2, "unlabelled": 3}}
 
 
+def test_a_rows_word_on_a_condition_is_the_last_and_holds_there_alone(project):
+    paper = {
+        "settings": {"batch": {"synth": 1, "weak": 1, "unlabelled": 1}},
+        "conditions": {"desed": {"batch": {"weak": 2}}, "other": {}},
+        "table": {
+            "mt": {
+                "settings": {"batch": {"weak": 3, "unlabelled": 3}},
+                "conditions": {"desed": {"batch": {"unlabelled": 4}}},
+            }
+        },
+    }
+    loaded = project(paper=paper)
+    changes = {c: row_settings(loaded, "lgc_sed", "mt", c)["batch"] for c in ("desed", "other")}
+    assert changes == {
+        "desed": {"synth": 1, "weak": 3, "unlabelled": 4},
+        "other": {"synth": 1, "weak": 3, "unlabelled": 3},
+    }
+
+
 def test_dictionaries_merge_and_lists_replace(project):
     clips = {"data": {"desed": {"soundscapes": {"clips": {"synth_train": 40}}}}}
     loaded = project({**clips, "seeds": [7]}, config={"seeds": [1, 2, 3]})
@@ -153,6 +172,14 @@ WRONG = [
     (
         {"papers": {"lgc_sed": {"conditions": {"desed": {"bach": {}}}}}},
         "unknown key papers.lgc_sed.conditions.desed.bach (did you mean batch?)",
+    ),
+    (
+        table({"mt": {"conditions": {"desed": {"pcg": {}}}}}),
+        "unknown key papers.lgc_sed.table.mt.conditions.desed.pcg (did you mean pgc?)",
+    ),
+    (
+        table({"mt": {"conditions": {"weak": {}}}}),
+        "papers.lgc_sed: table.mt.conditions names 'weak'; conditions are desed",
     ),
     ({"papers": {"lgc": {}}}, "papers.lgc: no such paper (did you mean lgc_sed?)"),
     ({"seeds": "x"}, "seeds: should be a valid list, not 'x'"),

@@ -124,9 +124,11 @@ def paper_schema(model: type[PaperSettings]) -> dict[str, Any]:
     schema["$defs"]["Settings"] = settings
     use = {"$ref": "#/$defs/Settings"}
     schema["properties"]["settings"] |= use
-    schema["properties"]["conditions"]["additionalProperties"] = use
-    schema["properties"]["conditions"].pop("patternProperties", None)
-    schema["$defs"]["Row"]["properties"]["settings"] |= use
+    row = schema["$defs"]["Row"]["properties"]
+    for conditions in (schema["properties"]["conditions"], row["conditions"]):
+        conditions["additionalProperties"] = use
+        conditions.pop("patternProperties", None)
+    row["settings"] |= use
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
 
 
@@ -190,9 +192,9 @@ data:
     ]
     for paper, model in papers.items():
         parts += [
-            f"\n## Settings of `{paper}`\n\n`settings`, `conditions.<condition>` and "
-            "`table.<row>.settings` in its `paper.yaml`; the row wins over the condition, the "
-            "condition over the paper.\n",
+            f"\n## Settings of `{paper}`\n\n`settings`, `conditions.<condition>`, "
+            "`table.<row>.settings` and `table.<row>.conditions.<condition>` in its `paper.yaml`; "
+            "of these the later wins.\n",
             _table(model),
         ]
     return "\n".join(parts)

@@ -84,9 +84,14 @@ def load(
 
 
 def row_settings(project: Project, paper: str, row: str, condition: str) -> dict[str, Any]:
-    """What a row under a condition changes in the paper's defaults: paper < condition < row."""
+    """What a row under a condition changes in the paper's defaults.
+
+    paper < condition < row < what the row says of the condition.
+    """
     spec = project.papers[paper]
-    return merge(merge(spec.settings, spec.conditions[condition]), spec.table[row].settings)
+    line = spec.table[row]
+    chosen = merge(merge(spec.settings, spec.conditions[condition]), line.settings)
+    return merge(chosen, line.conditions.get(condition, {}))
 
 
 def _check_papers(merged: dict[str, Any], papers: Iterable[str], layers: list[Layer]) -> None:
@@ -126,6 +131,7 @@ def _validate_rows(
                 settings = model.model_validate(row_settings(project, paper, row, condition))
             except ValidationError as error:
                 homes = [
+                    ("papers", paper, "table", row, "conditions", condition),
                     ("papers", paper, "table", row, "settings"),
                     ("papers", paper, "conditions", condition),
                     ("papers", paper, "settings"),

@@ -43,6 +43,9 @@ class Row(Block):
     settings: dict[str, Any] = Field(
         default_factory=dict, description="what this row changes in the paper's settings"
     )
+    conditions: dict[Key, dict[str, Any]] = Field(
+        default_factory=dict, description="what this row changes under one condition alone"
+    )
     note: str = Field("", description="printed under the table")
 
     @model_validator(mode="after")
@@ -132,11 +135,14 @@ class Paper(Block):
             for row in rows:
                 if row not in self.table:
                     raise ValueError(f"{where} names row {row!r}; rows are {', '.join(self.table)}")
-        for name, table in self.tables.items():
-            for condition in table.conditions or []:
+        for where, conditions in [
+            *((f"tables.{name}", table.conditions or []) for name, table in self.tables.items()),
+            *((f"table.{name}", row.conditions) for name, row in self.table.items()),
+        ]:
+            for condition in conditions:
                 if condition not in self.conditions:
                     raise ValueError(
-                        f"tables.{name}.conditions names {condition!r}; conditions are "
+                        f"{where}.conditions names {condition!r}; conditions are "
                         f"{', '.join(self.conditions)}"
                     )
         return self
