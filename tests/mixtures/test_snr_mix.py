@@ -209,13 +209,15 @@ def test_label_that_is_no_class(data):
         snr_mix.write_recipe(project(classes=["Bark"]), "snr20")
 
 
-def test_unavailable_tables_make_an_empty_subset_with_the_reason(data):
+@pytest.mark.parametrize("state", ["unavailable", "partial"])
+def test_unavailable_tables_make_an_empty_subset_with_the_reason(data, state):
     shutil.rmtree(data / "raw/tau2019")
     with pytest.raises(SedreproError, match="no meta"):
         snr_mix.write_recipe(project(), "snr20")
     status = data / "status/tau2019.json"
     status.parent.mkdir()
-    status.write_text('{"status": "unavailable", "reason": "host is gone"}')
+    status.write_text(f'{{"status": "{state}", "reason": "host is gone"}}')
+    (data / "status/fsdkaggle2018.json").write_text('{"status": "partial", "reason": "not this"}')
     snr_mix.write_recipe(project(), "snr20")
     assert table(data, "snr20", "audit")["note"].iloc[0] == "tau2019: host is gone"
     assert not len(table(data, "snr20", "clips"))

@@ -113,6 +113,21 @@ def test_without_features_everything_is_counted_and_nothing_listed(tree):
     assert audit["note"][0]
 
 
+def test_row_orders_that_cannot_be_had_are_absent_data_with_the_reason(tree, monkeypatch):
+    monkeypatch.chdir(tree.parent)
+    (tree / "data/train_order.h5").unlink()
+    with pytest.raises(SedreproError, match=r"train_order\.h5: no such file"):
+        adapt(tree, "test")
+    status = tree.parent / "data/full/status"
+    status.mkdir(parents=True)
+    (status / "ave_annotations.json").write_text('{"status": "partial", "reason": "not this"}')
+    (status / "ave_orders.json").write_text('{"status": "partial", "reason": "host is gone"}')
+    clips, events, audit = adapt(tree, "test")
+    assert clips.empty
+    assert events.empty
+    assert audit.values.tolist() == [["test", 402, 0, "ave_orders: host is gone"]]
+
+
 def test_a_corrupt_video_is_counted_a_short_one_keeps_its_length(tree):
     first = [line.split("&")[1] for line in (tree / ave.ANNOTATIONS).read_text().splitlines()]
     wanted = [first[i] for i in ave.order(tree / "data/test_order.h5", 4143)[:3]]

@@ -142,10 +142,14 @@ def _length(path: str) -> float | None:
 
 
 def _reason(project: Project) -> str:
-    """Why a table is missing, as the fetch of its resource ended."""
-    for resource in (fsdkaggle2018.CORPUS, project.data.snr_mix.scenes):
+    """Why a table is missing, as the fetch of its resource ended (which may have brought the rest)."""
+    found = {
+        fsdkaggle2018.CORPUS: fsdkaggle2018.read(project),
+        project.data.snr_mix.scenes: scenes.read(project),
+    }
+    for resource in [name for name, table in found.items() if table is None]:
         path = Path(Layout.of(project).status(resource))
-        if path.exists() and (status := read_json(path))["status"] == "unavailable":
+        if path.exists() and (status := read_json(path))["status"] != "ok":
             return f"{resource}: {status['reason']}"
     raise SedreproError(
         f"neither {fsdkaggle2018.root(project)} holds {' or '.join(fsdkaggle2018.TABLES)}, or "

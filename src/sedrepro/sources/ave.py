@@ -77,9 +77,15 @@ def adapt(subset: str, project: Project) -> Tables:
     top = root(project)
     path = top / ANNOTATIONS
     if not path.exists():
-        return _absent(subset, project)
+        reason = _reason(["ave_annotations"], project) or f"{path}: no such file"
+        return _absent(subset, reason)
     rows = annotations(path, project.data.ave.classes)
-    orders = {name: order(top / f"data/{file}.h5", len(rows)) for name, file in ORDERS.items()}
+    files = {name: top / f"data/{file}.h5" for name, file in ORDERS.items()}
+    if not all(file.exists() for file in files.values()) and (
+        reason := _reason(["ave_orders"], project)
+    ):
+        return _absent(subset, reason)
+    orders = {name: order(file, len(rows)) for name, file in files.items()}
     chosen = [rows[index] for index in orders[subset]]
     videos, notes = _videos(top, [row.video for row in chosen], project)
     featured = _has_features(top, project, negatives=False)
@@ -240,21 +246,25 @@ def _lengths(paths: Sequence[Path]) -> tuple[dict[Path, float], list[str]]:
 
 
 def _unavailable(subset: str, project: Project) -> str:
-    """Why it is not there, if a fetch came to that end."""
-    names = ["ave_annotations", "ave_orders"]
+    """Why neither features nor videos are there, if a fetch came to that end."""
+    names = []
     if project.data.ave.features:
         names += ["ave_noisy"] if subset == NEGATIVES else ["ave_visual_features"]
     if project.data.ave.videos:
         names += ["ave_negatives"] if subset == NEGATIVES else ["ave_videos"]
-    for name in names:
+    return _reason(names, project)
+
+
+def _reason(resources: Sequence[str], project: Project) -> str:
+    """The first reason that one of these was not fetched whole; empty if there is none."""
+    for name in resources:
         path = Path(Layout.of(project).status(name))
-        if path.exists() and (status := read_json(path))["status"] == "unavailable":
+        if path.exists() and (status := read_json(path))["status"] != "ok":
             return f"{name}: {status['reason']}"
     return ""
 
 
-def _absent(subset: str, project: Project) -> Tables:
-    reason = _unavailable(subset, project) or f"{root(project) / ANNOTATIONS}: no such file"
+def _absent(subset: str, reason: str) -> Tables:
     expected = {"train": 3339, "validation": 402, "test": 402}[subset]
     clips, events = pd.DataFrame(columns=tables.CLIPS), pd.DataFrame(columns=tables.EVENTS)
     return clips, events, _audit(subset, expected, 0, reason)
