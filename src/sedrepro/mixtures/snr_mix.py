@@ -142,7 +142,7 @@ def _length(path: str) -> float | None:
 
 
 def _reason(project: Project) -> str:
-    """Why a table is missing, as the fetch of its resource ended (which may have brought the rest)."""
+    """Why a table is missing, as the fetch of its resource ended; it may have brought the rest."""
     found = {
         fsdkaggle2018.CORPUS: fsdkaggle2018.read(project),
         project.data.snr_mix.scenes: scenes.read(project),
