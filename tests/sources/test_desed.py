@@ -195,6 +195,18 @@ def test_a_table_that_cannot_be_had_is_absent_data_with_its_reason(tree):
     assert audit.values.tolist() == [["public_eval", 692, 0, "desed_public_eval: record is gone"]]
 
 
+def test_a_table_that_did_not_come_with_the_others_is_absent_data_too(tree):
+    folder = Path(Layout.of(project(tree.folder)).status("desed_metadata")).parent
+    folder.mkdir(parents=True)
+    (folder / "desed_weak.json").write_text('{"status": "partial", "reason": "3 clips lost"}')
+    with pytest.raises(SedreproError, match=r"weak\.tsv: no such file"):  # lost clips lose no table
+        tree.adapt("weak")
+    (folder / "desed_metadata.json").write_text('{"status": "partial", "reason": "no weak.tsv"}')
+    clips, _, audit = tree.adapt("weak")
+    assert clips.empty
+    assert audit.values.tolist() == [["weak", 1578, 0, "desed_metadata: no weak.tsv"]]
+
+
 # One's own copy
 
 
@@ -207,6 +219,20 @@ def test_a_tree_of_the_users_own_is_read_in_place_and_left_alone(tmp_path):
     assert clips["path"].tolist() == [str(path)]
     assert Path(clips["path"][0]).is_absolute()
     assert sorted(own.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("subset", ["public_eval", "strong_real"])
+def test_a_tree_of_ones_own_may_lack_what_nothing_needs(tmp_path, subset):
+    own = Tree(tmp_path, tmp_path / "own")
+    own.root.mkdir()
+    clips, _, audit = own.adapt(subset, local=str(own.root))
+    assert clips.empty
+    assert audit[["expected", "found"]].values.tolist() == [[0, 0]]
+    assert audit["note"][0].endswith(
+        f"{Path(desed.PLACES[subset].table).name}: not in the own tree"
+    )
+    with pytest.raises(SedreproError, match=r"validation\.tsv: no such file"):
+        own.adapt("validation", local=str(own.root))
 
 
 def test_copies_resampled_by_the_baselines_are_accepted(tmp_path):

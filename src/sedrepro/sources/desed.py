@@ -29,7 +29,7 @@ class Place:
     audio: str
     labels: str  # strong, weak or none
     clips: int  # of the complete subset
-    resources: tuple[str, ...]
+    resources: tuple[str, ...]  # the first brings the table
 
 
 PLACES = {
@@ -84,6 +84,9 @@ PLACES = {
     ),
 }
 
+OPTIONAL = ("public_eval", "strong_real")
+"""What a tree of the user's own may leave out; nothing trains or is selected without the others."""
+
 
 def adapt(subset: str, project: Project) -> Tables:
     """The clips, events and audit of a subset; clips that are absent are counted, not listed."""
@@ -91,8 +94,11 @@ def adapt(subset: str, project: Project) -> Tables:
         raise SedreproError(f"desed has no subset {subset!r}; subsets are {', '.join(PLACES)}")
     place, root = PLACES[subset], _root(subset, project)
     path = root / place.table
-    if not path.exists() and (reason := _unavailable(place, project)):
-        return _absent(subset, place.clips, reason)
+    if not path.exists():
+        if project.data.desed.local and subset in OPTIONAL:
+            return _absent(subset, 0, f"{path}: not in the own tree")
+        if reason := _unavailable(place, project):
+            return _absent(subset, place.clips, reason)
     notes: list[str] = []
     table, events = _read(path, place.labels, project.data.desed.classes)
     names = list(dict.fromkeys(table["clip"]))
@@ -222,10 +228,14 @@ def _without_validation(names: list[str], root: Path) -> tuple[list[str], list[s
 
 
 def _unavailable(place: Place, project: Project) -> str | None:
-    """Why the table is not there, if fetching it came to that end."""
+    """Why the table is not there, if fetching it came to that end.
+
+    What brings the table may have brought another (`partial`); lost clips are no reason.
+    """
     for resource in place.resources:
         path = Path(Layout.of(project).status(resource))
-        if path.exists() and (status := read_json(path))["status"] == "unavailable":
+        ends = ("unavailable", "partial") if resource == place.resources[0] else ("unavailable",)
+        if path.exists() and (status := read_json(path))["status"] in ends:
             return f"{resource}: {status['reason']}"
     return None
 
