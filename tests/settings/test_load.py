@@ -271,6 +271,8 @@ def test_a_paper_that_is_not_there(project):
         ("a: !!python/name:os.system\n", "not valid YAML: could not determine a constructor"),
         ("[" * 5000, "not valid YAML"),
         (b"a: \xff\xfe\n", "not valid YAML"),
+        ("a:\n  b: 1\n  c: 2\n  b: 1\n", "not valid YAML: line 4: key 'b' stands twice"),
+        ("a: {b: 1}\nc: 2\na: {d: 3}\n", "not valid YAML: line 3: key 'a' stands twice"),
     ],
 )
 def test_yaml_that_is_none_of_ours(tmp_path, monkeypatch, text, expected):
@@ -282,6 +284,16 @@ def test_yaml_that_is_none_of_ours(tmp_path, monkeypatch, text, expected):
     assert str(caught.value).startswith(f"{path}: {expected}")
     assert "\n" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_merge_keys_may_be_overridden_and_one_key_may_stand_in_two_mappings(tmp_path):
+    path = tmp_path / "good.yaml"
+    path.write_text(
+        "a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3}\nc:\n  <<: *b\n  x: 4\nd: {<<: [*a, *b]}\n"
+    )
+    assert read_yaml(path) == {
+        "a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 4, "y": 3}, "d": {"x": 1, "y": 2},
+    }  # fmt: skip
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

@@ -15,10 +15,25 @@ from .paper import PaperSettings
 from .project import Project
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe, and a key that stands twice is an error: YAML itself would keep the last, silently."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in seen and key.value != "<<":
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: key {key.value!r} stands twice")
+            seen.add(name)
+        return node
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping, read safely; an empty file is an empty mapping."""
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise SedreproError(f"{path}: {error.strerror.lower()}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
