@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -16,8 +17,9 @@ from PIL import Image
 from scipy.ndimage import median_filter
 
 from sedrepro import papers
-from sedrepro.reporting.examples import decibels, examples, ogg
+from sedrepro.reporting.examples import Examples, decibels, examples, ogg
 from sedrepro.reporting.page.embed import script_json, shares, spectrum_png
+from sedrepro.reporting.page.room import _clip
 from sedrepro.reporting.records import records
 from sedrepro.settings import Run
 
@@ -190,3 +192,24 @@ def test_frames_of_classes_the_clip_lacks_are_gated(at_three_ratios):
     frames[:, :5] = 0
     assert frames.any()
     assert scored.frames["snr0/snr0_00"] == pytest.approx(frames)
+
+
+def test_without_a_stored_spectrum_the_room_shows_that_of_the_sound(tmp_path):
+    """A tone of 1 kHz in the last two of four seconds; the soundtrack of a video works alike."""
+    time = np.arange(64000) / 16000
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 1000 * time) * (time >= 2), 16000)
+    shown = Examples(
+        clips=["a", "b"], seconds={"a": 4.0, "b": 4.0}, span={"a": 4.0, "b": 4.0},
+        spectra={"a": None, "b": None}, truth={"a": [], "b": []}, paths={"a": str(path)},
+    )  # fmt: skip
+    with_sound, without = (_clip(shown, clip, []) for clip in ("a", "b"))
+    assert (without["image"], without["audio"]) == ("", "")
+    png = base64.b64decode(with_sound["image"].partition(",")[2])
+    palette = np.asarray(Image.open(io.BytesIO(png)))  # 63: loudest; the lowest band is the last
+    loud = palette.max(0) > 55
+    assert abs(np.flatnonzero(loud)[0] / len(loud) - 0.5) < 0.02
+    assert loud[len(loud) * 52 // 100 :].all()
+    # Slaney's scale is linear up to 1 kHz = 15 mel, and 8 kHz are 45.2 mel: 65 steps to there.
+    band = len(palette) - 1 - palette[:, -40].argmax()
+    assert abs(band - (15 / 45.2 * 65 - 1)) <= 1

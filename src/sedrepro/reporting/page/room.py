@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from ...features.logmel import LogMel
 from ...papers import settings_of
-from ...settings import Layout, Project
+from ...settings import FrontEnd, Layout, Project
 from ..colours import class_colours, readable, row_colours, row_dashes
 from ..examples import Examples, examples, ogg
 from ..records import Record, read_series
 from .embed import data_uri, shares, spectrum_png
 
 POINTS = 160
+HEARD = FrontEnd(kind="stft_logmel", n_fft=1024, n_mels=64)
+"""The spectrum shown of clips whose networks read none."""
 
 
 def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str, Any]:
@@ -72,6 +78,8 @@ def _clip(shown: Examples, clip: str, headline: Sequence[str]) -> dict[str, Any]
     if spectrum is not None:
         covered = max(1, round(spectrum.shape[1] * shown.seconds[clip] / shown.span[clip]))
         spectrum = spectrum[:, :covered]
+    elif sound:
+        spectrum = heard(sound)
     return {
         "id": clip,
         "seconds": round(shown.seconds[clip], 3),
@@ -89,6 +97,15 @@ def _clip(shown: Examples, clip: str, headline: Sequence[str]) -> dict[str, Any]
         },
         "chosen": _chosen(headline, shown, clip),
     }
+
+
+def heard(sound: bytes) -> np.ndarray:
+    """A sound's spectrum (mel, frame) in decibels below its maximum, from its start to its end."""
+    import soundfile
+
+    samples, _ = soundfile.read(io.BytesIO(sound), dtype="float32")
+    level = LogMel(HEARD)(np.pad(samples, HEARD.n_fft // 2)) * (20 / math.log(10))
+    return level - level.max()
 
 
 def curves(project: Project, found: Sequence[Record]) -> dict[str, Any]:
