@@ -151,6 +151,21 @@ def test_measured_values_stand_under_the_table(made, root):
     assert "Attention peak inside the true box" not in text  # no run measured it
 
 
+def test_the_attentions_score_is_held_against_an_untrained_network(made, root):
+    material = made("untrained", "dmsf")
+    for record in material.done:
+        found = {"metric": "pointing", "implementation": "sedrepro", "set": "test"}
+        found |= {"model": "network", "label": "", "n_clips": 4, "n_expected": 4}
+        found["value"] = 0.5 if record.run.row == "untrained" else 0.75
+        write_json(record.file("metrics.json"), {"status": "done", "metrics": [found]})
+    tabulate(material.project, PAPER, material.layout, root)
+    text = Path(material.layout.paper_table(PAPER, "md")).read_text()
+    (line,) = [line for line in text.splitlines() if "Attention peak inside" in line]
+    assert "by itself no sign of learning" in line
+    assert "what counts is the gain over Untrained" in line
+    assert "Untrained (DMSF) 0.500, DMSF-style 0.750" in line
+
+
 def test_recalled_numbers_are_not_printed(root):
     """Values from memory are not in the file that is printed; DMSF's cells say why."""
     lines = (root / f"config/papers/{PAPER}/published.csv").read_text().splitlines()
