@@ -378,6 +378,27 @@ def test_settings_that_cannot_be(changes, message):
 # ATST-SED
 
 
+def test_atst_sed_draws_and_decodes_as_its_recipe(root):
+    model, overlay = settings_of()["mtda_hsed"], [root / "config/mini.yaml"]
+    full, mini = (load(papers=settings_of(), files=files, root=root) for files in ([], overlay))
+    stage_2 = [6, 20, 7, 4, 7, 6, 6, 6, 6, 6]
+    own = plan(full, Run("mtda_hsed", "baseline", "hetero", 42), model)
+    for row, groups, windows in (
+        ("atst_sed_stage1", [24, 12, 12, 24, 48], [7] * 10),
+        ("atst_sed", [24, 24, 24, 48, 48], stage_2),
+    ):
+        planned = plan(full, Run("mtda_hsed", row, "hetero", 42), model)
+        assert [stream.group for stream in planned.streams] == groups
+        named = {stream.name: [s.name for s in stream.subsets] for stream in planned.streams}
+        assert named["strong"] == ["strong_real"]
+        assert named["synth"] == ["synth_train"]
+        found = planned.settings.decoding.windows(planned.classes)
+        assert found[:10] == windows
+        assert found[10:] == own.settings.decoding.windows(own.classes)[10:]
+        small = plan(mini, Run("mtda_hsed", row, "hetero", 42), model)
+        assert set(small.settings.decoding.windows(small.classes)) == {3}
+
+
 def test_stage_2_starts_from_stage_1_but_for_its_transformer(files):
     first, _ = ready("atst_sed_stage1", files)
     second, _ = ready("atst_sed", files, seed=9)

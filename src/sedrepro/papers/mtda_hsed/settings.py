@@ -113,7 +113,9 @@ class Batch(Block):
 
     maestro: Count = Field(12, description="windows of MAESTRO with soft labels")
     synth: Count = Field(6, description="synthetic clips")
-    strong: Count = Field(6, description="strongly labelled clips, real and synthetic alike")
+    strong: Count = Field(
+        6, description="strongly labelled clips, real and synthetic alike; of ATST-SED real ones"
+    )
     weak: Count = Field(12, description="weakly labelled clips")
     unlabelled: Count = Field(24, description="unlabelled clips")
 
@@ -206,7 +208,8 @@ class Settings(PaperSettings):
 
     def streams(self) -> list[Stream]:
         inputs, batch, synth = self.inputs, self.batch, Subset(DESED, "synth_train")
-        strong = (Subset(DESED, "strong_real"), synth)
+        real = Subset(DESED, "strong_real")
+        strong = (real,) if self.atst.stage else (real, synth)
         windows = (Subset(MAESTRO, "train", "train"),)
         return [
             Stream("maestro", windows, inputs, batch.maestro, "frames"),
