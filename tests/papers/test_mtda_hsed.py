@@ -14,6 +14,7 @@ from sedrepro.networks.beats import Beats, Config, Recorded, Walk
 from sedrepro.networks.pretrained import Listener
 from sedrepro.objectives import mixup
 from sedrepro.papers import method_of, settings_of
+from sedrepro.papers.mtda_hsed.method import overwritten
 from sedrepro.papers.mtda_hsed.settings import Settings
 from sedrepro.settings import Run, load, plan
 from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
@@ -192,11 +193,49 @@ def test_masks_and_aliases_by_name(files):
     ):
         batch.frames[:, 4, place[name]] = value
     frames = method.aliased(batch)
-    assert frames[:3, 4, place["Speech"]].tolist() == pytest.approx([0.5] * 3)  # soft, the largest
+    assert frames[:3, 4, place["Speech"]].tolist() == pytest.approx([0.4] * 3)  # soft, the last
     assert frames[:3, 4, place["Dishes"]].tolist() == pytest.approx([0.7] * 3)
     assert torch.equal(frames[3:], batch.frames[3:])
     changed = (frames != batch.frames).nonzero()
     assert {int(k) for k in changed[:, 2]} == {place["Speech"], place["Dishes"]}
+
+
+@pytest.mark.parametrize("overlap", ["last", "largest"])
+def test_several_aliases_in_a_frame(overlap, files):
+    """Rows one after the other as the baseline's code encodes them; or each frame's largest."""
+    method, batch = ready("baseline", files, {"alias_overlap": overlap})
+    place = {name: k for k, name in enumerate(method.plan.classes)}
+    aliases = ["people talking", "children voices", "announcement"]
+    confidences = [0.0, 0.25, 0.5, 1.0]  # 0: no row; so few that they often repeat
+    draw = torch.Generator().manual_seed(3)
+    chosen = torch.randint(4, (3, batch.frames.shape[1], 3), generator=draw)
+    batch.frames.zero_()
+    wanted = torch.zeros(chosen.shape[:2])
+    for clip in range(3):
+        rows = []
+        for column, alias in enumerate(aliases):
+            for frame, which in enumerate(chosen[clip, :, column].tolist()):
+                batch.frames[clip, frame, place[alias]] = confidences[which]
+                row = (frame, frame + 1, "Speech", confidences[which])
+                if which and row not in rows:
+                    rows.append(row)
+        for frame, _, _, confidence in rows:
+            old = float(wanted[clip, frame])
+            wanted[clip, frame] = confidence if overlap == "last" else max(old, confidence)
+    assert torch.equal(method.aliased(batch)[:3, :, place["Speech"]], wanted)
+    assert overlap == "largest" or (wanted < batch.frames[:3].amax(-1)).any()
+
+
+def test_an_alias_that_repeats_an_earlier_one_is_dropped():
+    said = torch.tensor([[0.0, 0.5, 0.3, 0.5], [0.0, 0.5, 0.3, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    assert overwritten(said).tolist() == pytest.approx([0.3, 0.3, 0.0])
+
+
+def test_every_row_keeps_the_baselines_aliases(root):
+    project = load(papers=settings_of(), root=root)
+    for row in ROWS:
+        made = plan(project, Run("mtda_hsed", row, "hetero", 42), settings_of()["mtda_hsed"])
+        assert made.settings.alias_overlap == "last", row
 
 
 def db(mel):

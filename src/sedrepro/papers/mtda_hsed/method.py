@@ -196,16 +196,13 @@ class Method(contract.Method):
         return valid
 
     def aliased(self, batch: Batch) -> Tensor:
-        """Frame targets in which MAESTRO's windows have DESED's classes under their own names.
-
-        Of several aliases in a frame the largest confidence counts; the baseline's code keeps the
-        one it writes last.
-        """
+        """Frame targets in which MAESTRO's windows have DESED's classes under their own names."""
         place = {name: index for index, name in enumerate(self.plan.classes)}
         frames, part = batch.frames.clone(), batch.parts[MAESTRO]
         for name, others in self.settings.aliases.items():
-            sources = [place[name], *(place[other] for other in others)]
-            frames[part, :, place[name]] = batch.frames[part][..., sources].amax(-1)
+            said = batch.frames[part][..., [place[name], *(place[other] for other in others)]]
+            last = self.settings.alias_overlap == "last"
+            frames[part, :, place[name]] = overwritten(said) if last else said.amax(-1)
         return frames
 
     def seen(self, batch: Batch) -> Seen:
@@ -344,6 +341,20 @@ class Method(contract.Method):
                 for name, values in outputs.items()
             },
         }
+
+
+def overwritten(said: Tensor) -> Tensor:
+    """What the last of several names (…, name) leaves, each writing over those before.
+
+    As in the baseline's code a name that repeats the confidence of an earlier one writes nothing:
+    its row is dropped as a duplicate. Nor does one that is silent.
+    """
+    left = said[..., 0]
+    for k in range(1, said.shape[-1]):
+        own = said[..., k]
+        repeated = (said[..., :k] == own[..., None]).any(-1)
+        left = torch.where((own > 0) & ~repeated, own, left)
+    return left
 
 
 def _keeper(outputs: dict[str, Tensor], name: str) -> Callable[..., None]:

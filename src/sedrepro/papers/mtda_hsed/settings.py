@@ -175,8 +175,12 @@ class Settings(PaperSettings):
             "Speech": ["people talking", "children voices", "announcement"],
             "Dishes": ["cutlery and dishes"],
         },
-        description="classes of DESED that MAESTRO's training windows have too, by other names; "
-        "the loudest of several counts",
+        description="classes of DESED that MAESTRO's training windows have too, by other names",
+    )
+    alias_overlap: Literal["last", "largest"] = Field(
+        "last",
+        description="which of several such names counts in a frame: the last listed one that does "
+        "not repeat an earlier one's confidence, as the baseline's code; or the surest",
     )
     shared: list[str] = Field(
         ["Speech", "Dog", "Dishes"], description="classes of DESED that are valid in MAESTRO"
