@@ -219,6 +219,46 @@ def test_a_reevaluated_row_decodes_the_scores_of_its_source(result, world, plan_
     assert value(again, **keys) != value(result, **keys)
 
 
+def test_clips_without_events_can_be_left_out_of_everything(result, world, plan_of, project):
+    """As if the silent clip, the first of each set, had not been scored at all."""
+    plan = plan_of(MT)
+    decoding = plan.settings.decoding.model_copy(update={"event_free": False})
+    parity = replace(plan, settings=plan.settings.model_copy(update={"decoding": decoding}))
+    found = evaluate(parity, project, world.layout)
+    assert {(e["n_clips"], e["n_expected"]) for e in found["metrics"]} == {
+        (CLIPS - 1, EXPECTED - 1)
+    }
+
+    def drop(file):
+        for name in SETS:
+            for where in [file[name], *(file[name][model] for model in MODELS)]:
+                for key in [key for key, value in where.items() if isinstance(value, h5py.Dataset)]:
+                    values = where[key][1:]
+                    del where[key]
+                    where[key] = values
+
+    world.change(MT, drop)
+    unscored = evaluate(plan, project, world.layout)
+    kept = [{**e, "n_expected": None} for e in found["metrics"]]
+    assert kept == [{**e, "n_expected": None} for e in unscored["metrics"]]
+    assert found["curves"] == unscored["curves"]
+    keys = {"metric": "psds1", "implementation": "psds_eval", "set": "validation"}
+    assert value(found, model="student", **keys) != value(result, model="student", **keys)
+
+
+def test_a_set_without_any_event_cannot_do_without_its_silent_clips(world, plan_of, project):
+    tables.write(
+        world.layout.table(Subset("desed", "validation"), "events"),
+        world.events["validation"][:0],
+        tables.EVENTS,
+    )
+    plan = plan_of(MT)
+    decoding = plan.settings.decoding.model_copy(update={"event_free": False})
+    parity = replace(plan, settings=plan.settings.model_copy(update={"decoding": decoding}))
+    with pytest.raises(SedreproError, match=r"no clip of set 'validation' has an event"):
+        evaluate(parity, project, world.layout)
+
+
 @pytest.mark.parametrize(("run", "reason"), [(MT, "no data"), (MEDIAN7, f"{MT}: no data")])
 def test_a_run_that_could_not_run_says_why(world, plan_of, project, run, reason):
     write_json(world.layout.run(MT, "run.json"), {"status": "not_run", "reason": "no data"})
@@ -279,7 +319,9 @@ def test_without_bootstrap_there_are_no_intervals(result, world, plan_of, projec
 def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
     plan = plan_of(MT)
     held = HeldOut("validation", Subset("desed", "validation", "held_out"), (), ("counted",))
-    asked = replace(plan, settings=SimpleNamespace(held_out=lambda: [held]))
+    asked = replace(
+        plan, settings=SimpleNamespace(held_out=lambda: [held], decoding=plan.settings.decoding)
+    )
     with pytest.raises(SedreproError, match="asks for metrics 'counted'; there are sed"):
         evaluate(asked, project, world.layout)
     seen = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,16 @@ class Truth:
     n_expected: int | None
     paths: dict[str, str] = field(default_factory=dict)
     """Where each clip lies."""
+
+    def only(self, counted: np.ndarray) -> Truth:
+        """The truth of the clips that count (clip); the others are no longer expected."""
+        left_out = len(self.clips) - int(counted.sum())
+        return replace(
+            self,
+            clips=[clip for clip, counts in zip(self.clips, counted, strict=True) if counts],
+            seconds=self.seconds[counted],
+            n_expected=None if self.n_expected is None else self.n_expected - left_out,
+        )
 
     @cached_property
     def reference(self) -> events.Reference:

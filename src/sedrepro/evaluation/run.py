@@ -62,9 +62,11 @@ def _evaluate(plan: Plan, project: Project, layout: Layout, kept: Kept) -> dict[
             if not held.reports or _absent(file, held, layout):
                 continue
             truth = _truth(file, held, plan, run, layout)
+            counted = _counted(truth, held, plan)
+            truth = truth.only(counted)
             curves[held.name] = {}
             kept.clips[held.name] = digest(truth.clips)
-            for scored in _scores(file, held, plan, run):
+            for scored in _scores(file, held, counted, run):
                 measured = _measure(scored, truth, held, plan, project)
                 for key, interval in measured.values.items():
                     metrics.append(_entry(scored, truth, key, interval))
@@ -156,6 +158,19 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
     )
 
 
+def _counted(truth: Truth, held: HeldOut, plan: Plan) -> np.ndarray:
+    """Which clips everything is measured on (clip)."""
+    if plan.settings.decoding.event_free:
+        return np.ones(len(truth.clips), dtype=bool)
+    counted = np.isin(truth.clips, truth.events["clip"].unique())
+    if not counted.any():
+        raise SedreproError(
+            f"{plan.run}: no clip of set {held.name!r} has an event; "
+            "decoding.event_free: false leaves none"
+        )
+    return counted
+
+
 def _paths(subset: Subset, layout: Layout) -> dict[str, str]:
     table = tables.read_clips(layout.table(subset, "clips"))
     return dict(zip(table["clip"], table["path"], strict=True))
@@ -171,7 +186,7 @@ def _expected(subset: Subset, layout: Layout) -> int | None:
     return int(expected.iloc[0]) if len(expected) else None
 
 
-def _scores(file: h5py.File, held: HeldOut, plan: Plan, run: Run) -> Iterator[Scored]:
+def _scores(file: h5py.File, held: HeldOut, counted: np.ndarray, run: Run) -> Iterator[Scored]:
     group = file[held.name]
     for model in json.loads(file.attrs["models"]):
         if model not in group:
@@ -182,4 +197,5 @@ def _scores(file: h5py.File, held: HeldOut, plan: Plan, run: Run) -> Iterator[Sc
                 raise SedreproError(
                     f"{run}: the {name} scores of {model} on {held.name!r} hold NaN or infinity"
                 )
+        arrays = {name: values[counted] for name, values in arrays.items()}
         yield Scored(held.name, model, float(file.attrs["hop"]), arrays)

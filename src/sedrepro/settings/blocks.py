@@ -146,6 +146,11 @@ class Decoding(Block):
         description="events end where their clip ends; false: they may reach into its padding, "
         "as in the DCASE recipes",
     )
+    event_free: bool = Field(
+        True,
+        description="score clips without any event too; false: they are left out and not expected, "
+        "as in recipes that never decode them (15 of DESED's 1,168 validation clips)",
+    )
 
     def windows(self, classes: list[str]) -> list[int]:
         """The median length of each class; classes the setting does not name get its average."""
