@@ -18,8 +18,7 @@ from .classes import class_bars
 from .material import Material, MissingError
 
 CLIPS = 2
-LONG_FROM = 0.3  # of the clip: events from here on count as long
-SHORT_TO = 0.2  # and up to here as short
+LONG_FROM = 0.3  # of the clip: events from here on count as long, all others as short
 RED = "#d62728"
 MAP = "viridis"
 
@@ -74,11 +73,15 @@ def aggregation(material: Material) -> Figure:
         for axis, record in ((axes[1][column], alone), (axes[2][column], joined)):
             drawn = _map(axis, record, clip, "cnn_map", span)
             made.colorbar(drawn, ax=axis, pad=0.01, aspect=12)
-            axis.set_title(material.label(record.run.row))
+            block = _setting(record, "shown_block")
+            axis.set_title(f"{material.label(record.run.row)}, CNN block {block}")
         axes[2][column].set_xlabel("time (s)")
     axes[1][0].set_ylabel("frequency bin")
     axes[2][0].set_ylabel("frequency bin")
-    made.suptitle("Map of one CNN block, mean over its channels", fontsize=9, x=0.01, ha="left")
+    made.suptitle(
+        "Map of one CNN block (counted from 0), mean over its channels",
+        fontsize=9, x=0.01, ha="left",
+    )  # fmt: skip
     return made
 
 
@@ -116,19 +119,16 @@ def _first(
 
 def _kinds(events: list[Event], seconds: float) -> tuple[list[Event], list[Event]]:
     """The long and the short events of a clip."""
-    length = {event: event[2] - event[1] for event in events}
-    return (
-        [e for e in events if length[e] >= LONG_FROM * seconds],
-        [e for e in events if length[e] <= SHORT_TO * seconds],
-    )
+    long = [event for event in events if event[2] - event[1] >= LONG_FROM * seconds]
+    return long, [event for event in events if event not in long]
 
 
 def _telling(shown: Examples, record: Record) -> list[str]:
-    """The clips that show most: a long event first of all, then many short ones."""
+    """The clips that show most: events of both kinds, else a long one; then many short ones."""
 
-    def rank(clip: str) -> tuple[bool, int]:
+    def rank(clip: str) -> tuple[bool, bool, int]:
         long, short = _kinds(shown.truth[clip], shown.seconds[clip])
-        return (bool(long), len(short))
+        return (bool(long and short), bool(long), len(short))
 
     clips = [clip for clip in shown.clips if _has(record, clip, "cnn_map")]
     if not clips:
