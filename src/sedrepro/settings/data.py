@@ -31,7 +31,9 @@ class Soundscapes(Block):
         (5.0, 2.0, 0.25, 10.0), description="truncated normal onset: mean, deviation, min, max (s)"
     )
     max_events: Count = Field(
-        4, description="most events in a soundscape when none are given by table"
+        4,
+        description="most events in a soundscape: one of the class whose turn it is, the others of "
+        "classes drawn uniformly",
     )
 
 
