@@ -56,6 +56,8 @@ def test_everything_is_there(smoke):
     assert "lgc_sed" in page
     trained = {run: n for run, n in steps(folder).items() if "untrained" not in run}
     assert min(trained.values()) > 0
+    decoded = folder / RESULTS / "runs/cross_task_sod/no_sod_test/desed/seed42/metrics.json"
+    assert json.loads(decoded.read_text())["status"] == "done"
 
 
 def test_nothing_is_done_twice(smoke):
@@ -108,6 +110,8 @@ def test_a_tree_of_ones_own_trains_and_its_losses_are_counted(smoke, tmp_path):
     shutil.copytree(folder / "data/mini/raw/desed", tree)
     for table in tree.rglob("*.tsv"):
         table.write_text(table.read_text().replace("Speech", "Heron"))
+    (tree / "metadata/eval/public.tsv").unlink()
+    shutil.rmtree(tree / "audio/eval/public")
     lost = sorted((tree / "audio/validation/validation").glob("*.wav"))[:3]
     for path in lost:
         path.unlink()
@@ -127,6 +131,7 @@ def test_a_tree_of_ones_own_trains_and_its_losses_are_counted(smoke, tmp_path):
     validation = [entry for entry in metrics if entry["set"] == "validation"]
     assert {(entry["n_clips"], entry["n_expected"]) for entry in validation} == {(9, 12)}
     assert any(entry["label"] == "Heron" for entry in validation)
+    assert {entry["set"] for entry in metrics} == {"validation"}
 
 
 def test_a_killed_driver_is_taken_over_without_help(root, tmp_path):
