@@ -1,6 +1,7 @@
 """MTDA-HSED: sizes of all rows, groups, masks, aliases, mixup, schedule, a step of every row."""
 
 import copy
+import csv
 import math
 from types import SimpleNamespace
 
@@ -412,6 +413,21 @@ def test_weights_of_another_depth_are_refused(files):
 def test_settings_that_cannot_be(changes, message):
     with pytest.raises(ValueError, match=message):
         Settings.model_validate(changes)
+
+
+def test_published_values_belong_to_cells_that_are_printed(root):
+    spec = load(papers=settings_of(), root=root).papers["mtda_hsed"]
+    with open(root / "config/papers/mtda_hsed/published.csv", newline="") as handle:
+        lines = [line for line in csv.DictReader(handle) if line["published"]]
+    for line in lines:
+        table = spec.tables[line["table"]]
+        assert line["row"] in (table.rows or spec.table)
+        cells = {(c.subset, c.model, c.metric, c.implementation) for c in table.columns}
+        assert (line["subset"], line["model"], line["metric"], line["implementation"]) in cells
+    theirs = {
+        line["metric"]: line["published"] for line in lines if line["row"] == "atst_sed_desed"
+    }
+    assert theirs == {"psds1": "0.583", "psds2": "0.810"}
 
 
 # ATST-SED
