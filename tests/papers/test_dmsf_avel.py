@@ -116,6 +116,125 @@ def test_psp_rows_without_a_similar_second_pass_unchanged():
     assert propagated(torch.zeros(3, 3), torch.ones(3, 2), 0.1, True).abs().max() == 0
 
 
+# --- the other networks against theirs -----------------------------------------------------------
+
+
+def linear(layer, x):
+    y = x @ layer.weight.T
+    return y if layer.bias is None else y + layer.bias
+
+
+def released_attention(agva, visual, audio):
+    """Weights over the places of each second: the i-th guide value goes to all of place i."""
+    weights = torch.zeros(visual.shape[:2])
+    for t, (places, sound) in enumerate(zip(visual, audio, strict=True)):
+        guide = torch.relu(linear(agva.audio, sound)) @ agva.guide.weight.T
+        energy = torch.relu(linear(agva.visual, places)) @ agva.place.weight.T
+        score = [
+            agva.score.weight[0] @ torch.tanh(energy[i] + guide[i]) for i in range(len(energy))
+        ]
+        weights[t] = torch.softmax(torch.stack(score), 0)
+    return weights
+
+
+@pytest.mark.parametrize("kind", ["avel", "dmrn"])
+@torch.no_grad()
+def test_avel_and_dmrn_equal_their_equations(kind):
+    net = network(kind, agva="repo")
+    torch.manual_seed(1)
+    visual, audio = torch.randn(10, 49, 512), torch.randn(10, 128)
+    found = net(visual[None], audio[None])
+    alpha = released_attention(net.agva, visual, audio)
+    seen = torch.stack([sum(alpha[t, i] * visual[t, i] for i in range(49)) for t in range(10)])
+    v, a = net.visual_lstm(seen[None])[0][0], net.audio_lstm(audio[None])[0][0]
+    if kind == "avel":
+        joint = torch.relu(torch.cat([a, v], 1))
+        z = linear(net.out, torch.relu(linear(net.hidden, joint)))
+    else:
+        moved = [
+            linear(move[2], torch.tanh(linear(move[0], x)))
+            for move, x in ((net.move_visual, v), (net.move_audio, a))
+        ]
+        m = sum(moved) / 2
+        z = linear(net.out, (torch.tanh(v + m) + torch.tanh(a + m)) / 2)
+    assert v.shape == a.shape == (10, 256)
+    torch.testing.assert_close(found["attention"][0], alpha, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found["logits"][0], z, rtol=1e-4, atol=1e-5)
+
+
+def attended(attention, query, memory, heads):
+    """Multi-head attention (second, 256), head by head and second by second."""
+    wq, wk, wv = attention.in_proj_weight.chunk(3)
+    bq, bk, bv = attention.in_proj_bias.chunk(3)
+    q, k, v = query @ wq.T + bq, memory @ wk.T + bk, memory @ wv.T + bv
+    out, size = torch.zeros_like(q), 256 // heads
+    for head in range(heads):
+        part = slice(head * size, (head + 1) * size)
+        for t in range(len(q)):
+            share = torch.softmax(k[:, part] @ q[t, part] / size**0.5, 0)
+            out[t, part] = share @ v[:, part]
+    return linear(attention.out_proj, out)
+
+
+def normed(norm, x):
+    centred = x - x.mean(-1, keepdim=True)
+    deviation = (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt()
+    return centred / deviation * norm.weight + norm.bias
+
+
+def residual(layer, x, memory):
+    x = normed(layer.norm, x + attended(layer.attention, x, memory, 4))
+    enter, leave = layer.layers[0], layer.layers[-1]
+    return normed(layer.leave, x + linear(leave, torch.relu(linear(enter, x))))
+
+
+@pytest.mark.parametrize(("supervision", "heads"), [("full", 4), ("weak", 2)])
+@torch.no_grad()
+def test_cmran_equals_its_equations(supervision, heads):
+    net = network("cmran", supervision, relation_heads=heads)
+    torch.manual_seed(1)
+    visual, audio = torch.randn(10, 49, 512), torch.randn(10, 128)
+    for part in net.modules():  # norms as trained ones are
+        if isinstance(part, torch.nn.LayerNorm):
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(part.bias, -0.5, 0.5)
+    found, at = net(visual[None], audio[None]), net.places
+    seen, alpha = torch.zeros(10, 512), torch.zeros(10, 49)
+    for t in range(10):
+        x, a = torch.relu(linear(at.enter, visual[t])), audio[t]
+        heard = torch.relu(linear(at.channel_audio, a))
+        c = sum(heard * torch.relu(linear(at.channel_visual, x[i])) for i in range(49)) / 49
+        x = x * (1 + torch.sigmoid(linear(at.excite, torch.relu(linear(at.squeeze, c)))))
+        heard = torch.relu(linear(at.place_audio, a))
+        score = [
+            torch.tanh(linear(at.score, torch.relu(linear(at.place_visual, x[i])) * heard))
+            for i in range(49)
+        ]
+        alpha[t] = torch.softmax(torch.cat(score), 0)
+        seen[t] = sum(alpha[t, i] * x[i] for i in range(49))
+
+    def encoded(encoder, x):
+        x = linear(encoder.enter, x)
+        for layer in encoder.layers:
+            x = residual(layer, x, x)
+        return x
+
+    def decoded(decoder, x, memory):
+        x = linear(decoder.enter, x)
+        return residual(decoder.layer, x, torch.cat([memory, x]))
+
+    a = decoded(net.audio_decoder, audio, encoded(net.visual_encoder, seen))
+    v = decoded(net.visual_decoder, seen, encoded(net.audio_encoder, audio))
+    joint = v * a
+    fused = normed(net.norm, joint + attended(net.relation, joint, torch.cat([a, v]), heads))
+    assert [len(net.visual_encoder.layers), len(net.audio_encoder.layers)] == [2, 2]
+    torch.testing.assert_close(found["attention"][0], alpha, rtol=1e-4, atol=1e-6)
+    event, category = linear(net.event, fused)[:, 0], linear(net.category, fused.amax(0))
+    assert len(category) == (29 if supervision == "weak" else 28)
+    torch.testing.assert_close(found["event"][0], event, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["category"][0], category, rtol=1e-4, atol=1e-5)
+
+
 # --- the other equations -------------------------------------------------------------------------
 
 
