@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import gdown
@@ -12,6 +13,7 @@ from gdown.exceptions import DownloadError, FileURLRetrievalError
 from loopback import Host, md5, noise
 
 from sedrepro.errors import SedreproError
+from sedrepro.sources import http
 from sedrepro.sources.fetch import obtain
 
 BODY = noise(100_000)
@@ -134,3 +136,20 @@ def test_the_boundary_is_where_gdown_has_it() -> None:
 
     known = inspect.signature(gdown.download).parameters
     assert {"id", "output", "quiet", "use_cookies", "resume", "timeout"} <= set(known)
+
+
+@pytest.mark.parametrize("size", [{"bytes": 900_000_000}, {"about": 900_000_000}])
+def test_a_full_disk_is_noticed_before_drive_is_asked(resource, monkeypatch, size) -> None:
+    drive = Drive(BODY)
+    usage = type("Usage", (), {"free": 500_000_000})
+    monkeypatch.setattr(http.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(SedreproError, match=r"0\.9 GB are needed and 0\.5 GB are free"):
+        obtain("thing", resource(drive, **size))
+    assert drive.asked == 0
+    # What an earlier start left counts.
+    FINAL.with_name("file.h5.drivex.part").write_bytes(b"")
+    with open(FINAL.with_name("file.h5.drivex.part"), "r+b") as part:
+        part.truncate(500_000_000)
+    with contextlib.suppress(SedreproError):  # these bytes are not the file's
+        obtain("thing", resource(drive, **size))
+    assert drive.asked == 1

@@ -198,6 +198,9 @@ class Fetching:
     def _from_anywhere(self, file: File, part: Path, wanted: verify.Expected, check: Any) -> str:
         trouble: GoneError | TransientError | None = None
         if file.drive:
+            there = sum(path.stat().st_size for path in part.parent.glob(f"{file.name}.drive*"))
+            # Drive says no size before it sends: what is known or told of the file must do.
+            http.check_space(part.parent, max(0, (wanted.bytes or file.about or 0) - there))
             try:
                 whole = drive.download(file.drive, part.with_suffix(".drive"), self.session)
                 if (wrong := check(whole)) is None:
