@@ -192,6 +192,21 @@ def test_without_network_each_file_gets_a_line_of_help(project) -> None:
         assert known in line
 
 
+def test_a_host_that_is_closed_to_this_machine_counts_as_absent_where_that_is_said(
+    host: Host, project
+) -> None:
+    resources = one("http://127.0.0.1:9/x")
+    with pytest.raises(SedreproError, match="try again"):
+        obtain("thing", project(resources))
+    status = obtain("thing", project(resources, fetch={"unreachable": "absent"}))
+    assert status["status"] == "unavailable"
+    assert "put it by hand" in status["reason"]
+    # A server that is there and fails for the moment is another matter.
+    resources = one(host.add("busy", BODY, *[("status", 503)] * 3))
+    with pytest.raises(SedreproError, match="HTTP 503"):
+        obtain("thing", project(resources, fetch={"unreachable": "absent"}))
+
+
 def test_a_full_disk_is_noticed_before_the_download(host: Host, project, monkeypatch) -> None:
     settings = project(pinned(host.add("a", BODY)))
     usage = type("Usage", (), {"free": 10_000_000})

@@ -251,6 +251,16 @@ def test_no_network_fails_however_often(tube) -> None:
     assert obtain("thing", tube({}))["status"] == "ok"
 
 
+def test_a_youtube_that_is_closed_to_this_machine_counts_as_absent_where_that_is_said(tube) -> None:
+    settings = tube({n: [ANSWERS["offline"][0]] for n in (1, 2)})
+    fetch = settings.data.fetch.model_copy(update={"unreachable": "absent"})
+    data = settings.data.model_copy(update={"fetch": fetch})
+    status = obtain("thing", settings.model_copy(update={"data": data}))
+    assert (status["status"], status["files"]) == ("partial", 3)
+    assert "2 offline" in status["reason"]
+    assert obtain("thing", tube({}))["status"] == "ok"
+
+
 def test_a_rate_limit_fails_first_and_counts_as_absence_in_the_end(tube) -> None:
     wall = {n: [ANSWERS["rate-limited"][0]] for n in (1, 2, 3, 4)}
     settings = tube(wall)

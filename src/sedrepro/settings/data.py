@@ -134,6 +134,11 @@ class Fetch(Block):
     patience: Count = Field(
         3, description="jobs a quota or rate limit may fail before what is missing counts as absent"
     )
+    unreachable: Literal["fail", "absent"] = Field(
+        "fail",
+        description="a host that cannot be reached. fail: the network is down, try again later; "
+        "absent: it is closed to this machine, go on without what only it has",
+    )
 
 
 class Look(Block):

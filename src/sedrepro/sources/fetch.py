@@ -13,7 +13,7 @@ from ..errors import SedreproError
 from ..files import atomic, read_json, write_json
 from ..settings import Layout, Project
 from . import drive, http, locks, registry, soundbank, verify
-from .http import GoneError, RefusedError, Session, TransientError
+from .http import GoneError, RefusedError, Session, TransientError, UnreachableError
 from .registry import File, Resource
 from .unpack import ArchiveError, place, unpack
 
@@ -112,9 +112,10 @@ class Fetching:
                     file.name, "absent", f"{file.name}: {trouble}; {self._by_hand(file)}"
                 )
             return Outcome(file.name, "failed", str(trouble))
-        except TransientError as trouble:
-            return Outcome(file.name, "failed", str(trouble))
-        except GoneError as trouble:
+        except (GoneError, TransientError) as trouble:
+            closed = isinstance(trouble, UnreachableError) and self.settings.unreachable == "absent"
+            if isinstance(trouble, TransientError) and not closed:
+                return Outcome(file.name, "failed", str(trouble))
             return Outcome(file.name, "absent", f"{file.name}: {trouble}; {self._by_hand(file)}")
         except ArchiveError as trouble:
             aside = verify.set_aside(path)

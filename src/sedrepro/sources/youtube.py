@@ -120,7 +120,8 @@ def collect(fetching: Fetching) -> Outcome:
     reason = _summary(every, folder, ledger)
     if left:
         offline = any(ledger.state(clip.file) == "offline" for clip in left)
-        if offline or not fetching.impatient:
+        closed = offline and fetching.settings.unreachable == "absent"
+        if not closed and (offline or not fetching.impatient):
             reason = (
                 f"{len(left)} of {len(every)} clips are still to be fetched from YouTube "
                 f"({ledger.reason(left[0].file) or 'not tried'}); what was fetched is kept; "
