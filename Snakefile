@@ -46,6 +46,11 @@ for paper in FLOW.project.papers:
         localrule: True
 
 
+# Now that Snakemake has its locks, the next driver may look for them.
+onstart:
+    STARTING.close()
+
+
 # A failure leaves a page too: it shows what there is and says what is missing. Where there can be
 # none, that is the smaller trouble, and told in a line.
 onerror:

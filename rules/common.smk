@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 SOURCE = os.path.join(workflow.basedir, "src")
 sys.path.insert(0, SOURCE)
 
+from sedrepro.cli.driver import starting, undate
 from sedrepro.cli.flow import Flow
 from sedrepro.errors import SedreproError
 
@@ -18,6 +19,12 @@ except SedreproError as error:
 
 # Jobs find the package in any environment, know their driver, and keep to one thread each.
 os.environ.update(FLOW.environment(SOURCE))
+
+if workflow.is_main_process:
+    STARTING = starting(os.getcwd())
+    # Dates say what has to be made again: none may lie in the future, where a clock that was wrong
+    # put it.
+    undate(FLOW.dated())
 
 
 wildcard_constraints:

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from .errors import SedreproError
+from .files import whole
 
 
 def read(
@@ -136,8 +137,9 @@ def seconds(path: str | Path) -> float:
 
 
 def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Write 16-bit PCM; samples beyond ±1 are clipped."""
-    soundfile.write(str(path), np.clip(samples, -1, 1), sample_rate, subtype="PCM_16", format="WAV")
+    """Write 16-bit PCM, whole or not at all; samples beyond ±1 are clipped."""
+    with whole(path) as disk:
+        soundfile.write(disk, np.clip(samples, -1, 1), sample_rate, subtype="PCM_16", format="WAV")
 
 
 def _first_line(error: Exception) -> str:

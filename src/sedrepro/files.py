@@ -3,27 +3,102 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .errors import SedreproError
+
+
+@contextlib.contextmanager
+def full_disk(place: str | Path) -> Iterator[None]:
+    """A full disk in one clear line; what was written before is kept for the next start."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SedreproError(f"{place}: the disk is full; make room and start again") from None
+        raise
+
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` only if the block succeeds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            yield temporary
+            with open(temporary, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left behind."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not _alive(int(pid)):
+            left.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
     try:
-        yield temporary
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Disk(io.FileIO):
+    """A file for libraries that cannot bear a write error, which it keeps until it is asked.
+
+    HDF5 cannot close a file whose disk is full: it would bring the process down at its end. Torch
+    says that the archive is inconsistent.
+    """
+
+    _error: OSError | None = None
+
+    def write(self, values: Any) -> int:
+        view = memoryview(values).cast("B")
+        written = 0
+        while written < len(view) and self._error is None:
+            try:
+                written += super().write(view[written:])
+            except OSError as error:
+                self._error = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._error = error
+            return size or 0
+
+    def check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Disk]:
+    """A new file to write to, which appears as `path` when all of it could be written."""
+    with atomic(path) as temporary, Disk(temporary, "w+") as disk:
+        yield disk
+        disk.check()
 
 
 def write_text(path: str | Path, text: str) -> None:

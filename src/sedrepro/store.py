@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +14,13 @@ import h5py
 import numpy as np
 
 from .errors import SedreproError
-from .files import atomic
+from .files import Disk, whole
 
 DATA, IDS, SECONDS = "data", "clips", "seconds"
+
+
+class BrokenError(SedreproError):
+    """The file is not, or no longer, the store that was written."""
 
 
 class Writer:
@@ -26,7 +29,7 @@ class Writer:
     def __init__(
         self,
         file: h5py.File,
-        disk: _Disk,
+        disk: Disk,
         path: Path,
         shape: Sequence[int],
         dtype: str,
@@ -89,45 +92,13 @@ def writing(
 
 
 @contextlib.contextmanager
-def creating(path: str | Path) -> Iterator[tuple[h5py.File, _Disk]]:
+def creating(path: str | Path) -> Iterator[tuple[h5py.File, Disk]]:
     """A new HDF5 file that appears under its name when it is whole; a full disk is one line."""
     try:
-        with atomic(path) as temporary, _Disk(temporary, "w+") as disk:
-            with h5py.File(disk, "w", libver="latest") as file:
-                yield file, disk
-            disk.check()
+        with whole(path) as disk, h5py.File(disk, "w", libver="latest") as file:
+            yield file, disk
     except OSError as error:
         raise SedreproError(f"{path}: cannot be written ({error.strerror or error})") from None
-
-
-class _Disk(io.FileIO):
-    """The file HDF5 writes to, which keeps a write error to itself until it is asked.
-
-    HDF5 cannot close a file whose disk is full: it would bring the process down at its end.
-    """
-
-    _error: OSError | None = None
-
-    def write(self, values: Any) -> int:
-        view = memoryview(values)
-        written = 0
-        while written < len(view) and self._error is None:
-            try:
-                written += super().write(view[written:])
-            except OSError as error:
-                self._error = error
-        return len(view)
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self._error = error
-            return size or 0
-
-    def check(self) -> None:
-        if self._error is not None:
-            raise self._error
 
 
 def _clip_bytes(clip: str, seconds: float) -> bytes:
@@ -152,11 +123,13 @@ class Store:
                 self.dtype: np.dtype = data.dtype
                 self._offsets = _chunk_offsets(data)
         except FileNotFoundError:
-            raise SedreproError(f"{self.path}: no such store") from None
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
             raise SedreproError(
-                f"{self.path}: not a whole feature store ({error}); delete it to have it rebuilt"
+                f"{self.path}: no such store; start again to have it made"
             ) from None
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            if getattr(error, "errno", None):  # the system's word, not HDF5's
+                raise SedreproError(f"{self.path}: cannot be read ({error.strerror})") from None
+            raise BrokenError(f"{self.path}: not a whole feature store ({error})") from None
         self._file: BinaryIO | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -189,7 +162,7 @@ class Store:
         if self._file is None:
             self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (stays open)
         if os.preadv(self._file.fileno(), [values], self._offsets[index]) != values.nbytes:
-            raise SedreproError(f"{self.path}: ends too early; delete it to have it rebuilt")
+            raise BrokenError(f"{self.path}: ends too early")
 
     def verify(self) -> None:
         """Read everything and compare with the content key (a bit that flipped is found here)."""
@@ -198,9 +171,28 @@ class Store:
             key.update(_clip_bytes(clip, length))
             key.update(np.ascontiguousarray(self[index]))
         if key.hexdigest() != self.content_key:
-            raise SedreproError(
-                f"{self.path}: contents do not match their key; delete it to have it rebuilt"
-            )
+            raise BrokenError(f"{self.path}: contents do not match their key")
+
+
+def intact(path: str | Path) -> Store:
+    """The store, after all of it was read and compared with its key.
+
+    A broken one is set aside, so that the next start of the workflow builds it anew.
+    """
+    path = Path(path)
+    try:
+        store = Store(path)
+        store.verify()
+    except BrokenError as error:
+        aside = path.with_name(f"{path.name}.broken")
+        try:
+            path.replace(aside)
+        except OSError:  # read-only, or set aside by another job
+            raise SedreproError(f"{error}; delete it and start again to have it rebuilt") from None
+        raise SedreproError(
+            f"{error}; it is now {aside.name}: start again to have it rebuilt"
+        ) from None
+    return store
 
 
 def _chunk_offsets(data: h5py.Dataset) -> list[int]:

@@ -4,7 +4,7 @@ from sedrepro.cli.job import job, plan_of
 from sedrepro.settings import Layout
 from sedrepro.training.run import train
 
-with job(snakemake) as project:
+with job(snakemake, outlives_driver=True) as project:  # to save what it has first
     train(
         plan_of(snakemake),
         project,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import io
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import psutil
 
 from ..errors import SedreproError
+
+CLOCK_SKEW = 60.0
+"""Seconds by which a file server's clock may be ahead of ours."""
 
 
 def live_drivers(folder: str | Path) -> list[int]:
@@ -39,6 +45,47 @@ def unlock(folder: str | Path) -> bool:
     cancel(folder)
     shutil.rmtree(locks)
     return True
+
+
+def starting(folder: str | Path, patience: float = 30.0) -> io.IOBase:
+    """Wait until no other driver is starting in `folder`; what is returned is closed when this one
+    has started.
+
+    Snakemake looks for locks and then takes its own: of two drivers that start at the same time
+    neither would see the other's.
+    """
+    deadline = time.monotonic() + patience
+    try:
+        (Path(folder) / ".snakemake").mkdir(exist_ok=True)
+        handle = open(Path(folder) / ".snakemake" / "starting", "a")  # noqa: SIM115 (stays open)
+    except OSError:  # nothing can be written here, so nobody can run the workflow
+        return io.BytesIO()
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(0.1)
+    return handle
+
+
+def undate(folders: Iterable[str | Path]) -> list[Path]:
+    """Make what is dated in the future the oldest of all; those files.
+
+    A clock was wrong when they were written. Their true age is unknown, so none may pass for newer
+    than what it was made of. What has to be done again for that is known by its content.
+    """
+    soon = time.time() + CLOCK_SKEW
+    found = [
+        path
+        for folder in folders
+        for path in Path(folder).rglob("*")
+        if path.is_file() and path.stat().st_mtime > soon
+    ]
+    with contextlib.suppress(OSError):  # where nothing can be written, nothing is made either
+        for path in found:
+            os.utime(path, (0, 0))
+    return found
 
 
 def queued(folder: str | Path) -> list[str]:

@@ -288,6 +288,13 @@ class Flow:
         source = shlex.quote(f"PYTHONPATH={SOURCE}")
         return f"env {source} {shlex.quote(sys.executable)} -m sedrepro.cli {word}{options}"
 
+    def dated(self) -> list[str]:
+        """The folders that hold what rules make of other files."""
+        data = [
+            f"{self.layout.data}/{part}" for part in ("status", "corpora", "mixtures", "features")
+        ]
+        return [*data, self.layout.results]
+
     def data(self) -> list[str]:
         """Every status and every table the selected papers need."""
         found: dict[str, None] = {}

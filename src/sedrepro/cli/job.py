@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,22 +12,31 @@ from typing import Any
 
 from .. import papers, settings
 from ..errors import SedreproError
+from ..files import Disk, full_disk
 from ..settings import Plan, Project
+from ..training.guard import ending_with_driver
 
 
 @contextlib.contextmanager
-def job(snakemake: Any) -> Iterator[Project]:
-    """Everything a script prints goes to its log; a `SedreproError` is its last line."""
+def job(snakemake: Any, *, outlives_driver: bool = False) -> Iterator[Project]:
+    """Everything a script prints goes to its log; a `SedreproError` is its last line.
+
+    `outlives_driver` is for a script that itself sees to its end when its driver has died.
+    """
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
+    # On a full disk the log ends early; the error must be said nevertheless.
+    out = io.TextIOWrapper(io.BufferedWriter(Disk(log, "w")), encoding="utf-8", line_buffering=True)
     with (
-        open(log, "w", encoding="utf-8", buffering=1) as handle,
-        contextlib.redirect_stdout(handle),
-        contextlib.redirect_stderr(handle),
+        contextlib.nullcontext() if outlives_driver else ending_with_driver(),
+        out,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
     ):
         try:
             root = Path(snakemake.scriptdir).parents[1]
-            yield settings.load(snakemake.config, papers=papers.settings_of(), root=root)
+            with full_disk(log.parent):
+                yield settings.load(snakemake.config, papers=papers.settings_of(), root=root)
             return
         except SedreproError as error:
             line = f"error: {error}"

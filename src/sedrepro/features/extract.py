@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -91,10 +92,18 @@ def _parts(
             shutil.rmtree(other)
     for first in range(0, len(clips), PART):
         path = folder / key / f"{first}.h5"
-        if not path.exists():
+        if not _is_intact(path):
             part = clips[first : first + PART]
             _write(path, front_end, attributes, part, encode(part))
         yield Store(path)
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        Store(path).verify()
+    except SedreproError:
+        return False
+    return True
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -158,7 +167,14 @@ _in_worker: Work | None = None
 
 def _start_worker(make: Callable[[], Work]) -> None:
     global _in_worker
+    # A killed parent says nothing: its workers would wait for more work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _in_worker = make()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _in_process(clip: Clip) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .http import GoneError, RefusedError, Session, TransientError, UnreachableError, full_disk
+from ..files import full_disk
+from .http import GoneError, RefusedError, Session, TransientError, UnreachableError
 
 HOST = "drive.google.com"
 

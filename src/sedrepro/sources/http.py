@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import errno
 import http.client
 import json
 import random
@@ -23,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import SedreproError
-from ..files import read_json, write_json
+from ..files import full_disk, read_json, write_json
 from ..settings.data import Fetch
 from . import locks
 
@@ -183,17 +182,6 @@ def check_space(folder: Path, wanted: int) -> None:
             f"{folder}: {wanted / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
             "make room or set data.folder to a larger disk"
         )
-
-
-@contextlib.contextmanager
-def full_disk(folder: Path) -> Iterator[None]:
-    """A full disk in one clear line; what was written so far is kept for the next start."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SedreproError(f"{folder}: the disk is full; make room and start again") from None
-        raise
 
 
 def discard(part: Path) -> None:

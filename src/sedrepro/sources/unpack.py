@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..files import atomic
-from .http import check_space, full_disk
+from ..files import atomic, full_disk
+from .http import check_space
 
 _BROKEN = (
     zipfile.BadZipFile,

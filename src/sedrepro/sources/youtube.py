@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SedreproError
-from ..files import atomic
+from ..files import atomic, full_disk
 from ..settings.data import Fetch
 from . import locks
-from .http import LONGEST_WAIT, check_space, full_disk
+from .http import LONGEST_WAIT, check_space
 
 if TYPE_CHECKING:
     from .fetch import Fetching, Outcome

@@ -10,7 +10,7 @@ import numpy as np
 from ..files import file_digest
 from ..settings import FrontEnd, Layout, Project, Subset
 from ..sources import weights
-from ..store import Store, writing
+from ..store import Store, intact, writing
 
 BATCH = 32  # clips at a time
 
@@ -29,7 +29,7 @@ def embed(
     Without the network's weights the store is empty and its attribute `lacking` says why.
     """
     front_end = project.front_ends[front_end_name]
-    waves = Store(Layout.of(project).store(subset, front_end.waveform))
+    waves = intact(Layout.of(project).store(subset, front_end.waveform))
     why = weights.lacking(front_end.kind, project)
     file = weights.path(front_end.kind, project)
     attributes = {

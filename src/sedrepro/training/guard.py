@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import SedreproError
@@ -64,6 +64,44 @@ def identity() -> str:
     return f"{os.getpid()}:{started(os.getpid()) or ''}"
 
 
+def orphaned() -> Callable[[], bool]:
+    """Tells, whenever it is asked, whether those who started this job have died: the driver, or
+    the process between the two. Without a driver nobody is watched."""
+    pid, _, start = os.environ.get(DRIVER, "").partition(":")
+    parent = os.getppid()
+    if not (pid.isdigit() and start):
+        return lambda: False
+    return lambda: started(int(pid)) != start or os.getppid() != parent
+
+
+def watch(lost: Callable[[], None], done: threading.Event, poll: float = 0.5) -> None:
+    """Call `lost` in a thread of its own as soon as this job is an orphan, unless `done` is set."""
+    orphan = orphaned()
+
+    def look() -> None:
+        while not orphan():
+            if done.wait(poll):
+                return
+        lost()
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+@contextlib.contextmanager
+def ending_with_driver() -> Iterator[None]:
+    """End this process at once when its driver dies.
+
+    An orphan would write the same files as its successor. What it has not finished it loses: files
+    appear when they are whole.
+    """
+    done = threading.Event()
+    watch(lambda: os._exit(143), done)
+    try:
+        yield
+    finally:
+        done.set()
+
+
 def requeue() -> None:
     """Back into the queue of the cluster, if this is one's job: not a failure that uses up a retry.
 
@@ -93,10 +131,7 @@ class Stop:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT, TIME_IS_UP):
                 self._previous[number] = signal.signal(number, self._on_signal)
-        driver = os.environ.get(DRIVER, "")
-        pid, _, start = driver.partition(":")
-        if pid.isdigit() and started(int(pid)) == start:
-            threading.Thread(target=self._watch, args=(int(pid), start), daemon=True).start()
+        watch(self._orphaned, self._done, self._poll)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,14 +143,11 @@ class Stop:
         self.reason = "its time limit" if number == TIME_IS_UP else signal.Signals(number).name
         self._requeue = number == TIME_IS_UP
 
-    def _watch(self, pid: int, start: str) -> None:
-        while not self._done.wait(self._poll):
-            if started(pid) != start:
-                self.reason = "the end of its driver"
-                # A step that never ends must not keep an orphan alive beside its successor.
-                if not self._done.wait(self._grace):
-                    os._exit(143)
-                return
+    def _orphaned(self) -> None:
+        self.reason = "the end of its driver"
+        # A step that never ends must not keep an orphan alive beside its successor.
+        if not self._done.wait(self._grace):
+            os._exit(143)
 
     def __bool__(self) -> bool:
         return self.reason is not None

@@ -9,10 +9,10 @@ from typing import Any
 
 from .. import tables
 from ..errors import SedreproError
-from ..files import digest, file_digest, read_json, write_json
+from ..files import digest, file_digest, read_json, whole, write_json
 from ..settings import Layout, Plan, Project, Subset
 from ..sources import weights
-from ..store import Store, creating
+from ..store import creating, intact
 from .guard import Stop, exclusive
 from .record import code, hardware, packages, write_table
 from .state import State
@@ -42,7 +42,7 @@ def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
     found = {}
     for subset, front_end in plan.inputs():
         path = layout.store(subset, front_end)
-        store = Store(path)
+        store = intact(path)
         counts = tables.read(layout.table(subset, "audit"), tables.AUDIT).iloc[0]
         found[f"{subset.corpus}/{subset.name}.{front_end}"] = {
             "corpus": subset.corpus,
@@ -240,15 +240,14 @@ class Fit:
             write_table(folder / "history.csv", history, ["epoch", "step"])
             timing = trainer.timing if trainer else []
             write_table(folder / "timing.csv", timing, ["epoch", "seconds"])
-            torch.save(
-                {
-                    "key": self.key,
-                    "plan": self.plan.describe(),
-                    "networks": dict(zip(_names(kept), kept.values(), strict=True)),
-                    "method": method.state(),
-                },
-                folder / "checkpoint.pt",
-            )
+            checkpoint = {
+                "key": self.key,
+                "plan": self.plan.describe(),
+                "networks": dict(zip(_names(kept), kept.values(), strict=True)),
+                "method": method.state(),
+            }
+            with whole(folder / "checkpoint.pt") as disk:
+                torch.save(checkpoint, disk)
             best = trainer.best if trainer else None
             write_json(
                 folder / "run.json",

@@ -59,12 +59,15 @@ class State:
         draft = self.home / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        yield draft
-        for name in OUTPUTS:
-            with open(draft / name, "rb") as handle:
-                os.fsync(handle.fileno())
-        shutil.rmtree(self._finished, ignore_errors=True)
-        os.replace(draft, self._finished)
+        try:
+            yield draft
+            for name in OUTPUTS:
+                with open(draft / name, "rb") as handle:
+                    os.fsync(handle.fileno())
+            shutil.rmtree(self._finished, ignore_errors=True)
+            os.replace(draft, self._finished)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)  # a full disk has no room for a failed one
         self.resume.unlink(missing_ok=True)
 
     def publish(self) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SedreproError
-from ..files import atomic
+from ..files import whole
 from ..papers.contract import MEASURE, Batch, Epoch, Method
 from ..settings import Layout
 from .data import Held, Loader
@@ -201,7 +201,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the resumable checkpoint: everything the next step depends on."""
-        with atomic(self.state.resume) as temporary:
+        with whole(self.state.resume) as disk:
             torch.save(
                 {
                     "networks": self.networks(),
@@ -219,7 +219,7 @@ class Trainer:
                     "best_test": self.best_test,
                     "cost": self.cost.total(),
                 },
-                temporary,
+                disk,
             )
 
     def _load(self) -> Mapping[str, Any] | None:
