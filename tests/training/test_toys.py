@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from sedrepro import papers
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json
 from sedrepro.settings import Layout, Project
-from sedrepro.training import guard
+from sedrepro.training import guard, scoring
 from sedrepro.training.run import forget, train
 from sedrepro.training.state import OUTPUTS
 from sedrepro.training.trainer import Trainer, load_checkpoint, load_networks
@@ -90,6 +91,33 @@ def test_stopped_anywhere_it_ends_with_the_same_history_and_scores(
     assert (resumed / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
     assert _arrays(resumed / "scores.h5") == _arrays(whole / "scores.h5")
     assert read_json(resumed / "run.json")["cost"]["starts"] == 4
+
+
+def test_a_disk_that_is_full_at_the_very_end_costs_no_epoch(layout, tmp_path, monkeypatch):
+    plan = toys.plan("spectra")
+    whole = go(plan, layout)
+    other = Layout(layout.data, str(tmp_path / "interrupted"))
+    home = Path(other.run(plan.run)) / ".state"
+
+    def full(path, *_):
+        assert (path.parent / "scores.h5").exists()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(scoring, "write_examples", full)
+        go(plan, other)
+    assert sorted(path.name for path in home.iterdir()) == [
+        "key",
+        "lock",
+        "progress.json",
+        "resume.pt",
+    ]
+    steps = []
+    monkeypatch.setattr(Trainer, "_step", lambda *_: steps.append(1))
+    resumed = go(plan, other)
+    assert steps == []
+    assert (resumed / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+    assert _arrays(resumed / "scores.h5") == _arrays(whole / "scores.h5")
 
 
 def _arrays(path: Path) -> dict[str, str]:

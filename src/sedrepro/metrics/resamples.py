@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import atomic
+from ..files import whole
 
 Key = tuple[str, str, str, str, str]
 """Set, model, metric, implementation, label."""
@@ -24,8 +24,8 @@ class Kept:
     def write(self, path: str | Path) -> None:
         rows = [np.asarray(row, dtype=np.float32) for row in self.values.values()]
         about = json.dumps({"keys": [list(key) for key in self.values], "clips": self.clips})
-        with atomic(path) as temporary, open(temporary, "wb") as handle:
-            np.savez(handle, values=np.stack(rows) if rows else np.zeros((0, 0)), about=about)
+        with whole(path) as disk:
+            np.savez(disk, values=np.stack(rows) if rows else np.zeros((0, 0)), about=about)
 
 
 class Resamples:
