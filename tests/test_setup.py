@@ -85,10 +85,10 @@ def test_the_lock_has_hashes_and_no_address():
 
 
 def test_what_runs_these_tests_is_the_lock(lock):
-    installed = {
-        canonicalize_name(found.metadata["Name"]): found.version
-        for found in importlib.metadata.distributions()
-    }
+    installed: dict[str, str] = {}
+    for found in importlib.metadata.distributions():
+        # The first is what is imported; setuptools puts copies of its own at the end of the path.
+        installed.setdefault(canonicalize_name(found.metadata["Name"]), found.version)
     for name, (version, _) in lock.items():
         assert installed.get(name) == version, f"{name}: run `make`"
 
