@@ -32,7 +32,7 @@ def test_the_future_becomes_the_distant_past(tmp_path):
 
 @pytest.mark.system
 def test_files_of_every_date_there_is(whole, copy):
-    """As if the clock had jumped to and fro while they were written."""
+    """As if the clock had jumped there and back while they were written."""
     draw = random.Random(3)
     files = [p for top in ("data", "results", "config") for p in (copy / top).rglob("*")]
     for path in sorted(files):
