@@ -24,11 +24,13 @@ localrules:
     data,
 
 
+# Every run is asked for by name: tables, figures and page are there after a failure, too, and after
+# `sedrepro report`.
 rule all:
     default_target: True
     input:
         FLOW.layout.report,
-        [FLOW.results(paper) for paper in FLOW.papers],
+        [FLOW.results(paper) + FLOW.metrics(paper) for paper in FLOW.papers],
 
 
 rule data:
@@ -42,7 +44,7 @@ for paper in FLOW.project.papers:
         name:
             paper
         input:
-            FLOW.results(paper),
+            FLOW.results(paper) + FLOW.metrics(paper),
         localrule: True
 
 

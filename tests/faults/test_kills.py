@@ -111,6 +111,7 @@ def test_killed_again_and_again_it_ends_with_the_same_tables(whole, root, tmp_pa
         killer.one_driver()
         assert killer.kills < 4 * KILLS, f"never killed in {killer.lacking}"
         if killer.finished > before:  # all of it once more
+            assert made(folder) == made(whole)
             shutil.rmtree(folder / "data")
             shutil.rmtree(folder / "results")
     unlock(folder)
