@@ -1,6 +1,6 @@
 """Log-mel extraction: clips per second and peak memory, beside torchaudio's and librosa's own.
 
-    OMP_NUM_THREADS=1 python benchmarks/features.py [--clips 1000] [--many 5000]
+    OMP_NUM_THREADS=1 python benchmarks/features.py [--repeats 3]
 
 Clips are 10 s at 16 kHz in 16 bit; the front end is LGC-SED's (128 bands, 2048-point transform).
 """
@@ -8,10 +8,12 @@ Clips are 10 s at 16 kHz in 16 bit; the front end is LGC-SED's (128 bands, 2048-
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -98,62 +100,104 @@ def by_hand(compute, count: int) -> None:
             data[index] = compute(samples)
 
 
-# The kernel's peak of this very process: ru_maxrss would start from its parent's.
+# A process that does nothing else, as the workflow's jobs. The kernel's peak of this very process:
+# ru_maxrss would start from its parent's.
 ALONE = """
+import sys
 from pathlib import Path
 from sedrepro.features.extract import extract
 from sedrepro.settings import Project, Subset
 if __name__ == "__main__":
     project = Project.model_validate({"front_ends": {"mel": {}}})
-    extract(project, Subset("desed", "weak"), "mel", out="alone.h5")
+    extract(project, Subset("desed", "weak"), "mel", out=sys.argv[1], workers=int(sys.argv[2]))
     status = Path("/proc/self/status").read_text()
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 """
 
 
+def job(out: str, workers: int) -> subprocess.Popen:
+    command = [sys.executable, "alone.py", out, str(workers)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
 def peak(count: int) -> float:
-    """Peak memory in MiB of the extracting process, in a process that does nothing else."""
+    """Peak memory in MiB of an extraction in one process."""
     write_clips(count)
-    Path("alone.py").write_text(ALONE)
-    return float(subprocess.check_output([sys.executable, "alone.py"], text=True))
+    return float(job("alone.h5", 1).communicate()[0])
+
+
+def finish(*jobs: subprocess.Popen) -> None:
+    for each in jobs:
+        each.communicate()
+        assert each.returncode == 0
+
+
+def in_turn(ways: dict[str, Callable[[], object]], clips: int, repeats: int) -> dict:
+    """Each way's speeds. In turn, so that a machine whose speed drifts treats all alike."""
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            speeds[name].append(rate(way, clips))
+    return {name: np.array(values) for name, values in speeds.items()}
+
+
+def alone_and_whole(clips: int, repeats: int) -> list[list[str]]:
+    write_clips(clips)
+    transforms = candidates()
+    alone = {
+        name: lambda run=run: [run(clip) for clip in SAMPLES] for name, run in transforms.items()
+    }
+    whole = {name: lambda run=run: by_hand(run, clips) for name, run in transforms.items()}
+    whole["sedrepro"] = lambda: extract(PROJECT, SUBSET, "mel", out="ours.h5")
+    with torch.inference_mode():
+        in_turn(alone, FILES, 1)  # imports and plans are made on the first call
+        first, second = in_turn(alone, FILES, repeats), in_turn(whole, clips, repeats)
+    return [
+        [name, f"{np.median(first[name]):.0f}", f"{np.median(second[name]):.0f}"]
+        for name in transforms
+    ]
+
+
+def gains(clips: int, repeats: int) -> list[list[str]]:
+    """Jobs of one and of two workers, and two jobs at once: what the machine has to give."""
+    write_clips(clips)
+    speeds = in_turn(
+        {
+            "1 worker": lambda: finish(job("one.h5", 1)),
+            "2 workers": lambda: finish(job("two.h5", 2)),
+            "two jobs of 1 worker at once": lambda: finish(job("a.h5", 1), job("b.h5", 1)),
+        },
+        clips,
+        repeats,
+    )
+    speeds["two jobs of 1 worker at once"] *= 2  # each has all the clips
+    return [
+        [name, f"{np.median(speed):.0f}", f"{np.median(speed / speeds['1 worker']):.2f}"]
+        for name, speed in speeds.items()
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--clips", type=int, default=1000, help="clips per timing")
+    parser.add_argument("--clips", type=int, default=1000, help="clips of the first table")
+    parser.add_argument("--jobs", type=int, default=10000, help="clips of the second table")
     parser.add_argument("--many", type=int, default=5000, help="clips of the memory test")
+    parser.add_argument("--repeats", type=int, default=3, help="of which medians are printed")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    os.chdir(tempfile.mkdtemp())
-    write_clips(given.clips)
-    names, rows = candidates(), []
-    for name, compute in names.items():
-        compute(SAMPLES[0])  # imports and plans are made on the first call
-        with torch.inference_mode():
-            alone = rate(lambda run=compute: [run(clip) for clip in SAMPLES], FILES)
-            if name == "sedrepro":
-                whole = rate(lambda: extract(PROJECT, SUBSET, "mel", out="ours.h5"), given.clips)
-            else:
-                whole = rate(lambda run=compute: by_hand(run, given.clips), given.clips)
-        rows.append([name, f"{alone:.0f}", f"{whole:.0f}"])
-    print(f"10 s clips per second, one process, {given.clips} clips\n")
-    table(["", "log-mel alone", "wav to HDF5"], rows)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("alone.py").write_text(ALONE)
+        print(f"10 s clips per second, one process, {given.clips} clips\n")
+        rows = alone_and_whole(given.clips, given.repeats)
+        table(["", "log-mel alone", "wav to HDF5"], rows)
 
-    write_clips(given.many)
-    rows, single = [], 0.0
-    for workers in (1, 2):
-        speed = rate(
-            lambda n=workers: extract(PROJECT, SUBSET, "mel", out="ours.h5", workers=n), given.many
-        )
-        single = single or speed
-        rows.append([workers, f"{speed:.0f}", f"{speed / single:.2f}"])
-    print(f"Extraction of {given.many} clips, worker processes' start included\n")
-    table(["workers", "clips/s", "gain"], rows)
+        print(f"Jobs that extract {given.jobs} clips, from their start to their end\n")
+        table(["", "clips/s", "gain"], gains(given.jobs, given.repeats))
 
-    small, large = peak(500), peak(given.many)
-    print("Peak memory of extraction in one process\n")
-    rows = [[f"{small:.0f}", f"{large:.0f}", f"{100 * (large / small - 1):+.1f} %"]]
-    table(["MiB at 500 clips", f"MiB at {given.many}", "difference"], rows)
+        small, large = peak(500), peak(given.many)
+        print("Peak memory of extraction in one process\n")
+        rows = [[f"{small:.0f}", f"{large:.0f}", f"{100 * (large / small - 1):+.1f} %"]]
+        table(["MiB at 500 clips", f"MiB at {given.many}", "difference"], rows)
     line()
 
 

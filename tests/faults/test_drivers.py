@@ -137,14 +137,14 @@ def test_worker_processes_end_with_the_extraction_that_started_them(tmp_path):
     script.write_text(
         """
 import time
-from sedrepro.features.extract import _encoding
+from sedrepro.features.extract import _mapping
 
 def make():
     return abs
 
 if __name__ == "__main__":
-    with _encoding(make, 2) as encode:
-        print(list(encode([-1, -2])), flush=True)
+    with _mapping(make, 2) as run:
+        print(list(run([-1, -2])), flush=True)
         time.sleep(60)
 """
     )

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,12 +26,18 @@ from .clips import Clip
 from .encoders import KINDS
 from .segments import SEGMENT_KINDS
 
-PART = 250  # clips: the work a kill can cost, and the most that waits in memory to be written
+PART = 50  # clips: the work a kill can cost, and what a worker process does at a time
 POOL_FROM = 800  # clips: below this, starting worker processes costs more than they save
 
 
 Work = Callable[[Clip], np.ndarray]
-Encode = Callable[[Sequence[Clip]], Iterable[np.ndarray]]
+
+
+class Part(NamedTuple):
+    """Some of the clips, and the store they go to."""
+
+    path: Path
+    clips: Sequence[Clip]
 
 
 def extract(
@@ -55,47 +62,40 @@ def extract(
         kind = SEGMENT_KINDS[front_end.kind]
         attributes["lacking"] = kind.lacking(project, subset, front_end)
         clips = [] if attributes["lacking"] else [clip for clip in clips if kind.has(clip)]
-    work = partial(_worker, project, subset, front_end)
-    out = Path(out)
-    parts = out.with_name(f".{out.name}.parts")
-    with _encoding(work, workers if len(clips) >= POOL_FROM else 1) as encode:
-        if len(clips) <= PART:
-            values = encode(clips)
-        else:
-            stores = list(_parts(parts, front_end, attributes, clips, encode))
-            values = (part[index] for part in stores for index in range(len(part)))
-        _write(out, front_end, attributes, clips, values)
-    shutil.rmtree(parts, ignore_errors=True)
+    whole = Part(Path(out), clips)
+    if len(clips) <= PART:
+        values = map(_work(project, subset, front_end), clips) if clips else []
+        _write(whole, front_end, attributes, values)
+        return
+    folder = whole.path.with_name(f".{whole.path.name}.parts")
+    parts = _parts(folder, attributes, clips)
+    make = partial(_writer, project, subset, front_end, attributes)
+    with _mapping(make, workers if len(clips) >= POOL_FROM else 1) as write_each:
+        # Copied while the next ones are being made.
+        stores = (Store(path) for path in write_each(parts))
+        values = (store[index] for store in stores for index in range(len(store)))
+        _write(whole, front_end, attributes, values)
+    shutil.rmtree(folder)
 
 
-def _write(
-    path: Path,
-    front_end: FrontEnd,
-    attributes: dict,
-    clips: Sequence[Clip],
-    values: Iterable[np.ndarray],
-) -> None:
+def _write(part: Part, front_end: FrontEnd, attributes: dict, values: Iterable[np.ndarray]) -> None:
     own = SEGMENT_KINDS.get(front_end.kind)
     dtype = own.dtype if own else KINDS[front_end.kind].dtype(front_end)
-    with writing(path, shape=front_end.shape, dtype=dtype, attributes=attributes) as store:
-        for clip, array in zip(clips, values, strict=True):
+    with writing(part.path, shape=front_end.shape, dtype=dtype, attributes=attributes) as store:
+        for clip, array in zip(part.clips, values, strict=True):
             store.add(clip.name, clip.seconds, array)
 
 
-def _parts(
-    folder: Path, front_end: FrontEnd, attributes: dict, clips: Sequence[Clip], encode: Encode
-) -> Iterator[Store]:
-    """The part stores, in order; what a killed extraction of the same clips left is kept."""
+def _parts(folder: Path, attributes: dict, clips: Sequence[Clip]) -> list[Part]:
+    """The clips in parts, under names that what a killed extraction of the same clips left has."""
     key = digest([attributes, [[*clip, *_stamp(clip.path)] for clip in clips]])
     for other in folder.glob("*"):
         if other.name != key:
             shutil.rmtree(other)
-    for first in range(0, len(clips), PART):
-        path = folder / key / f"{first}.h5"
-        if not _is_intact(path):
-            part = clips[first : first + PART]
-            _write(path, front_end, attributes, part, encode(part))
-        yield Store(path)
+    return [
+        Part(folder / key / f"{first}.h5", clips[first : first + PART])
+        for first in range(0, len(clips), PART)
+    ]
 
 
 def _is_intact(path: Path) -> bool:
@@ -115,8 +115,8 @@ def _stamp(path: str) -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns)
 
 
-def _worker(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
-    """What makes a clip into its array; built in the process that works with it."""
+def _work(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
+    """What makes a clip into its array."""
     if front_end.kind in SEGMENT_KINDS:
         return SEGMENT_KINDS[front_end.kind].reader(project, subset, front_end)
     encoder = KINDS[front_end.kind].encoder(front_end)
@@ -128,27 +128,38 @@ def _worker(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
     return work
 
 
+def _writer(
+    project: Project, subset: Subset, front_end: FrontEnd, attributes: dict
+) -> Callable[[Part], Path]:
+    """What writes a part, unless it is there; made in the process that works with it."""
+    work = _work(project, subset, front_end)
+
+    def write(part: Part) -> Path:
+        if not _is_intact(part.path):
+            _write(part, front_end, attributes, map(work, part.clips))
+        return part.path
+
+    return write
+
+
 @contextlib.contextmanager
-def _encoding(make: Callable[[], Work], workers: int) -> Iterator[Encode]:
-    """How clips become arrays: here, or by worker processes that hand them back in order."""
+def _mapping(
+    make: Callable[[], Callable[[Any], Any]], workers: int
+) -> Iterator[Callable[[Iterable], Iterator]]:
+    """`map` with what `make` makes: here as results are asked for, or ahead by worker processes."""
     if workers == 1:
-        made: list[Work] = []
-
-        def alone(clips: Sequence[Clip]) -> Iterator[np.ndarray]:
-            if clips and not made:
-                made.append(make())
-            return (made[0](clip) for clip in clips)
-
-        yield alone
+        yield partial(map, make())
         return
     # Spawned, not forked: a fork copies locks that other threads of this process may hold.
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _start_worker, (make,)
     ) as pool:
 
-        def encode(clips: Sequence[Clip]) -> Iterator[np.ndarray]:
+        def ordered(items: Iterable) -> Iterator:
+            results = pool.map(_in_process, items)
+            pool.shutdown(wait=False)  # a worker that finds nothing left to do may leave at once
             try:
-                yield from pool.map(_in_process, clips, chunksize=8)
+                yield from results
             except BrokenProcessPool:
                 raise SedreproError(
                     "a worker process was killed while reading clips, probably for want of memory: "
@@ -156,16 +167,16 @@ def _encoding(make: Callable[[], Work], workers: int) -> Iterator[Encode]:
                 ) from None
 
         try:
-            yield encode
+            yield ordered
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-_in_worker: Work | None = None
+_in_worker: Callable[[Any], Any] | None = None
 
 
-def _start_worker(make: Callable[[], Work]) -> None:
+def _start_worker(make: Callable[[], Callable[[Any], Any]]) -> None:
     global _in_worker
     # A killed parent says nothing: its workers would wait for more work for ever.
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -177,5 +188,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _in_process(clip: Clip) -> np.ndarray:
-    return _in_worker(clip)
+def _in_process(item: Any) -> Any:
+    return _in_worker(item)
