@@ -25,3 +25,11 @@ def acceptance() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no acceptance data: set SEDREPRO_ACCEPTANCE (looked in {folder.name}/)")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What passed tests counted, by `record_property("counted", ...)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in getattr(report, "user_properties", []):
+            if name == "counted" and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid.rpartition('/')[2]}: {text}")

@@ -252,7 +252,8 @@ def test_a_killed_driver_and_a_node_that_goes_down(project, slurm, drive):
     again.finish()
     assert_undisturbed(project, runs)
     assert [slurm.show(job)["Restarts"] for job in jobs] == ["1", "1"]
-    assert all(slurm.show(job)["JobState"] == "COMPLETED" for job in jobs)
+    # The controller may hear of a job's end after Snakemake did.
+    wait("the jobs' end", lambda: all(slurm.show(job)["JobState"] == "COMPLETED" for job in jobs))
 
 
 def alive(pid: int) -> bool:

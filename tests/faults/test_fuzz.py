@@ -11,7 +11,7 @@ from pathlib import Path
 ROUNDS = 25
 
 
-def test_damaged_and_hostile_files_are_refused_in_one_line(tmp_path):
+def test_damaged_and_hostile_files_are_refused_in_one_line(tmp_path, record_property):
     folder = tmp_path / "fuzz"
     folder.mkdir()
     done = subprocess.run(
@@ -25,9 +25,11 @@ def test_damaged_and_hostile_files_are_refused_in_one_line(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     inputs = sum(count["inputs"] for count in found["counts"].values())
     refused = sum(count["refused"] for count in found["counts"].values())
-    print(f"{inputs} inputs, {refused} refused, {found['peak_mb']} MB at most")
-    for name, count in found["counts"].items():
-        print(f"  {name}: {count['inputs']} inputs, {count['refused']} refused")
+    doors = ", ".join(f"{name} {count['inputs']}" for name, count in found["counts"].items())
+    record_property(
+        "counted",
+        f"{inputs} inputs ({doors}), {refused} refused, {found['peak_mb']} MB at most",
+    )
     assert found["problems"] == []
     assert inputs >= 500
     # What a door never refuses it does not check; a damaged .npz of resamples just holds none.

@@ -101,7 +101,9 @@ class Killer:
                 self.jobs[rule] += 1
 
 
-def test_killed_again_and_again_it_ends_with_the_same_tables(whole, root, tmp_path):
+def test_killed_again_and_again_it_ends_with_the_same_tables(
+    whole, root, tmp_path, record_property
+):
     """In a folder with an unusual name, with files nobody else may read."""
     folder = checkout(root, tmp_path / "Hörproben & „Größe“ $1")
     killer = Killer(folder, 9, patience=float((whole / "took").read_text()) / 15)
@@ -116,14 +118,14 @@ def test_killed_again_and_again_it_ends_with_the_same_tables(whole, root, tmp_pa
             shutil.rmtree(folder / "results")
     unlock(folder)
     run(folder, umask=0o077)
-    print(
-        f"{killer.jobs.total()} jobs and {killer.drivers.total()} drivers killed; "
-        f"{killer.started + 1} starts, {killer.finished + 1} to the end, "
-        f"{time.monotonic() - began:.0f} s"
+    jobs = ", ".join(f"{rule} {n}" for rule, n in sorted(killer.jobs.items()))
+    drivers = ", ".join(f"{rules or 'nothing'} {n}" for rules, n in sorted(killer.drivers.items()))
+    record_property(
+        "counted",
+        f"{killer.jobs.total()} jobs killed ({jobs}), {killer.drivers.total()} drivers (while at "
+        f"work was: {drivers}); {killer.started + 1} starts, {killer.finished + 1} to the end, "
+        f"{time.monotonic() - began:.0f} s",
     )
-    print("jobs: " + ", ".join(f"{rule} {n}" for rule, n in sorted(killer.jobs.items())))
-    shown = (f"{rules or 'nothing'} {n}" for rules, n in sorted(killer.drivers.items()))
-    print("drivers while at work was: " + ", ".join(shown))
     assert made(folder) == made(whole)
     assert "Nothing to be done" in run(folder).stderr
     for store in sorted((whole / FEATURES).glob("*.h5")):

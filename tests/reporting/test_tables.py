@@ -254,6 +254,19 @@ def test_markdown_and_latex_hold_the_numbers(made):
     assert "psds_eval" not in tex.replace(r"psds\_eval", "")
 
 
+def test_columns_about_a_row_stand_before_its_scores(copy):
+    about = {"about": ["parameters", "front ends"]}
+    copy.project = fabricate.project_of(papers={PAPER: {"tables": {"teacher": about}}})
+    untrained = Path(copy.layout.run(Run(PAPER, "untrained", "desed", 42), "run.json"))
+    for path in untrained.parents[1].rglob("run.json"):
+        path.unlink()
+    lines(copy)
+    text = Path(copy.layout.paper_table(PAPER, "md")).read_text().splitlines()
+    assert sum(line.startswith("| row | parameters | front ends | PSDS 1") for line in text) == 1
+    assert any(line.startswith("| Mean teacher | 1,112,420 | mel128 | 0.") for line in text)
+    assert any(line.startswith("| Untrained | – | mel128 |") for line in text)
+
+
 def test_latex_escapes_everything_special():
     assert latex(r"a_b & 50% {x} \ ~^ $#") == (
         r"a\_b \& 50\% \{x\} \textbackslash{} \textasciitilde{}\textasciicircum{} \$\#"

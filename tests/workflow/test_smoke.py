@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -92,6 +93,19 @@ def test_deleting_a_file_and_a_table_rebuilds_the_path_between(smoke):
     assert ran["tabulate"] == 1
     assert not {"train", "extract", "mix"} & set(ran)
     assert made(folder) == before
+
+
+def test_pages_written_after_a_failure_do_not_pass_for_the_result(smoke):
+    folder, again = smoke
+    report = [sys.executable, "-m", "sedrepro.cli", "report", "--configfile", *SMOKE[1:]]
+    before = (folder / LGC / "metrics.json").read_bytes()
+    (folder / LGC / "metrics.json").unlink()
+    subprocess.run(report, cwd=folder, env=environment(), check=True, capture_output=True)
+    for target in ("all", "lgc_sed"):
+        assert jobs(again(target, "-n"))["evaluate"] == 1
+    ran = jobs(again("all"))
+    assert (ran["evaluate"], ran["tabulate"], ran["publish"]) == (1, 1, 1)
+    assert (folder / LGC / "metrics.json").read_bytes() == before
 
 
 def test_changing_one_row_trains_that_row_only(smoke):

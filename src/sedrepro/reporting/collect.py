@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +104,8 @@ class PrintedRow:
     name: str
     row: Row
     cells: list[Cell]
+    about: Sequence[str] = ()
+    """What the table says of the row itself, in the order of its headings."""
 
     @property
     def context(self) -> bool:
@@ -120,6 +122,7 @@ class PrintedTable:
     rows: list[PrintedRow]
     notes: list[str]
     transposed: bool = False
+    about: Sequence[str] = ()
 
     def as_read(self) -> PrintedTable:
         """What is shown to a reader: a transposed table with its columns as rows."""
@@ -213,14 +216,36 @@ def collect(
                           _published(numbers, name, row, c, spec.table[row].kind == "published"))
                     for c in columns
                 ],
+                [_about(project, paper, row, by_row, what) for what in table.about],
             )
             for row in (table.rows if table.rows is not None else spec.table)
         ]  # fmt: skip
         notes = _notes(project, table, columns, rows)
         wanted = {row.name: row.row for row in rows}
         notes += remarks(table.remarks, list(spec.conditions), wanted, by_row)
-        tables.append(PrintedTable(name, table.caption, columns, rows, notes, table.transposed))
+        tables.append(
+            PrintedTable(name, table.caption, columns, rows, notes, table.transposed, table.about)
+        )
     return tables, found
+
+
+def _about(
+    project: Project,
+    paper: str,
+    row: str,
+    by_row: Mapping[tuple[str, str], list[Record]],
+    what: str,
+) -> str:
+    """One fact about a row, under the paper's first condition; nothing where it is not known."""
+    spec = project.papers[paper]
+    condition = next(iter(spec.conditions))
+    if spec.table[row].kind == "published":
+        return ""
+    if what == "front ends":
+        run = Run(paper, row, condition, project.seeds[0], (spec.folds or [None])[0])
+        return ", ".join(plan(project, run, settings_of()[paper]).front_ends)
+    sizes = [max(r.block("parameters").values(), default=0) for r in by_row[row, condition]]
+    return f"{max(sizes):,}" if any(sizes) else ""
 
 
 def _spread(columns: list[Column], project: Project, paper: str) -> list[Column]:

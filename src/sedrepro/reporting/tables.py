@@ -175,7 +175,8 @@ def _grid(table: PrintedTable, dash: str) -> tuple[list[str], list[list[str]]]:
     """Heads and texts: a published column stands beside ours wherever a number was published."""
     table = table.as_read()
     conditions = len({column.condition for column in table.columns}) > 1
-    heads, rows = ["row"], [[row.row.label] for row in table.rows]
+    heads = ["row", *table.about]
+    rows = [[row.row.label, *(known or dash for known in row.about)] for row in table.rows]
     for index, column in enumerate(table.columns):
         name = _column_name(column, conditions)
         cells = [row.cells[index] for row in table.rows]

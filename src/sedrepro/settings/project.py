@@ -85,6 +85,9 @@ class Table(Block):
     transposed: bool = Field(
         False, description="printed with rows and columns exchanged, for class-wise tables"
     )
+    about: list[Literal["parameters", "front ends"]] = Field(
+        default_factory=list, description="columns about a row itself, printed before its scores"
+    )
     note: str = Field("", description="printed under the table")
 
 

@@ -38,6 +38,7 @@ def table_view(
     return {
         "name": table.name,
         "caption": table.caption,
+        "about": [] if table.transposed else table.about,
         "columns": [_column(shown, index) for index in range(len(shown.columns))],
         "conditions": len({column.condition for column in shown.columns}) > 1,
         "rows": [
