@@ -353,6 +353,7 @@ def _notes(
     """What is printed under a table, in reading order."""
     notes = [MINIATURE] if project.scale == "mini" else []
     notes += [table.note] if table.note else []
+    notes += [PARAMETERS] if "parameters" in table.about else []
     notes += [f"{row.row.label}: {row.row.note}" for row in rows if row.row.note]
     sources, unread, absent = defaultdict(dict), defaultdict(int), defaultdict(dict)
     provisos: dict[str, dict[str, None]] = defaultdict(dict)
@@ -376,6 +377,7 @@ def _notes(
     return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])
 
 
+PARAMETERS = "Parameters are those of the network that a row trains, without a frozen encoder's."
 MINIATURE = (
     "Miniature: synthetic look-alike data and a small network; it cannot be compared with the "
     "published numbers."
