@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,10 +109,16 @@ def test_hours_are_measured_or_unknown_never_guessed():
 
     runs = [standing("p", "done", 5400.0), standing("p", "waiting", 1800.0, 1.0)]
     runs += [standing("p", "waiting"), standing("p", "stopped", done=0.5), standing("q", "waiting")]
-    assert hours(runs).splitlines()[1:] == [
-        "  p: 4 runs, 2 of them to train; measured 2.00; to come: about 1.50",
-        "  q: 1 runs, 1 of them to train; measured 0.00; to come: unknown until a run has finished",
-    ]
+    cost = SimpleNamespace(cost="as long as it takes")
+    project = SimpleNamespace(scale="full", papers={"p": cost, "q": cost})
+    known = "  p: 4 runs, 2 of them to train; measured 2.00; to come: about 1.50"
+    unknown = (
+        "  q: 1 runs, 1 of them to train; measured 0.00; to come: unknown until a run has finished"
+    )
+    told = "    what is known: as long as it takes"
+    assert hours(project, runs).splitlines()[1:] == [known, unknown, told]
+    project.scale = "mini"
+    assert hours(project, runs).splitlines()[1:] == [known, unknown]
 
 
 def test_the_same_words_without_results(capsys):

@@ -124,7 +124,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     project = _project(options)
     print(inventory.plan_text(inventory.plan(project)))
-    print(hours(standings(project, Layout.of(project))))
+    print(hours(project, standings(project, Layout.of(project))))
     return 0
 
 

@@ -156,7 +156,7 @@ def text(found: list[Standing], earlier: list[str] | None = None) -> str:
     return "\n".join([*(earlier or []), *lines, f"{done} of {len(found)} runs done{rest}"])
 
 
-def hours(found: list[Standing]) -> str:
+def hours(project: Project, found: list[Standing]) -> str:
     """How long a device trains, paper by paper: measured so far, and to come."""
     lines = ["training, in hours of one device:"]
     for paper in dict.fromkeys(standing.run.paper for standing in found):
@@ -168,4 +168,7 @@ def hours(found: list[Standing]) -> str:
             f"  {paper}: {len(mine)} runs, {len(_to_train(mine))} of them to train; "
             f"measured {took / 3600:.2f}; to come: {to_come}"
         )
+        cost = project.papers[paper].cost
+        if left is None and project.scale == "full" and cost:
+            lines.append(f"    what is known: {cost}")
     return "\n".join(lines)

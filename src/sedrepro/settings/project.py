@@ -106,6 +106,11 @@ class Paper(Block):
     url: str = Field(description="where to read it")
     code: str | None = Field(None, description="the authors' code")
     status: str = Field("", description="what of the paper could be read, and what is our choice")
+    cost: str = Field(
+        "",
+        description="what is known of a full-scale run's cost; `sedrepro plan` tells it until "
+        "one has been measured",
+    )
     corpora: list[str] = Field(description="corpora the paper needs")
     conditions: dict[Key, dict[str, Any]] = Field(
         description="data variants, each with the settings it changes"
