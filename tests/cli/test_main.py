@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from sedrepro.cli import main
+from sedrepro.cli.job import job
 from sedrepro.cli.status import Standing, hours, remaining, standings, text
 from sedrepro.settings import Layout, Project, Run
+from sedrepro.training.guard import Interrupted, identity
 
 MINI = ["--configfile", "config/mini.yaml"]
+HERE = {"process": identity(), "host": platform.node(), "time": time.time()}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +43,7 @@ def write(path: str, value: object) -> None:
 def test_status_tells_done_running_failed_and_waiting(capsys):
     write(f"{folder('untrained')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
     write(f"{folder('untrained')}/metrics.json", {"status": "done", "metrics": []})
-    progress = {"pid": os.getpid(), "done": 0.25, "epochs": 10, "seconds": 20.0}
+    progress = HERE | {"done": 0.25, "epochs": 10, "seconds": 20.0}
     write(f"{folder('mt')}/.state/progress.json", progress)
     log = "results/mini/logs/train/lgc_sed.lgc.desed.seed42.log"
     write(log, "some noise\nerror: the loss is nan at epoch 2, batch 1\n\n")
@@ -51,10 +56,37 @@ def test_status_tells_done_running_failed_and_waiting(capsys):
 
 
 def test_a_resumed_run_is_timed_from_where_it_began(capsys):
-    progress = {"pid": os.getpid(), "done": 0.75, "from": 0.5, "epochs": 10, "seconds": 20.0}
+    progress = HERE | {"done": 0.75, "from": 0.5, "epochs": 10, "seconds": 20.0}
     write(f"{folder('mt')}/.state/progress.json", progress)
     main(["status", *MINI, "--config", "run=[lgc_sed]"])
     assert "running  75% of 10 epochs, about 20 s left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({}, "running"),
+        ({"process": f"{os.getpid()}:1"}, "stopped"),  # another process has its number now
+        ({"host": "elsewhere"}, "running"),
+        ({"host": "elsewhere", "time": time.time() - 3600}, "stopped"),
+    ],
+)
+def test_a_run_is_running_while_its_own_process_is(capsys, changed, word):
+    progress = HERE | {"done": 0.75, "epochs": 10, "seconds": 20.0} | changed
+    write(f"{folder('mt')}/.state/progress.json", progress)
+    main(["status", *MINI, "--config", "run=[lgc_sed]"])
+    assert f"mt/desed/seed42         {word}" in capsys.readouterr().out
+
+
+def test_a_run_that_was_asked_to_stop_has_not_failed(root, capsys):
+    progress = HERE | {"process": "1:1", "done": 0.5, "epochs": 10, "seconds": 20.0}
+    write(f"{folder('mt')}/.state/progress.json", progress)
+    log = "results/mini/logs/train/lgc_sed.mt.desed.seed42.log"
+    asked = SimpleNamespace(log=[log], config={}, scriptdir=str(root / "workflow" / "scripts"))
+    with pytest.raises(SystemExit), job(asked):
+        raise Interrupted("lgc_sed/mt: stopped by SIGTERM at epoch 5; start again to go on")
+    main(["status", *MINI, "--config", "run=[lgc_sed]"])
+    assert "stopped  at 50%; the next start goes on there" in capsys.readouterr().out
 
 
 def test_a_run_is_done_when_it_is_evaluated(capsys):

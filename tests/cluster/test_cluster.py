@@ -135,7 +135,8 @@ class Run:
     def _halt(self) -> bool:
         state = self.folder / ".state"
         with contextlib.suppress(OSError, ValueError):
-            pid = json.loads((state / "progress.json").read_text())["pid"]
+            progress = json.loads((state / "progress.json").read_text())
+            pid = int(progress["process"].partition(":")[0])
             if pid not in self._halted and (state / "resume.pt").exists():
                 os.kill(pid, signal.SIGSTOP)
                 self._halted = {pid}

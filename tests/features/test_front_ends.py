@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from sedrepro.features.encoders import KINDS
-from sedrepro.features.front_ends import Mel, from_int16
+from sedrepro.features.front_ends import Mel
 from sedrepro.features.normalise import decibels, min_max
 from sedrepro.settings import FrontEnd
+from sedrepro.training.data import as_input
 
 FULL = FrontEnd()
 MINI = FrontEnd(seconds=1.0, n_fft=512, hop=128, n_mels=32, f_min=50.0, f_max=7000.0)
@@ -142,7 +143,7 @@ def test_waveforms_survive_the_round_trip() -> None:
     np.testing.assert_array_equal(encode(every.astype(np.float32) / 32768), every)
     np.testing.assert_array_equal(encode(np.float32([-2, 1, 2])), [-32768, 32767, 32767])
     np.testing.assert_array_equal(
-        from_int16(torch.from_numpy(every)).numpy(), every.astype(np.float32) / 32768
+        as_input(torch.from_numpy(every)).numpy(), every.astype(np.float32) / 32768
     )
 
 

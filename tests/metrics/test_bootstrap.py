@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sedrepro.metrics.bootstrap import around, bootstrap, draws, paired_difference
+from sedrepro.metrics.bootstrap import around, bootstrap, draws
 from sedrepro.metrics.decode import detect, operating_points
 from sedrepro.metrics.events import Events, Reference, merge
 from sedrepro.metrics.f1 import collar_counts, intersection_counts, macro_f1
@@ -100,23 +100,6 @@ def test_intervals_over_clips_hold_the_truth_as_often_as_they_say():
 def test_undefined_resamples_are_left_out():
     assert around(2.5, np.array([np.nan, 1.0, np.nan, 3.0]), 1.0) == (2.5, 1.5, 3.5)
     assert around(2.5, np.array([np.nan]), 0.95) == (2.5, None, None)
-
-
-def test_paired_differences_cancel_what_clips_share(simulate):
-    scores, truth = simulate(9, clips=60)
-    worse = scores.copy()
-    worse[::4] *= 0.5  # a quarter of the clips is heard less well, the others equally
-    sets = [collar_counts(detect(s, 0.3, hop=0.064), truth) for s in (scores, worse)]
-    settings = {"resamples": 300, "confidence": 0.95}
-    difference = paired_difference(*sets, macro_f1, **settings)
-    alone = [bootstrap(counts, macro_f1, **settings) for counts in sets]
-    assert difference.value == pytest.approx(alone[0].value - alone[1].value)
-    assert difference.low < difference.value < difference.high
-    assert difference.high - difference.low < alone[0].high - alone[0].low
-    same = paired_difference(sets[0], sets[0], macro_f1, **settings)
-    assert same == (0.0, 0.0, 0.0)
-    with pytest.raises(ValueError, match="paired counts of 60 and 3 clips"):
-        paired_difference(sets[0], collar_counts(*_three()), macro_f1, **settings)
 
 
 def _three():

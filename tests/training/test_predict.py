@@ -198,6 +198,19 @@ def test_it_works_for_the_runs_of_every_paper(paper, row, weights, tmp_path):
     assert np.isfinite(found.filtered).all()
 
 
+def test_what_a_windows_tags_rule_out_is_not_found_in_it(tmp_path):
+    """As evaluation decodes it: tags first, then frames."""
+    soundfile.write(tmp_path / "a.wav", sound(2.5), RATE)
+    changes = {"decoding": {"threshold": 0.0, "median": 1, "gate": 0.0}}
+    open_ = Predictor(made(tmp_path / "open", "weak_mtl", "gwrp", changes))(tmp_path / "a.wav")
+    gate = float(np.sort(open_.tags)[-2])  # only one class has a window above it
+    changes["decoding"]["gate"] = gate
+    shut = Predictor(made(tmp_path / "shut", "weak_mtl", "gwrp", changes))(tmp_path / "a.wav")
+    assert len({event.label for event in open_.events}) > 1
+    assert {event.label for event in shut.events} == {open_.classes[int(open_.tags.argmax())]}
+    np.testing.assert_array_equal(shut.tags, open_.tags)
+
+
 def test_a_run_on_pretrained_weights_says_when_they_are_missing(weights, tmp_path):
     folder = made(tmp_path / "run", "mtda_hsed", "baseline", weights=weights)
     with pytest.raises(SedreproError, match="pre-trained weights"):

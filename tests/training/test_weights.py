@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import toys
 
+from sedrepro import tables
 from sedrepro.files import read_json, write_json
 from sedrepro.papers import settings_of
-from sedrepro.settings import Layout, Project, load
+from sedrepro.settings import HeldOut, Layout, Project, load
 from sedrepro.sources import inventory, weights
 from sedrepro.training.run import run_key, train
 
@@ -44,6 +45,37 @@ def test_the_weights_are_in_the_key(tmp_path, root, monkeypatch):
     assert len(set(keys)) == 3
 
 
+def test_where_a_subset_is_cut_is_in_the_key(tmp_path, monkeypatch):
+    """A setting of the data alone: no store and no event changes with it."""
+    layout = Layout(str(tmp_path), str(tmp_path / "results"))
+    toys.fabricate(layout)
+    weak = toys.desed("weak", "held_out")
+    monkeypatch.setattr(
+        toys.SpectraSettings, "held_out", lambda self: [HeldOut("weak", weak, ("mel",))]
+    )
+    plan, path = toys.plan("spectra"), layout.table(weak, "clips")
+    table, keys = tables.read_clips(path), set()
+    for count in (2, 3):
+        table["fold"] = ["held_out"] * count + ["train"] * (len(table) - count)
+        tables.write(path, table, tables.CLIPS)
+        keys.add(run_key(plan, {}, layout))
+    table["path"] = "elsewhere.wav"
+    tables.write(path, table, tables.CLIPS)
+    keys.add(run_key(plan, {}, layout))
+    assert len(keys) == 2
+
+
+def test_the_audit_names_weights_that_should_lie_in_a_folder_of_ones_own(tmp_path, root):
+    overlay = {
+        "run": ["mtda_hsed"],
+        "data": {"folder": str(tmp_path), "weights": {"local": str(tmp_path / "own")}},
+    }
+    project = load(overlay, papers=settings_of(), root=root)
+    verdicts = {v.row: v for v in inventory.audit(project, settings_of()).verdicts}
+    assert verdicts["baseline"].state == "not at all"
+    assert "BEATs_iter3_plus_AS2M.pt does not exist" in verdicts["baseline"].why
+
+
 def test_the_audit_says_which_rows_cannot_run(tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     overlay = {"run": ["mtda_hsed"], "data": {"folder": str(tmp_path)}}
@@ -52,6 +84,6 @@ def test_the_audit_says_which_rows_cannot_run(tmp_path, root, monkeypatch):
     verdicts = {v.row: v for v in inventory.audit(project, settings_of()).verdicts}
     for row in ("baseline", "m3a", "mtda_hsed"):
         assert verdicts[row].state == "not at all"
-        assert verdicts[row].why == f"beats: {REASON}"
+        assert verdicts[row].why == f"weights beats: {REASON}"
     assert verdicts["atst_sed"].state == "not known yet"
     assert weights.path("beats", project).name == "BEATs_iter3_plus_AS2M.pt"

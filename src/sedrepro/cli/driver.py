@@ -76,15 +76,15 @@ def undate(folders: Iterable[str | Path]) -> list[Path]:
     than what it was made of. What has to be done again for that is known by its content.
     """
     soon = time.time() + CLOCK_SKEW
-    found = [
-        path
-        for folder in folders
-        for path in Path(folder).rglob("*")
-        if path.is_file() and path.stat().st_mtime > soon
-    ]
-    with contextlib.suppress(OSError):  # where nothing can be written, nothing is made either
-        for path in found:
-            os.utime(path, (0, 0))
+    found = []
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for path in (Path(place, name) for name in names):
+                # Gone meanwhile; or somebody else's, and then it is not made here either.
+                with contextlib.suppress(OSError):
+                    if path.stat().st_mtime > soon:
+                        os.utime(path, (0, 0))
+                        found.append(path)
     return found
 
 

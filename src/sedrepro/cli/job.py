@@ -14,7 +14,7 @@ from .. import papers, settings
 from ..errors import SedreproError
 from ..files import Disk, full_disk
 from ..settings import Plan, Project
-from ..training.guard import ending_with_driver
+from ..training.guard import Interrupted, ending_with_driver
 
 
 @contextlib.contextmanager
@@ -38,6 +38,8 @@ def job(snakemake: Any, *, outlives_driver: bool = False) -> Iterator[Project]:
             with full_disk(log.parent):
                 yield settings.load(snakemake.config, papers=papers.settings_of(), root=root)
             return
+        except Interrupted as stopped:
+            line = str(stopped)
         except SedreproError as error:
             line = f"error: {error}"
         except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from ..training.state import State
 
 OPEN = ("waiting", "stopped", "failed")
 ERROR = "error: "
+SILENCE = 900.0  # seconds without a sign of life; a validation may take minutes
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def _trained(run: Run, layout: Layout) -> Standing | None:
         return Standing(run, unscored.word, unscored.detail, wall, 1.0)
     progress = _json(State(folder).progress)
     done = float(progress["done"]) if progress else 0.0
-    if progress and started(int(progress["pid"])):
+    if progress and _runs(progress):
         since = done - float(progress.get("from", 0.0))
         left = progress["seconds"] * (1 - done) / since if since > 0 else None
         detail = f"{done:.0%} of {progress['epochs']} epochs"
@@ -67,6 +70,14 @@ def _trained(run: Run, layout: Layout) -> Standing | None:
     if progress:
         return Standing(run, "stopped", f"at {done:.0%}; the next start goes on there", None, done)
     return Standing(run, "waiting")
+
+
+def _runs(progress: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote this is alive; on another machine, whether it wrote lately."""
+    if progress["host"] != platform.node():
+        return time.time() - progress["time"] < SILENCE
+    pid, _, start = progress["process"].partition(":")
+    return started(int(pid)) == start
 
 
 def _scored(run: Run, layout: Layout) -> Standing:

@@ -7,6 +7,7 @@ import numpy as np
 from ..metrics import maestro, packages
 from ..metrics.bootstrap import Interval, around, draws
 from ..metrics.decode import median_filter
+from ..metrics.ranking import macro
 from ..settings import PaperSettings
 from ..settings.project import Report
 from .measures import Measures, Scored, Truth
@@ -40,14 +41,14 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
         return around(float(values[0]), np.asarray(values[1:], dtype=float), report.confidence)
 
     partial = np.array([[maestro.partial_auc(r, weights=w) for r in rankings] for w in weights])
-    means = _mean(partial)
+    means = macro(partial)
     found.add("mpauc", OWN, interval(means))
     for index, label in enumerate(heard.classes):
         found.add("pauc", OWN, interval(partial[:, index]), label)
     whole = np.array([[maestro.partial_auc(r, 1.0, w) for r in rankings] for w in weights])
-    found.add("mauc", OWN, interval(_mean(whole)))
+    found.add("mauc", OWN, interval(macro(whole)))
     best = np.array([[maestro.best_f1(r, w) for r in rankings] for w in weights])
-    found.add("segment_f1_best", OWN, interval(_mean(best)))
+    found.add("segment_f1_best", OWN, interval(macro(best)))
     if not scored.is_last:
         split = np.flatnonzero(np.diff(heard.owner)) + 1
         pieces = dict(zip(heard.recordings, np.split(heard.scores, split), strict=True))
@@ -58,11 +59,3 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
         found.add("mpauc", LIBRARY, Interval(area))
         found.add("segment_f1_best", LIBRARY, Interval(f1))
     return found
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Over the classes that are defined in a resample (resample, class)."""
-    defined = ~np.isnan(values)
-    counts = defined.sum(axis=1)
-    sums = np.where(defined, values, 0.0).sum(axis=1)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

@@ -32,25 +32,25 @@ FAMILIES: dict[str, Family] = {
 """Families of metrics by the names held-out sets ask for them."""
 
 
-def evaluate(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]:
-    """The content of metrics.json: every reported set, every model, every metric.
-
-    A row that re-evaluates reads its source's scores and decodes them with its own settings.
-    """
-    return _evaluate(plan, project, layout, Kept())
-
-
 def write(
     plan: Plan, project: Project, layout: Layout, metrics: str | Path, resamples: str | Path
 ) -> None:
     """metrics.json, and beside it what every resample gave."""
     kept = Kept()
-    content = _evaluate(plan, project, layout, kept)
+    content = evaluate(plan, project, layout, kept)
     kept.write(resamples)
     write_json(metrics, content)
 
 
-def _evaluate(plan: Plan, project: Project, layout: Layout, kept: Kept) -> dict[str, Any]:
+def evaluate(
+    plan: Plan, project: Project, layout: Layout, kept: Kept | None = None
+) -> dict[str, Any]:
+    """The content of metrics.json: every reported set, every model, every metric.
+
+    A row that re-evaluates reads its source's scores and decodes them with its own settings.
+    `kept` takes what every resample gives.
+    """
+    kept = Kept() if kept is None else kept
     run = plan.source if plan.kind == "reevaluate" and plan.source else plan.run
     reason = _why_not_run(run, layout)
     if reason is not None:

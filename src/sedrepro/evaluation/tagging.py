@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..metrics.bootstrap import Interval, around, bootstrap, draws
+from ..metrics.decode import gated, median_filter
 from ..metrics.f1 import F1Counts, macro_f1
 from ..metrics.ranking import Ranking, Rankings, macro
 from ..settings import PaperSettings
@@ -47,8 +48,8 @@ def _frames(
 ) -> None:
     """Per class, then the mean over the classes that occur; classes a clip lacks are gated out."""
     decoding = settings.decoding
-    scores = scored.arrays["frame"]
-    scores = np.where(scored.arrays["clip"][:, None] > decoding.gate, scores, 0)
+    scores = gated(scored.arrays["frame"], scored.arrays["clip"], decoding.gate)
+    scores = median_filter(scores, decoding.windows(truth.classes))
     true = frame_truth(truth, scores.shape[1], scored.hop)
     detected = scores > decoding.threshold
     counts = F1Counts(

@@ -38,8 +38,3 @@ class Mel(nn.Module):
 def mel_of(front_end: FrontEnd) -> nn.Module:
     """What makes linear mel spectra of stored clips: nothing, unless they are waveforms."""
     return Mel(front_end) if front_end.kind == "waveform" else nn.Identity()
-
-
-def from_int16(samples: Tensor) -> Tensor:
-    """Stored 16-bit samples as float32 in ±1."""
-    return samples.float() / 32768

@@ -78,27 +78,3 @@ def bootstrap(
     weights = draws(counts.n_clips, resamples, seed=seed)
     values = [statistic(total) for total in counts.resampled(weights)]
     return around(value, np.array(values), confidence)
-
-
-def paired_difference(
-    ours: PerClip,
-    theirs: PerClip,
-    statistic: Callable[[Any], float],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int = 0,
-) -> Interval:
-    """statistic(ours) - statistic(theirs) on the same clips in the same order, with its interval.
-
-    Both are resampled together, so what the clips have in common cancels.
-    """
-    if ours.n_clips != theirs.n_clips:
-        raise ValueError(f"paired counts of {ours.n_clips} and {theirs.n_clips} clips")
-    value = statistic(ours.total()) - statistic(theirs.total())
-    if not resamples:
-        return Interval(value)
-    weights = draws(ours.n_clips, resamples, seed=seed)
-    pairs = zip(ours.resampled(weights), theirs.resampled(weights), strict=True)
-    values = [statistic(a) - statistic(b) for a, b in pairs]
-    return around(value, np.array(values), confidence)

@@ -45,6 +45,12 @@ def median_filter(scores: np.ndarray, windows: Sequence[int]) -> np.ndarray:
     return filtered
 
 
+def gated(frames: np.ndarray, clips: np.ndarray, gate: float) -> np.ndarray:
+    """Frame scores (…, frame, class) without the classes whose clip score (…, class) is not above
+    the gate; 0 lets everything through."""
+    return np.where(clips[..., None, :] > gate, frames, 0) if gate else frames
+
+
 def detect(
     scores: np.ndarray,
     threshold: float | Sequence[float] | np.ndarray,

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..metrics.decode import detect, median_filter
+from ..metrics.decode import detect, gated, median_filter
 from ..settings import HeldOut, Layout, PaperSettings, Project, Subset, plan
 from ..settings.blocks import Decoding
 from .records import Record, finite, read_rows
@@ -228,8 +228,8 @@ def _decoded(
     """One clip's frame scores (frame, class): gated by the clip's, then median filtered."""
     classes = slice(len(windows))  # some scores have a background behind the classes
     frames = scores[decoding.scores][place][:, classes]
-    if decoding.gate and "clip" in scores:
-        frames = np.where(scores["clip"][place][classes] > decoding.gate, frames, 0)
+    if "clip" in scores:
+        frames = gated(frames, scores["clip"][place][classes], decoding.gate)
     return median_filter(frames[None], windows)[0]
 
 

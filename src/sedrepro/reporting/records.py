@@ -111,11 +111,10 @@ def read_record(layout: Layout, run: Run) -> Record:
 
 def _last_error(layout: Layout, run: Run) -> str:
     """The error in which the run's latest job ended, from its log."""
-    for stage in ("evaluate", "train"):
-        last = last_words(layout.log(stage, run))
-        if last.startswith("error: "):
-            return last.removeprefix("error: ")
-    return ""
+    logs = [Path(layout.log(stage, run)) for stage in ("train", "evaluate")]
+    logs = sorted((log for log in logs if log.exists()), key=lambda log: log.stat().st_mtime)
+    last = last_words(logs[-1]) if logs else ""
+    return last.removeprefix("error: ") if last.startswith("error: ") else ""
 
 
 def _mapping(path: Path) -> tuple[dict[str, Any], str]:

@@ -12,7 +12,7 @@ from .. import settings
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, PaperSettings, Project, Run, Subset
-from . import registry
+from . import registry, weights
 from .registry import Registry, Resource, manifest
 from .verify import Lock
 
@@ -200,7 +200,7 @@ def audit(project: Project, models: Models | None = None, known: Registry | None
     for paper, plans in _plans(project, papers, models or {}).items():
         for _, planned in plans:
             wanted |= {(subset.corpus, subset.name): None for subset, _ in planned.inputs()}
-        found.verdicts += [_verdict(paper, row, planned, layout) for row, planned in plans]
+        found.verdicts += [_verdict(paper, row, planned, project, layout) for row, planned in plans]
     if not models:
         wanted = {(known[n].corpus, s): None for n in needed for s in known[n].subsets}
     found.counts = [_count(Subset(*subset), layout) for subset in wanted]
@@ -273,7 +273,9 @@ def _plans(
     return found
 
 
-def _verdict(paper: str, row: str, planned: settings.Plan, layout: Layout) -> Verdict:
+def _verdict(
+    paper: str, row: str, planned: settings.Plan, project: Project, layout: Layout
+) -> Verdict:
     """A row cannot run without its labelled data or without any set to report on."""
     counts = {subset: _count(subset, layout) for subset, _ in planned.inputs()}
 
@@ -283,7 +285,7 @@ def _verdict(paper: str, row: str, planned: settings.Plan, layout: Layout) -> Ve
     unknown = [count for count in counts.values() if count.found is None]
     short = [c for c in counts.values() if c.found is not None and c.found < (c.expected or 0)]
     why = "; ".join(f"{c.corpus} {c.subset}: {c.found:,} of {c.expected:,} clips" for c in short)
-    absent = [why for name in planned.settings.weights() if (why := _absent(name, layout))]
+    absent = [why for name in planned.settings.weights() if (why := _absent(name, project, layout))]
     if absent:
         return Verdict(paper, row, "not at all", "; ".join(absent))
     lacking = any(
@@ -303,11 +305,12 @@ def _verdict(paper: str, row: str, planned: settings.Plan, layout: Layout) -> Ve
     return Verdict(paper, row, "in part" if short else "in full", why)
 
 
-def _absent(resource: str, layout: Layout) -> str | None:
-    """Why a resource is not there, if fetching it came to that end."""
+def _absent(resource: str, project: Project, layout: Layout) -> str | None:
+    """Why weights are not there, if fetching them came to that end or they should lie there."""
     path = Path(layout.status(resource))
-    status = read_json(path) if path.exists() else {}
-    return f"{resource}: {status['reason']}" if status.get("status") == "unavailable" else None
+    fetched = path.exists() and read_json(path)["status"] == "unavailable"
+    own = registry.local(project.data, "weights")
+    return weights.lacking(resource, project) if fetched or own else None
 
 
 def _mend(stock: Stock, resource: Resource, layout: Layout) -> str:

@@ -26,7 +26,6 @@ VALIDATION = {
     "metro_station": ("01", "04", "11"),
     "residential_area": ("03", "05", "06", "12"),
 }
-RECORDINGS = 49
 EXPECTED = {"train": 7503, "validation": 718}  # windows of all recordings at the published hops
 RESOURCES = ("maestro_audio", "maestro_annotation")
 TOLERANCE = 0.05  # seconds between a recording and its length in the table

@@ -15,7 +15,7 @@ from .. import audio, papers
 from ..errors import SedreproError
 from ..features.encoders import KINDS, Encoder
 from ..files import read_json
-from ..metrics.decode import detect, median_filter
+from ..metrics.decode import detect, gated, median_filter
 from ..papers.contract import Method
 from ..settings import FrontEnd, Plan
 from .data import as_input
@@ -121,7 +121,7 @@ class Predictor:
         while batch := list(islice(stored, size)):
             scores = self._scores(np.stack([samples for _, samples in batch]))
             for index, (start, _) in enumerate(batch):
-                window = {name: values[index] for name, values in scores.items()}
+                window = self._gated({name: values[index] for name, values in scores.items()})
                 joined.add(start // self.step, window)
                 tags += [window["clip"]] if "clip" in window else []
         return self._decoded(path, windows.samples / self.rate, joined.scores(), tags)
@@ -142,6 +142,15 @@ class Predictor:
         }
         found = self.method.scores(self.model, inputs)
         return {name: values.float().cpu().numpy() for name, values in found.items()}
+
+    def _gated(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A window's scores; those that events are found in without what its tags rule out."""
+        decoding, count = self.plan.settings.decoding, len(self.plan.classes)
+        if "clip" not in scores or decoding.scores not in scores:
+            return scores
+        # Some scores have a background behind the classes.
+        frames, clip = scores[decoding.scores][:, :count], scores["clip"][:count]
+        return scores | {decoding.scores: gated(frames, clip, decoding.gate)}
 
     def _decoded(
         self,

@@ -19,6 +19,7 @@ from typing import Any
 
 from .. import __version__
 from ..files import write_json, write_text
+from .guard import identity
 
 _PACKAGES = (
     "torch",
@@ -181,7 +182,8 @@ class Progress:
             self.path,
             {
                 "run": self.run,
-                "pid": os.getpid(),
+                "process": identity(),
+                "host": platform.node(),
                 "epoch": epoch,
                 "epochs": self.epochs,
                 "step": position,

@@ -104,8 +104,10 @@ def run_key(
     """
     subsets = {(d["corpus"], d["subset"]) for d in data.values()}
     trained = {name: file_digest(path) for name, path in (files or {}).items()}
+    portions = _portions(plan, layout)
     return digest(
         ({"weights": trained} if trained else {})
+        | ({"portions": portions} if portions else {})
         | {
             "run": plan.describe(),
             "stores": {name: d["content_key"] for name, d in sorted(data.items())},
@@ -116,6 +118,20 @@ def run_key(
             "source": source_key(plan, layout),
         }
     )
+
+
+def _portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
+    """The clips of each set that is only a part of its subset: where it is cut is a setting of the
+    data, which no store knows."""
+    sets = [subset for stream in plan.streams for subset in stream.subsets]
+    sets += [held.subset for held in plan.held_out]
+    found = {}
+    for subset in sets:
+        if subset.portion is not None:
+            table = tables.read_clips(layout.table(subset, "clips"))
+            held = table["fold"].map(subset.holds).astype(bool)
+            found[f"{subset.corpus}/{subset.name}/{subset.portion}"] = list(table.loc[held, "clip"])
+    return found
 
 
 def source_key(plan: Plan, layout: Layout) -> str | None:
@@ -262,7 +278,8 @@ class Fit:
                     },
                     selected=best and {"epoch": best["epoch"], "value": best["value"]},
                     steps=trainer.step if trainer else 0,
-                    hardware=hardware(method.device),
+                    hardware=hardware(method.device)
+                    | {"amp": method.amp, "deterministic": self.project.deterministic},
                     cost=cost.total(),
                 ),
             )

@@ -64,7 +64,8 @@ class AtstSed:
         s, student = self.settings, self.method.networks["student"]
         rate = s.training.learning_rate
         if self.stage == 1:
-            return [{"params": list(student.parameters()), "lr": rate}]
+            trained = [p for p in student.parameters() if p.requires_grad]
+            return [{"params": trained, "lr": rate}]
         transformer, depth = student.transformer, student.transformer.depth
         layers = [
             transformer.norm_frame,
@@ -91,7 +92,7 @@ class AtstSed:
         self.front = listener.front.to(self.method.device)
         for name in self.method.models():
             own = copy.deepcopy(listener.encoder).to(self.method.device)
-            own.requires_grad_(name == "student")
+            own.requires_grad_(self.stage == 2 and name == "student")
             own.mask_embed.requires_grad_(False)
             self.method.networks[name].transformer = own
 
