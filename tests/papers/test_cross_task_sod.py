@@ -72,6 +72,25 @@ def test_every_row_takes_a_step(row):
     assert all(p.grad is None for p in method.networks["teacher"].parameters())
 
 
+@pytest.mark.parametrize("row", ["mt", "rct", "full"])
+def test_classes_of_ones_own_take_a_step(row):
+    method = tiny_method(tiny_plan(PAPER, row, classes=["Heron", "Bittern", "Owl"]))
+    assert method.activity.counted == [0, 1, 2]
+    terms = method.losses(random_batch(method.plan), 1)
+    assert set(terms) == TERMS[row]
+    total(terms).backward()
+    assert method.networks["student"].heads.frame.weight.grad.abs().sum(1).min() > 0
+
+
+def test_activity_needs_a_class_that_counts():
+    with pytest.raises(SedreproError, match=r"row \w+: sod.exclude leaves no class .* Dishes$"):
+        tiny_plan(PAPER, "full", classes=["Dishes"])
+    tiny_plan(PAPER, "full", {"sod": {"exclude": ["Owl"]}}, classes=["Owl", "Dishes"])
+    both = {"sod": {"exclude": ["Owl", "Heron"]}}
+    with pytest.raises(SedreproError, match=r"leaves no class that counts of Heron, Owl$"):
+        tiny_plan(PAPER, "full", both, classes=["Heron", "Owl"])
+
+
 def reference(method, batch, seed):
     """The full method's terms on the enlarged batch, by the definition, in loops."""
     s = method.settings

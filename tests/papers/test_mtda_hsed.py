@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import random_batch, tiny_method, tiny_plan
+from tiny import ROOT, random_batch, tiny_method, tiny_plan
 from torch.nn import functional as F
 
 from sedrepro.errors import SedreproError
@@ -52,8 +52,8 @@ def files(tmp_path_factory):
     return {name: folder / name for name in ("beats", "atst_frame")}
 
 
-def ready(row, files, changes=None, **options):
-    method = tiny_method(tiny_plan("mtda_hsed", row, changes), **options)
+def ready(row, files, changes=None, classes=None, **options):
+    method = tiny_method(tiny_plan("mtda_hsed", row, changes, classes=classes), **options)
     method.load_weights(files)
     method.networks.train()
     return method, random_batch(method.plan)
@@ -140,6 +140,49 @@ def test_every_row_takes_a_step(row, files):
     if frozen:
         for name, value in method.listener.state_dict().items():
             assert torch.equal(value, frozen[name])
+
+
+@pytest.mark.parametrize("row", ["baseline", "m3a", "mtda_hsed"])
+def test_classes_of_ones_own_take_a_step(row, files):
+    method, batch = ready(row, files, classes=["Heron", "Bittern", "Owl"])
+    assert method.plan.classes == ["Heron", "Bittern", "Owl", *MAESTRO_CLASSES]
+    assert method.valid(batch).sum(1).tolist() == [17] * 3 + [3] * 9
+    assert torch.equal(method.aliased(batch), batch.frames)
+    total = sum(term.weight * term.value for term in method.losses(batch, 1).values())
+    total.backward()
+    assert torch.isfinite(total)
+    heads = method.networks["student"].heads.frame
+    assert heads.weight.grad[:3].abs().sum(1).min() > 0
+
+
+def test_aliases_and_shared_go_by_the_runs_own_names(files):
+    changes = {
+        "aliases": {"Heron": ["birds_singing"], "Speech": ["announcement"]},
+        "shared": ["Owl", "Speech"],
+    }
+    method, batch = ready("baseline", files, changes, classes=["Bittern", "Heron", "Owl"])
+    birds = method.plan.classes.index("birds_singing")
+    batch.frames[:3, :, birds] = 0.25
+    wanted = batch.frames.clone()
+    wanted[:3, :, 1] = 0.25
+    assert torch.equal(method.aliased(batch), wanted)
+    assert method.valid(batch)[0, :3].tolist() == [False, False, True]
+
+
+def test_classes_that_maestro_has_too_are_refused():
+    with pytest.raises(
+        SedreproError, match=r": data\.desed\.classes has car, footsteps: MAESTRO's"
+    ):
+        tiny_plan("mtda_hsed", "baseline", classes=["car", "Owl", "footsteps"])
+
+
+def test_they_are_no_matter_to_a_paper_alone_but_to_a_run_asked_for_by_name():
+    """Without its name in `run` a paper's rows are planned, and made if a target says so."""
+    models, overlay = settings_of(), {"run": ["lgc_sed"], "data": {"desed": {"classes": ["car"]}}}
+    project = load(overlay, papers=models, root=ROOT)
+    planned = plan(project, Run("mtda_hsed", "baseline", "hetero", 1), models["mtda_hsed"])
+    with pytest.raises(SedreproError, match=r"^mtda_hsed/baseline/hetero/seed1: data.* has car: "):
+        tiny_method(planned)
 
 
 def test_adapters_learn_at_a_tenth_of_the_rate(files):
@@ -408,6 +451,10 @@ def test_weights_of_another_depth_are_refused(files):
             "go upwards",
         ),
         ({"encoder": {"cached": False}, "dbmf": {"use": True, "stages": [[9, 4]]}}, "7 CNN blocks"),
+        (
+            {"aliases": {"Speech": ["announcement", "people talkin"]}},
+            r"MAESTRO has no class 'people talkin' \(did you mean people talking\?\)",
+        ),
     ],
 )
 def test_settings_that_cannot_be(changes, message):

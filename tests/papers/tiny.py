@@ -133,9 +133,18 @@ OVERLAYS: dict[str, dict[str, Any]] = {
 """What makes each paper tiny; a new paper adds its own."""
 
 
-def tiny_plan(paper: str, row: str, changes: Mapping[str, Any] | None = None) -> Plan:
-    """The plan of a row at tiny size, with `changes` to the paper's settings."""
+def tiny_plan(
+    paper: str,
+    row: str,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    classes: list[str] | None = None,
+) -> Plan:
+    """The plan of a row at tiny size, with `changes` to the paper's settings and classes of one's
+    own in place of DESED's."""
     overlay = copy.deepcopy(OVERLAYS[paper])
+    if classes:
+        overlay = merge(overlay, {"run": [paper], "data": {"desed": {"classes": classes}}})
     if changes:
         overlay = merge(overlay, {"papers": {paper: {"settings": changes}}})
     models = settings_of()

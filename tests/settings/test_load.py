@@ -224,6 +224,20 @@ WRONG = [
     ),
     (table({"x": {"kind": "train"}}), "papers.lgc_sed.table.x.label is missing"),
     ({1: 2}, "1: Keys should be strings"),
+    (
+        {"data": {"desed": {"classes": ["Heron", "Owl", "Heron"]}}},
+        "data.desed.classes: each name may stand once, Heron stands more often",
+    ),
+    (
+        {"data": {"desed": {"classes": ["Heron", " "]}}},
+        "data.desed.classes: there must be names, and none of them empty",
+    ),
+    ({"data": {"desed": {"classes": []}}}, "data.desed.classes: there must be names"),
+    ({"data": {"ave": {"classes": ["Bus", "Bus"]}}}, "data.ave.classes: each name may stand once"),
+    (
+        {"data": {"snr_mix": {"classes": ["Bus", "Bus"]}}},
+        "data.snr_mix.classes: each name may stand once",
+    ),
 ]
 
 
@@ -237,6 +251,13 @@ def test_an_error_names_file_key_and_what_is_allowed(project, tmp_path, source, 
     label = "--config" if source == "--config" else str(tmp_path / "mine.yaml")
     assert message.startswith(f"{label}: {expected}")
     assert "\n" not in message
+
+
+def test_a_papers_own_classes_must_differ_from_those_of_the_data(project, monkeypatch):
+    model, overlay = settings_of()["lgc_sed"], {"data": {"desed": {"classes": ["Heron", "Owl"]}}}
+    monkeypatch.setattr(model, "classes", lambda self, data: [*data.desed.classes, "Owl"])
+    with pytest.raises(SedreproError, match=r"^papers\.lgc_sed: row mt: more .* called Owl$"):
+        project(overlay)
 
 
 def test_blame_falls_on_the_layer_that_won(project):

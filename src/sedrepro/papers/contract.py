@@ -68,6 +68,10 @@ class Method(ABC):
     ) -> None:
         self.plan, self.settings = plan, plan.settings
         self.steps_per_epoch, self.device, self.amp = steps_per_epoch, device, amp
+        try:  # of papers that `run` names this is known before
+            plan.settings.check_classes(plan.classes)
+        except ValueError as error:
+            raise SedreproError(f"{plan.run}: {error}") from None
         self.networks = nn.ModuleDict(self.build())
         for follower, leader in self.averaged().items():
             self.networks[follower] = copy.deepcopy(self.networks[leader]).requires_grad_(False)

@@ -5,10 +5,21 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from .blocks import Block, Count, Positive, Share
 from .classes import AVE_CLASSES, DESED_CLASSES, FSD_CLASSES
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if not names or not all(name.strip() for name in names):
+        raise ValueError("there must be names, and none of them empty")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each name may stand once, {', '.join(twice)} stands more often")
+    return names
+
+
+Names = Annotated[list[str], AfterValidator(_distinct)]
 
 
 class Soundscapes(Block):
@@ -51,7 +62,7 @@ class Desed(Block):
     synthetic: Literal["download", "mix"] = Field(
         "download", description="download: ready-made dcase_synth.zip; mix: from the sound bank"
     )
-    classes: list[str] = Field(list(DESED_CLASSES), description="class names, in index order")
+    classes: Names = Field(list(DESED_CLASSES), description="class names, in index order")
     weak_split: WeakSplit = Field(default_factory=WeakSplit, description="the cut of the weak set")
     soundscapes: Soundscapes = Field(
         default_factory=Soundscapes, description="the recipe of `synthetic: mix`"
@@ -76,7 +87,7 @@ class SnrMix(Block):
         [0.5, 3.0, 5.5], min_length=1, description="when the events begin, seconds"
     )
     longest: Positive = Field(2.0, description="events are cut to this length, seconds")
-    classes: list[str] = Field(list(FSD_CLASSES), description="class names, in index order")
+    classes: Names = Field(list(FSD_CLASSES), description="class names, in index order")
 
     @model_validator(mode="after")
     def _events_fit(self) -> SnrMix:
@@ -95,7 +106,7 @@ class Ave(Block):
     local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
     features: bool = Field(True, description="use the released VGG-19 and VGGish features")
     videos: bool = Field(False, description="use the videos: for AudioCLIP, and to show frames")
-    classes: list[str] = Field(list(AVE_CLASSES), description="event categories, in index order")
+    classes: Names = Field(list(AVE_CLASSES), description="event categories, in index order")
 
 
 class Corpus(Block):

@@ -140,6 +140,8 @@ def _validate_rows(
     project: Project, paper: str, model: type[PaperSettings], layers: list[Layer]
 ) -> None:
     spec = project.papers[paper]
+    # A class of one's own may be too much for a paper that nobody asked for.
+    asked = spec.selected() if paper in project.selected_papers() else []
     for row in spec.table:
         for condition in spec.conditions:
             try:
@@ -153,6 +155,8 @@ def _validate_rows(
                 ]
                 raise SedreproError(explain(error, model, layers, homes)) from None
             _check_front_ends(project, paper, row, settings)
+            if row in asked:
+                _check_classes(project, paper, row, settings)
 
 
 def _check_front_ends(project: Project, paper: str, row: str, settings: PaperSettings) -> None:
@@ -167,3 +171,10 @@ def _check_front_ends(project: Project, paper: str, row: str, settings: PaperSet
         settings.grid(project.front_ends)
     except ValueError as error:
         raise SedreproError(f"config/papers/{paper}/paper.yaml: row {row}: {error}") from None
+
+
+def _check_classes(project: Project, paper: str, row: str, settings: PaperSettings) -> None:
+    try:
+        settings.check_classes(settings.classes(project.data))
+    except ValueError as error:
+        raise SedreproError(f"papers.{paper}: row {row}: {error}") from None

@@ -37,3 +37,8 @@ class PaperSettings(Block):
     @abstractmethod
     def classes(self, data: Data) -> list[str]:
         """Class names in output order."""
+
+    def check_classes(self, classes: list[str]) -> None:
+        """ValueError if a run with these classes, in output order, cannot be made."""
+        if twice := sorted({name for name in classes if classes.count(name) > 1}):
+            raise ValueError(f"more than one class is called {', '.join(twice)}")

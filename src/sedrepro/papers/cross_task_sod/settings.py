@@ -167,3 +167,8 @@ class Settings(PaperSettings):
 
     def classes(self, data: Data) -> list[str]:
         return list(data.desed.classes)
+
+    def check_classes(self, classes: list[str]) -> None:
+        super().check_classes(classes)
+        if self.sod.use and set(classes) <= set(self.sod.exclude):
+            raise ValueError(f"sod.exclude leaves no class that counts of {', '.join(classes)}")

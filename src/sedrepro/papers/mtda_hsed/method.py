@@ -200,6 +200,8 @@ class Method(contract.Method):
         place = {name: index for index, name in enumerate(self.plan.classes)}
         frames, part = batch.frames.clone(), batch.parts[MAESTRO]
         for name, others in self.settings.aliases.items():
+            if name not in place:
+                continue
             said = batch.frames[part][..., [place[name], *(place[other] for other in others)]]
             last = self.settings.alias_overlap == "last"
             frames[part, :, place[name]] = overwritten(said) if last else said.amax(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ...settings import (
     Block,
@@ -21,6 +21,7 @@ from ...settings import (
 )
 from ...settings.blocks import Count, Positive, Share
 from ...settings.classes import MAESTRO_CLASSES
+from ...settings.explain import neighbour
 from .. import dcase
 
 DESED, MAESTRO = "desed", "maestro"
@@ -175,7 +176,8 @@ class Settings(PaperSettings):
             "Speech": ["people talking", "children voices", "announcement"],
             "Dishes": ["cutlery and dishes"],
         },
-        description="classes of DESED that MAESTRO's training windows have too, by other names",
+        description="classes of DESED that MAESTRO's training windows have too, by other names; "
+        "those that data.desed.classes lacks have no effect",
     )
     alias_overlap: Literal["last", "largest"] = Field(
         "last",
@@ -183,11 +185,22 @@ class Settings(PaperSettings):
         "not repeat an earlier one's confidence, as the baseline's code; or the surest",
     )
     shared: list[str] = Field(
-        ["Speech", "Dog", "Dishes"], description="classes of DESED that are valid in MAESTRO"
+        ["Speech", "Dog", "Dishes"],
+        description="classes of DESED that are valid in MAESTRO; those that data.desed.classes "
+        "lacks have no effect",
     )
     shown_block: int = Field(3, ge=0, description="the CNN block whose map figures show")
     training: Training = Field(default_factory=Training, description="the trainer")
     decoding: Decoding = Field(default_factory=Decoding, description="from scores to events")
+
+    @field_validator("aliases")
+    @classmethod
+    def _names_of_maestro(cls, aliases: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name in (name for others in aliases.values() for name in others):
+            if name not in MAESTRO_CLASSES:
+                close = neighbour(name, MAESTRO_CLASSES)
+                raise ValueError(f"MAESTRO has no class {name!r}{close}")
+        return aliases
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -254,3 +267,11 @@ class Settings(PaperSettings):
 
     def classes(self, data: Data) -> list[str]:
         return [*data.desed.classes, *MAESTRO_CLASSES]
+
+    def check_classes(self, classes: list[str]) -> None:
+        own = classes[: -len(MAESTRO_CLASSES)]
+        if taken := [name for name in own if name in MAESTRO_CLASSES]:
+            raise ValueError(
+                f"data.desed.classes has {', '.join(taken)}: MAESTRO's classes are called so too"
+            )
+        super().check_classes(classes)
