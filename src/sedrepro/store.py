@@ -160,7 +160,12 @@ class Store:
 
     def _read_into(self, values: np.ndarray, index: int) -> None:
         if self._file is None:
-            self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (stays open)
+            try:
+                self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (stays open)
+            except FileNotFoundError:  # another job has just set it aside
+                raise SedreproError(
+                    f"{self.path}: no such store; start again to have it made"
+                ) from None
         if os.preadv(self._file.fileno(), [values], self._offsets[index]) != values.nbytes:
             raise BrokenError(f"{self.path}: ends too early")
 
@@ -187,7 +192,9 @@ def intact(path: str | Path) -> Store:
         aside = path.with_name(f"{path.name}.broken")
         try:
             path.replace(aside)
-        except OSError:  # read-only, or set aside by another job
+        except FileNotFoundError:
+            pass  # another job has just set it aside
+        except OSError:
             raise SedreproError(f"{error}; delete it and start again to have it rebuilt") from None
         raise SedreproError(
             f"{error}; it is now {aside.name}: start again to have it rebuilt"

@@ -87,10 +87,14 @@ def test_every_sort_button_sorts(page):
             const head = button.closest("th");
             const sign = { ascending: 1, descending: -1 }[head.ariaSort];
             const first = head.parentNode.rowIndex === 0;
-            const column = head.cellIndex + (first ? 0 : 1);
+            const leading = [...head.closest("thead").rows[0].cells].filter((c) => c.rowSpan > 1);
+            const column = head.cellIndex + (first ? 0 : leading.length);
             const keys = [...table.tBodies[0].rows].map((row) => row.cells[column].dataset.sort);
-            const known = keys.filter((key) => key !== "").map(Number);
-            const inOrder = known.every((key, k) => k === 0 || sign * (key - known[k - 1]) >= 0);
+            const found = keys.filter((key) => key !== "");
+            const known = found.every((key) => !isNaN(key)) ? found.map(Number) : found;
+            const pairs = known.slice(1).map((key, k) => [known[k], key]);
+            if (sign < 0) pairs.forEach((pair) => pair.reverse());
+            const inOrder = pairs.every(([low, high]) => low <= high);
             const emptyLast = keys.slice(known.length).every((key) => key === "");
             if (!inOrder || !emptyLast) wrong.push(button.ariaLabel || button.textContent);
           }

@@ -20,7 +20,7 @@ import pytest
 
 from cluster.slurm import running, why_not
 from cluster.test_cluster import PROFILE
-from workflow.conftest import SMOKE, checkout, environment
+from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
 
 from . import standin
 
@@ -160,6 +160,16 @@ def test_jobs_import_from_their_own_environments(project, prefixes, snakemake):
     assert_own_modules(prefixes, snakemake, project, SCRIPTS)
     assert not list(site_packages(prefixes["report"]).glob("torch*"))
     assert not list(site_packages(snakemake.prefix).glob("sedrepro*"))
+
+
+@pytest.mark.system
+def test_other_software_makes_nothing_again(project):
+    """What environments made is as good as what the driver's own would make."""
+    command = [*SNAKEMAKE, "-n", "all", "--cores", "1", *CONFIG]
+    planned = subprocess.run(
+        command, cwd=project, env=environment(), capture_output=True, text=True
+    )
+    assert "Nothing to be done" in planned.stdout + planned.stderr
 
 
 @pytest.mark.system

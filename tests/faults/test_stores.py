@@ -162,7 +162,7 @@ def test_the_next_start_rebuilds_it_and_the_result_is_the_same(whole, copy):
         said = done.stdout + done.stderr
         lines = [line.strip() for line in said.splitlines() if ".broken: start again" in line]
         assert lines, said
-        assert "Traceback" not in said
+        assert "Traceback" not in said, said
         found += {line.split()[1].rstrip(":") for line in lines}
         assert len(found) <= 2, found
     assert sorted(found) == sorted(map(str, (flipped, short)))

@@ -120,8 +120,9 @@ class Maestro(Corpus):
 
     window: Positive = Field(10.0, description="length of a window, seconds")
     train_hop: Positive = Field(1.0, description="seconds between training windows")
-    validation_hop: Positive = Field(
-        5.0, description="seconds between validation windows; 1 until June 2024"
+    validation_hop: Count = Field(
+        5,
+        description="whole seconds between validation windows; 1 until June 2024",
     )
     split_fraction: Share = Field(
         0.9, description="share of each scene's training recordings that trains"
