@@ -90,6 +90,10 @@ def test_a_full_copy(lgc, root: Path, tmp_path: Path) -> None:
     found = audit(project, root)
     assert set(states(found).values()) == {"in full"}
     assert {stock.status for stock in found.stock} == {"local copy"}
+    stock = {stock.resource: stock for stock in found.stock}
+    wavs = [path.stat().st_size for path in (tmp_path / "mine").rglob("validation*.wav")]
+    assert stock["desed_validation"].files == len(wavs) == 4
+    assert stock["desed_validation"].bytes == sum(wavs) > 0
     assert {(c.expected, c.found) for c in found.counts} == {(4, 4)}
     assert found.mend == []
 

@@ -132,7 +132,7 @@ class Decoding(Block):
     threshold: Share = Field(
         0.5, description="operating point of the F1 scores (score > threshold)"
     )
-    median: Count | dict[str, Count] = Field(
+    median: Count | Annotated[dict[str, Count], Field(min_length=1)] = Field(
         7, description="median filter length in frames: one for all classes, or one per class"
     )
     scores: str = Field("frame", description="which of a method's frame scores are decoded")

@@ -222,7 +222,8 @@ def _stock(name: str, resource: Resource, project: Project, lock: Lock) -> Stock
     layout = Layout.of(project)
     verified: dict[str, int] = {}
     if own := registry.local(project.data, resource.corpus):
-        return Stock(name, "local copy", own, 0, 0, {})
+        sizes = _recordings(resource, layout)
+        return Stock(name, "local copy", own, len(sizes), sum(sizes.values()), {})
     for file in resource.files:
         if entry := lock.entry(f"{name}/{file.name}"):
             by = entry["checked_against"]
@@ -238,6 +239,22 @@ def _stock(name: str, resource: Resource, project: Project, lock: Lock) -> Stock
         raise SedreproError(
             f"{layout.status(name)}: not a status; delete it and run `snakemake data`"
         ) from None
+
+
+def _recordings(resource: Resource, layout: Layout) -> dict[str, int]:
+    """Bytes of every recording that the resource's tables name."""
+    sizes: dict[str, int] = {}
+    for subset in resource.subsets:
+        path = Path(layout.table(Subset(resource.corpus, subset), "clips"))
+        if path.exists():
+            with open(path, encoding="utf-8", newline="") as handle:
+                for row in csv.DictReader(handle, delimiter="\t"):
+                    # A window of a recording is named after it: file.wav#start-end.
+                    file, mark, _ = row["path"].partition(".wav#")
+                    name = f"{file}.wav" if mark else file
+                    if name not in sizes and Path(name).is_file():
+                        sizes[name] = Path(name).stat().st_size
+    return sizes
 
 
 def _count(subset: Subset, layout: Layout) -> Count:
