@@ -452,8 +452,8 @@ def test_weights_of_another_depth_are_refused(files):
         ),
         ({"encoder": {"cached": False}, "dbmf": {"use": True, "stages": [[9, 4]]}}, "7 CNN blocks"),
         (
-            {"aliases": {"Speech": ["announcement", "people talkin"]}},
-            r"MAESTRO has no class 'people talkin' \(did you mean people talking\?\)",
+            {"aliases": {"Speech": ["announcement", "people taking"]}},
+            r"MAESTRO has no class 'people taking' \(did you mean people talking\?\)",
         ),
     ],
 )
