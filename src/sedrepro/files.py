@@ -15,6 +15,9 @@ from typing import Any
 
 from .errors import SedreproError
 
+ERROR = "error: "
+"""Before a job's error, which is the last line of its log."""
+
 
 @contextlib.contextmanager
 def full_disk(place: str | Path) -> Iterator[None]:
@@ -112,6 +115,20 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+WINDOW = ".wav#"
+
+
+def recording_of(path: str) -> str:
+    """The file that a clip's path names, be it a part of one: `<file>.wav#<start>-<end>`."""
+    return path.rpartition("#")[0] if WINDOW in path else path
+
+
+def last_error(path: str | Path) -> str:
+    """The error in which a job ended, from its log; nothing if it did not."""
+    line = last_words(path)
+    return line.removeprefix(ERROR) if line.startswith(ERROR) else ""
 
 
 def last_words(path: str | Path) -> str:

@@ -30,6 +30,22 @@ def test_the_future_becomes_the_distant_past(tmp_path):
     assert undate([tmp_path]) == []
 
 
+def test_a_file_of_somebody_elses_keeps_its_date_and_no_other(tmp_path, monkeypatch):
+    then = time.time() + DAY
+    for name in ("a", "theirs", "z"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (then, then))
+
+    def utime(path, *times, change=os.utime):
+        if path.name == "theirs":
+            raise PermissionError(path)
+        change(path, *times)
+
+    monkeypatch.setattr(os, "utime", utime)
+    assert {path.name for path in undate([tmp_path])} == {"a", "z"}
+    assert {p.name for p in tmp_path.iterdir() if p.stat().st_mtime == 0} == {"a", "z"}
+
+
 @pytest.mark.system
 def test_files_of_every_date_there_is(whole, copy):
     """As if the clock had jumped there and back while they were written."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -151,9 +152,22 @@ def test_workers_and_parts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_worker_names_the_recording_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
     names = recordings(6)
     Path(names[4]).write_bytes(b"not a wav")
+    monkeypatch.setattr(module, "PART", 2)
     monkeypatch.setattr(module, "POOL_FROM", 1)
     with pytest.raises(SedreproError, match=rf"{names[4]}: cannot be read as audio"):
         extract(PROJECT, SUBSET, "waveform", out=OUT, workers=2)
+
+
+def dying() -> Callable[[int], None]:
+    return os._exit
+
+
+def test_a_killed_worker_is_one_line() -> None:
+    with (
+        pytest.raises(SedreproError, match="a worker process was killed"),
+        module._mapping(dying, 2) as run,
+    ):
+        list(run([9]))
 
 
 class Killed(BaseException):

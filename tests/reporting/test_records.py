@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_a_failed_run_ends_with_the_error_of_its_log(empty):
     record = read_record(empty.layout, RUN)
     assert record.state == "unfinished"
     assert record.reason == "lgc_sed/mt/desed/seed42: the loss is nan at epoch 3, batch 7"
+
+
+def test_the_latest_jobs_error_counts(empty):
+    logs = Path(empty.layout.results, "logs")
+    for age, stage in enumerate(("train", "evaluate", "train")):  # trained again since
+        log = logs / stage / "lgc_sed.mt.desed.seed42.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"error: {stage} {age}\n")
+        os.utime(log, (1e9 + age, 1e9 + age))
+    assert read_record(empty.layout, RUN).reason == "train 2"
 
 
 def test_a_history_with_gaps(tmp_path):

@@ -42,6 +42,12 @@ def raw(tmp_path) -> Path:
     return tmp_path / "full" / "raw" / "maestro"
 
 
+def test_validation_windows_begin_on_whole_seconds():
+    """Scores are averaged second by second."""
+    with pytest.raises(ValueError, match="validation_hop"):
+        Project.model_validate({"data": {"maestro": {"validation_hop": 2.5}}})
+
+
 @pytest.mark.parametrize(
     ("seconds", "hop", "starts"),
     [

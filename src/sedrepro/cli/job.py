@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import papers, settings
 from ..errors import SedreproError
-from ..files import Disk, full_disk
+from ..files import ERROR, Disk, full_disk
 from ..settings import Plan, Project
 from ..training.guard import Interrupted, ending_with_driver
 
@@ -41,10 +41,10 @@ def job(snakemake: Any, *, outlives_driver: bool = False) -> Iterator[Project]:
         except Interrupted as stopped:
             line = str(stopped)
         except SedreproError as error:
-            line = f"error: {error}"
+            line = f"{ERROR}{error}"
         except Exception as error:
             traceback.print_exc()
-            line = f"error: {type(error).__name__}: {error}"
+            line = f"{ERROR}{type(error).__name__}: {error}"
         print(line)
     print(line, file=sys.stderr)
     raise SystemExit(1)

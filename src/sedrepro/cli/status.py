@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import settings
-from ..files import last_words, read_json
+from ..files import last_error, read_json
 from ..settings import Layout, Project, Run
-from ..training.guard import started
+from ..training.guard import alive
 from ..training.state import State
 
 OPEN = ("waiting", "stopped", "failed")
-ERROR = "error: "
 SILENCE = 900.0  # seconds without a sign of life; a validation may take minutes
 
 
@@ -76,8 +75,7 @@ def _runs(progress: Mapping[str, Any]) -> bool:
     """Whether the process that wrote this is alive; on another machine, whether it wrote lately."""
     if progress["host"] != platform.node():
         return time.time() - progress["time"] < SILENCE
-    pid, _, start = progress["process"].partition(":")
-    return started(int(pid)) == start
+    return alive(progress["process"])
 
 
 def _scored(run: Run, layout: Layout) -> Standing:
@@ -95,19 +93,16 @@ def _scored(run: Run, layout: Layout) -> Standing:
 def _failure(layout: Layout, stage: str, run: Run) -> str:
     """The error in which the latest job of a stage ended, and the log that tells all of it."""
     log = layout.log(stage, run)
-    line = last_words(log)
-    return f"{line.removeprefix(ERROR)} ({log})" if line.startswith(ERROR) else ""
+    error = last_error(log)
+    return f"{error} ({log})" if error else ""
 
 
 def failures(layout: Layout) -> list[str]:
     """Jobs before any training that ended in an error: what they said, and their logs."""
     found = []
     for log in sorted(Path(layout.data, "logs").glob("*/*.log")):
-        line = last_words(log)
-        if line.startswith(ERROR):
-            found.append(
-                f"{log.parent.name} {log.stem}  failed: {line.removeprefix(ERROR)} ({log})"
-            )
+        if error := last_error(log):
+            found.append(f"{log.parent.name} {log.stem}  failed: {error} ({log})")
     return found
 
 

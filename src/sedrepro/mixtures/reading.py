@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import audio
+from ..files import WINDOW, recording_of
 from . import snr_mix
-
-WINDOW = ".wav#"
 
 
 def read(path: str, sample_rate: int) -> np.ndarray:
@@ -24,6 +23,4 @@ def read(path: str, sample_rate: int) -> np.ndarray:
 
 def file_of(path: str) -> str:
     """The file whose change changes the clip."""
-    if WINDOW in path:
-        return path.rpartition("#")[0]
-    return snr_mix.recipe_of(path) if snr_mix.MARK in path else path
+    return snr_mix.recipe_of(path) if snr_mix.MARK in path else recording_of(path)

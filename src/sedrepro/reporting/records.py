@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..files import last_words
+from ..files import last_error
 from ..metrics.resamples import Resamples
 from ..settings import Layout, Project, Run
 
@@ -113,8 +113,7 @@ def _last_error(layout: Layout, run: Run) -> str:
     """The error in which the run's latest job ended, from its log."""
     logs = [Path(layout.log(stage, run)) for stage in ("train", "evaluate")]
     logs = sorted((log for log in logs if log.exists()), key=lambda log: log.stat().st_mtime)
-    last = last_words(logs[-1]) if logs else ""
-    return last.removeprefix("error: ") if last.startswith("error: ") else ""
+    return last_error(logs[-1]) if logs else ""
 
 
 def _mapping(path: Path) -> tuple[dict[str, Any], str]:

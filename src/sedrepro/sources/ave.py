@@ -18,6 +18,7 @@ from .. import tables
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
+from . import registry
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
@@ -59,13 +60,7 @@ class Row:
 
 def root(project: Project) -> Path:
     """The raw tree, or the user's own."""
-    local = project.data.ave.local
-    if local is None:
-        return Path(Layout.of(project).raw("ave"))
-    folder = Path(local).expanduser().absolute()
-    if not folder.is_dir():
-        raise SedreproError(f"data.ave.local: {folder}: no such folder")
-    return folder
+    return registry.raw(project, "ave")
 
 
 def adapt(subset: str, project: Project) -> Tables:

@@ -14,6 +14,7 @@ from .. import audio, tables
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
+from . import registry
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
@@ -146,14 +147,8 @@ def merge_overlaps(events: pd.DataFrame) -> pd.DataFrame:
 
 def _root(subset: str, project: Project) -> Path:
     """The user's own tree, where one is set; soundscapes mixed here are never in it."""
-    desed = project.data.desed
-    mixed = subset.startswith("synth") and desed.synthetic == "mix"
-    if desed.local is None or mixed:
-        return Path(Layout.of(project).raw("desed"))
-    root = Path(desed.local).expanduser().absolute()
-    if not root.is_dir():
-        raise SedreproError(f"data.desed.local: {root}: no such folder")
-    return root
+    mixed = subset.startswith("synth") and project.data.desed.synthetic == "mix"
+    return Path(Layout.of(project).raw("desed")) if mixed else registry.raw(project, "desed")
 
 
 def _audio_folder(root: Path, audio_folder: str) -> Path:

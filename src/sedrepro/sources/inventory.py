@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from .. import settings
 from ..errors import SedreproError
-from ..files import read_json
+from ..files import read_json, recording_of
 from ..settings import Layout, PaperSettings, Project, Run, Subset
 from . import registry, weights
 from .registry import Registry, Resource, manifest
@@ -249,9 +249,7 @@ def _recordings(resource: Resource, layout: Layout) -> dict[str, int]:
         if path.exists():
             with open(path, encoding="utf-8", newline="") as handle:
                 for row in csv.DictReader(handle, delimiter="\t"):
-                    # A window of a recording is named after it: file.wav#start-end.
-                    file, mark, _ = row["path"].partition(".wav#")
-                    name = f"{file}.wav" if mark else file
+                    name = recording_of(row["path"])
                     if name not in sizes and Path(name).is_file():
                         sizes[name] = Path(name).stat().st_size
     return sizes

@@ -15,6 +15,7 @@ from ..files import read_json
 from ..settings import Layout, Project
 from ..settings.classes import MAESTRO_CLASSES
 from ..settings.data import Maestro
+from . import registry
 
 CORPUS = "maestro"
 SCENES = ("cafe_restaurant", "city_center", "grocery_store", "metro_station", "residential_area")
@@ -54,7 +55,7 @@ def adapt(subset: str, project: Project) -> Tables:
     """
     if subset not in EXPECTED:
         raise SedreproError(f"maestro has no subset {subset!r}; subsets are {', '.join(EXPECTED)}")
-    settings, root = project.data.maestro, _root(project)
+    settings, root = project.data.maestro, registry.raw(project, CORPUS)
     lengths, notes = _lengths(root, subset)
     hop = settings.train_hop if subset == "train" else settings.validation_hop
     held_out = _held_out(list(lengths), settings) if subset == "train" else set()
@@ -102,14 +103,6 @@ def within(labels: pd.DataFrame, window: Window) -> pd.DataFrame:
 def is_validation(recording: str) -> bool:
     scene, _, number = recording.rpartition("_")
     return number in VALIDATION.get(scene, ())
-
-
-def _root(project: Project) -> Path:
-    local = project.data.maestro.local
-    root = Path(local).expanduser().absolute() if local else Path(Layout.of(project).raw(CORPUS))
-    if local and not root.is_dir():
-        raise SedreproError(f"data.maestro.local: {root}: no such folder")
-    return root
 
 
 def _wav(root: Path, recording: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ..errors import SedreproError
-from ..settings import Block, Data, read_yaml
+from ..settings import Block, Data, Layout, Project, read_yaml
 
 PATH = "config/datasets.yaml"
 CORPORA = (
@@ -210,6 +210,17 @@ def load(root: str | Path = ".") -> Registry:
 def local(data: Data, corpus: str) -> str | None:
     """The user's own tree of a corpus, if one is set."""
     return getattr(data, corpus).local
+
+
+def raw(project: Project, corpus: str) -> Path:
+    """The raw tree of a corpus, or the user's own."""
+    own = local(project.data, corpus)
+    if own is None:
+        return Path(Layout.of(project).raw(corpus))
+    folder = Path(own).expanduser().absolute()
+    if not folder.is_dir():
+        raise SedreproError(f"data.{corpus}.local: {folder}: no such folder")
+    return folder
 
 
 def downloads(data_folder: str, resource: str) -> str:

@@ -11,8 +11,8 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import SedreproError
-from ..settings import Layout, Project
+from ..settings import Project
+from . import registry
 from .unpack import place
 
 # Where each background corpus is unpacked, its name in the bank, and the classes that are kept.
@@ -24,13 +24,7 @@ BACKGROUNDS = (
 
 def root(project: Project) -> Path:
     """The arranged bank, or the user's own."""
-    local = project.data.desed_soundbank.local
-    if local is None:
-        return Path(Layout.of(project).raw("desed_soundbank"))
-    folder = Path(local).expanduser().absolute()
-    if not folder.is_dir():
-        raise SedreproError(f"data.desed_soundbank.local: {folder}: no such folder")
-    return folder
+    return registry.raw(project, "desed_soundbank")
 
 
 def arrange(root: Path) -> None:

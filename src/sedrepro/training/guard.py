@@ -64,14 +64,20 @@ def identity() -> str:
     return f"{os.getpid()}:{started(os.getpid()) or ''}"
 
 
+def alive(process: str) -> bool:
+    """Whether a process that told its `identity` is still there, not another with its number."""
+    pid, _, start = process.partition(":")
+    return started(int(pid)) == start
+
+
 def orphaned() -> Callable[[], bool]:
     """Tells, whenever it is asked, whether those who started this job have died: the driver, or
     the process between the two. Without a driver nobody is watched."""
-    pid, _, start = os.environ.get(DRIVER, "").partition(":")
-    parent = os.getppid()
+    driver, parent = os.environ.get(DRIVER, ""), os.getppid()
+    pid, _, start = driver.partition(":")
     if not (pid.isdigit() and start):
         return lambda: False
-    return lambda: started(int(pid)) != start or os.getppid() != parent
+    return lambda: not alive(driver) or os.getppid() != parent
 
 
 def watch(lost: Callable[[], None], done: threading.Event, poll: float = 0.5) -> None:
