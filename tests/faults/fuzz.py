@@ -31,12 +31,11 @@ import torch
 from sedrepro import audio, tables
 from sedrepro.errors import SedreproError
 from sedrepro.metrics.resamples import Kept, Resamples
-from sedrepro.networks import weights
+from sedrepro.networks.weights import load_checkpoint
 from sedrepro.settings import read_yaml
 from sedrepro.sources import ave, fsdkaggle2018, scenes, video
 from sedrepro.sources.unpack import ArchiveError, unpack
 from sedrepro.store import Store, writing
-from sedrepro.training.trainer import load_checkpoint
 
 REFUSED = (SedreproError, ArchiveError)
 MEMORY = 3 << 30
@@ -201,7 +200,7 @@ def doors(out: Path) -> dict[str, list[Callable[[Path], object]]]:
         **{f"a.{kind}": [archive] for kind in ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")},
         "a.h5": [store],
         "order.h5": [lambda path: ave.order(path, 5)],
-        "a.pt": [load_checkpoint, weights.read],
+        "a.pt": [load_checkpoint],
         "a.npz": [Resamples],
         **{f"a.{kind}": sounds for kind in ("wav", "ogg", "flac")},
         "a.mp4": videos,

@@ -19,9 +19,9 @@ from sedrepro.cli.job import job
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json, whole, write_text
 from sedrepro.metrics.resamples import Kept, Resamples
+from sedrepro.networks.weights import load_checkpoint
 from sedrepro.reporting.figures import style
 from sedrepro.store import Store, writing
-from sedrepro.training.trainer import load_checkpoint
 
 from .conftest import (
     FEATURES,

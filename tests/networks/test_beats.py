@@ -212,5 +212,5 @@ def test_nothing_in_a_file_is_executed(tmp_path):
         save({"cfg": {}, "model": {}, "more": Trap()}, path)
         with pytest.raises(SedreproError, match="not a readable checkpoint"):
             Beats.load(path)
-    with pytest.raises(SedreproError, match="no such file"):
+    with pytest.raises(SedreproError, match="no such checkpoint"):
         Beats.load(tmp_path / "none.pt")

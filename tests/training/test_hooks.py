@@ -10,10 +10,11 @@ import toys
 from sedrepro import papers
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json, write_json
+from sedrepro.networks.weights import load_checkpoint
 from sedrepro.settings import Layout, Project
 from sedrepro.training.run import train
 from sedrepro.training.selection import Judge
-from sedrepro.training.trainer import Trainer, load_checkpoint
+from sedrepro.training.trainer import Trainer
 
 
 @pytest.fixture

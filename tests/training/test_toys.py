@@ -18,11 +18,12 @@ import toys
 from sedrepro import papers
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json
+from sedrepro.networks.weights import load_checkpoint
 from sedrepro.settings import Layout, Project
 from sedrepro.training import guard, scoring
 from sedrepro.training.run import forget, train
 from sedrepro.training.state import OUTPUTS
-from sedrepro.training.trainer import Trainer, load_checkpoint, load_networks
+from sedrepro.training.trainer import Trainer, load_networks
 
 
 @pytest.fixture(autouse=True)

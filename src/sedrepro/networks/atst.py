@@ -78,7 +78,7 @@ class Atst(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> Atst:
         """From a released checkpoint, self-supervised or fine-tuned; its size is the file's."""
-        saved = weights.read(path)
+        saved = weights.load_checkpoint(path)
         if not isinstance(saved, dict) or "state_dict" not in saved:
             raise SedreproError(f"{path}: not an ATST checkpoint: it lacks `state_dict`")
         state = _renamed(saved["state_dict"])

@@ -155,7 +155,7 @@ class Beats(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> Beats:
         """From an official checkpoint; its classifier, if it is a fine-tuned one, is left out."""
-        saved = weights.read(path)
+        saved = weights.load_checkpoint(path)
         if not isinstance(saved, dict) or not {"cfg", "model"} <= set(saved):
             raise SedreproError(f"{path}: not a BEATs checkpoint: it lacks `cfg` or `model`")
         with torch.device("meta"):

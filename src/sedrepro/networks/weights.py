@@ -1,4 +1,4 @@
-"""Weights other people trained: read without executing anything, and fitted key by key."""
+"""Saved weights, ours and others': read without executing anything, and fitted key by key."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from ..errors import SedreproError
 
 
-def read(path: str | Path) -> Any:
+def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Any:
     """A checkpoint's content: tensors and plain values only, other objects are refused."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
-        raise SedreproError(f"{path}: no such file") from None
+        raise SedreproError(f"{path}: no such checkpoint") from None
     except Exception as error:  # torch raises whatever a damaged file leads it to
         reason = " ".join(str(error).split())[:200]
         raise SedreproError(f"{path}: not a readable checkpoint ({reason})") from None

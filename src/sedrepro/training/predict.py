@@ -16,10 +16,11 @@ from ..errors import SedreproError
 from ..features.encoders import KINDS, Encoder
 from ..files import read_json
 from ..metrics.decode import detect, gated, median_filter
+from ..networks.weights import load_checkpoint
 from ..papers.contract import Method
 from ..settings import FrontEnd, Plan
 from .data import as_input
-from .trainer import load_checkpoint, load_networks
+from .trainer import load_networks
 
 ADVANCE = 0.8
 """Windows follow each other after this share of their length; where two overlap, scores fade."""

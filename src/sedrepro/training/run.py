@@ -193,11 +193,12 @@ class Fit:
         self.files = files
 
     def run(self, gpus: int, threads: int) -> None:
+        from ..networks.weights import load_checkpoint
         from ..papers import method_of
         from .data import Held, Loader
         from .devices import choose, prepare
         from .record import Cost
-        from .trainer import Trainer, load_checkpoint
+        from .trainer import Trainer
 
         device = choose(self.project.device, gpus)
         prepare(self.plan.run.seed, threads, self.project.deterministic)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import SedreproError
 from ..files import whole
+from ..networks.weights import load_checkpoint
 from ..papers.contract import MEASURE, Batch, Epoch, Method
 from ..settings import Layout
 from .data import Held, Loader
@@ -226,17 +227,6 @@ class Trainer:
             setattr(self, name, saved[name])
         restore_random_state(saved["random"])
         return saved["cost"]
-
-
-def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint without executing anything it may contain."""
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise SedreproError(f"{path}: no such checkpoint") from None
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SedreproError(f"{path}: not a readable checkpoint ({reason})") from None
 
 
 def load_networks(method: Method, states: Mapping[str, Any], path: str | Path) -> None:
