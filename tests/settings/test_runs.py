@@ -103,6 +103,24 @@ def test_a_plan_holds_what_its_condition_and_source_say(project):
     assert ("desed", "unlabelled") not in subsets
 
 
+@pytest.mark.parametrize(
+    ("row", "empty", "hindered"),
+    [
+        ("mt", [], []),
+        ("mt", ["unlabelled"], []),
+        ("mt", ["weak", "unlabelled"], ["weak"]),
+        ("mt", ["synth_train", "synth_validation"], ["synth_train", "synth_validation"]),
+        ("mt", ["validation"], []),  # the other reported set remains
+        ("mt", ["validation", "public_eval"], ["validation", "public_eval"]),
+        ("untrained", ["weak", "synth_train", "synth_validation"], []),
+    ],
+)
+def test_data_without_which_there_can_be_no_run(project, row, empty, hindered):
+    planned = plan(project(), Run("lgc_sed", row, "desed", 42), MODEL)
+    found = planned.hindered([Subset("desed", name) for name in empty])
+    assert {subset.name for subset in found} == set(hindered)
+
+
 def test_a_run_nobody_configured(project):
     with pytest.raises(SedreproError, match="no such run in the configuration"):
         plan(project(), Run("lgc_sed", "mtt", "desed", 42), MODEL)

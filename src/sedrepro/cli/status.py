@@ -13,6 +13,7 @@ from .. import settings
 from ..files import last_error, read_json
 from ..settings import Layout, Project, Run
 from ..training.guard import alive
+from ..training.record import duration
 from ..training.state import State
 
 OPEN = ("waiting", "stopped", "failed")
@@ -144,12 +145,6 @@ def _expected(run: Run, past: list[Standing]) -> float | None:
         if times:
             return sum(times) / len(times)
     return None
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def text(found: list[Standing], earlier: list[str] | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,23 @@ class Plan:
         for held in self.held_out:
             found |= {(held.subset.corpus, held.subset.name, name): None for name in held.inputs}
         return [(Subset(corpus, name), front_end) for corpus, name, front_end in found]
+
+    def hindered(self, empty: Collection[Subset]) -> list[Subset]:
+        """Those of the empty subsets, named as in `inputs`, without which there can be no run.
+
+        Unlabelled data may be absent; labelled may not, nor all that is reported on, nor what
+        selects the epoch.
+        """
+        needed = [stream.subsets for stream in self.streams if stream.labels != "none"]
+        needed.append(tuple(held.subset for held in self.held_out if held.reports))
+        if self.kind == "train":
+            needed += [(held.subset,) for held in self.held_out if held.selects]
+        found: dict[Subset, None] = {}
+        for subsets in needed:
+            wholes = [Subset(subset.corpus, subset.name) for subset in subsets]
+            if all(whole in empty for whole in wholes):
+                found |= dict.fromkeys(wholes)
+        return list(found)
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the run's result, as JSON; a changed value is a changed run."""

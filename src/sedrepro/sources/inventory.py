@@ -291,28 +291,15 @@ def _plans(
 def _verdict(
     paper: str, row: str, planned: settings.Plan, project: Project, layout: Layout
 ) -> Verdict:
-    """A row cannot run without its labelled data or without any set to report on."""
+    """Whether a row can run with what is here."""
     counts = {subset: _count(subset, layout) for subset, _ in planned.inputs()}
-
-    def empty(corpus: str, name: str) -> bool:
-        return counts[Subset(corpus, name)].found == 0
-
     unknown = [count for count in counts.values() if count.found is None]
     short = [c for c in counts.values() if c.found is not None and c.found < (c.expected or 0)]
     why = "; ".join(f"{c.corpus} {c.subset}: {c.found:,} of {c.expected:,} clips" for c in short)
     absent = [why for name in planned.settings.weights() if (why := _absent(name, project, layout))]
     if absent:
         return Verdict(paper, row, "not at all", "; ".join(absent))
-    lacking = any(
-        stream.labels != "none" and all(empty(s.corpus, s.name) for s in stream.subsets)
-        for stream in planned.streams
-    )
-    reported = [held.subset for held in planned.held_out if held.reports]
-    lacking |= all(empty(s.corpus, s.name) for s in reported)
-    lacking |= planned.kind == "train" and any(
-        held.selects and empty(held.subset.corpus, held.subset.name) for held in planned.held_out
-    )
-    if lacking:
+    if planned.hindered([subset for subset, count in counts.items() if count.found == 0]):
         return Verdict(paper, row, "not at all", why)
     if unknown:
         names = ", ".join(f"{count.corpus} {count.subset}" for count in unknown)

@@ -112,6 +112,13 @@ def _cpu() -> str:
     return platform.machine()
 
 
+def duration(seconds: float) -> str:
+    """For people: 45 s, 12.5 min, 3.2 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 class Cost:
     """Wall time, peak memory and energy of a run, summed over its starts."""
 

@@ -26,7 +26,7 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
         needed = plan.settings.weights()
         lacking = [why for name in needed if (why := weights.lacking(name, project))]
         files = {} if lacking else {name: weights.path(name, project) for name in needed}
-        reason = "; ".join(lacking) or obstacle(plan, data) or _source_missing(plan, layout)
+        reason = "; ".join(lacking) or _data_missing(plan, data) or _source_missing(plan, layout)
         key = run_key(plan, data, layout, files)
         state.open(key)
         if not state.finished:
@@ -56,30 +56,15 @@ def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
     return found
 
 
-def obstacle(plan: Plan, data: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Why the run cannot be made, or None. Unlabelled data may be absent; labelled may not."""
-    empty = {(d["corpus"], d["subset"]): d for d in data.values() if d["clips"] == 0}
-    lacking: dict[tuple[str, str], None] = {}
-    for stream in plan.streams:
-        names = [(s.corpus, s.name) for s in stream.subsets]
-        if stream.labels != "none" and all(name in empty for name in names):
-            lacking |= dict.fromkeys(names)
-    reporting = [h for h in plan.held_out if h.reports]
-    places = [(h.subset.corpus, h.subset.name) for h in reporting]
-    if all(place in empty for place in places):
-        lacking |= dict.fromkeys(places)
-    for held in plan.held_out:
-        place = (held.subset.corpus, held.subset.name)
-        if held.selects and plan.kind == "train" and place in empty:
-            lacking[place] = None
-    return (
-        "; ".join(
-            f"{corpus} {subset}: none of {empty[corpus, subset]['expected']} clips"
-            + (f" ({empty[corpus, subset]['note']})" if empty[corpus, subset]["note"] else "")
-            for corpus, subset in lacking
-        )
-        or None
-    )
+def _data_missing(plan: Plan, data: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Why the data do not allow the run."""
+    empty = {Subset(d["corpus"], d["subset"]): d for d in data.values() if d["clips"] == 0}
+    reasons = [
+        f"{subset.corpus} {subset.name}: none of {empty[subset]['expected']} clips"
+        + (f" ({empty[subset]['note']})" if empty[subset]["note"] else "")
+        for subset in plan.hindered(empty)
+    ]
+    return "; ".join(reasons) or None
 
 
 def _source_missing(plan: Plan, layout: Layout) -> str | None:

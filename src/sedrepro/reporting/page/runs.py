@@ -10,7 +10,7 @@ from ... import settings
 from ...errors import SedreproError
 from ...papers import settings_of
 from ...settings import Layout, Project, Run
-from ...training.record import code_digest
+from ...training.record import code_digest, duration
 from ..records import Record, finite, read_rows
 
 ABSENT = "(absent)"
@@ -74,7 +74,7 @@ def _run(record: Record, papers_own: Project | None) -> dict[str, Any]:
             if isinstance(audit, dict)
         ],
         "changes": changes(record, papers_own),
-        "wall": duration(finite(cost.get("wall_s"))),
+        "wall": "" if (wall := finite(cost.get("wall_s"))) is None else duration(wall),
         "memory": _unit(cost.get("peak_memory_mb"), "MB"),
         "gpu_memory": _unit(cost.get("peak_gpu_memory_mb"), "MB"),
         "energy": _energy(finite(cost.get("energy_j"))),
@@ -89,16 +89,6 @@ def _words(block: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{key} {value}" for key, value in block.items() if value not in (None, "", False)
     )
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _unit(value: Any, unit: str) -> str:
