@@ -12,6 +12,13 @@ from sedrepro.cli.driver import starting, undate
 from sedrepro.cli.flow import Flow
 from sedrepro.errors import SedreproError
 
+# Data and results lie beside what makes them, and `sedrepro` looks for them there.
+if not os.path.samefile(os.getcwd(), workflow.basedir):
+    raise WorkflowError(
+        f"sedrepro runs in its own folder, {workflow.basedir}: go there, and leave --directory out "
+        "(`data.folder` moves the data to another disk)"
+    )
+
 try:
     FLOW = Flow.load(config, files=workflow.configfiles, root=workflow.basedir)
 except SedreproError as error:
