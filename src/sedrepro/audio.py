@@ -1,4 +1,4 @@
-"""Audio files in, mono float32 at the wanted rate out; the one place that decodes sound."""
+"""Recordings in, mono float32 at the wanted rate out, for every stage that reads clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos in: pictures at given times, the sound track; the one place that decodes video (PyAV)."""
+"""Videos in: pictures at given times, and the sound track; and the miniature's videos out."""
 
 from __future__ import annotations
 
