@@ -501,6 +501,17 @@ def test_atst_sed_draws_and_decodes_as_its_recipe(root):
         assert set(small.settings.decoding.windows(small.classes)) == {3}
 
 
+def test_stage_1_trains_all_but_the_transformer(files):
+    method, batch = ready("atst_sed_stage1", files, {"encoder": {"cached": False}})
+    student = method.networks["student"]
+    transformer = {id(parameter) for parameter in student.transformer.parameters()}
+    rest = {id(parameter) for parameter in student.parameters()} - transformer
+    assert {id(p) for group in method.param_groups() for p in group["params"]} == rest
+    sum(term.weight * term.value for term in method.losses(batch, 1).values()).backward()
+    moved = {id(parameter) for parameter in student.parameters() if parameter.grad is not None}
+    assert moved == rest
+
+
 def test_stage_2_starts_from_stage_1_but_for_its_transformer(files):
     first, _ = ready("atst_sed_stage1", files)
     second, _ = ready("atst_sed", files, seed=9)
