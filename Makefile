@@ -33,10 +33,10 @@ demo: setup ## the miniature of every paper: tables, figures and the results pag
 
 test: lint ## lint, then all tests that need neither root nor a service, with coverage
 	@rm -f .coverage .coverage.*
-	@pytest -n $(CORES) --dist loadfile -m "not system" --cov --cov-report=term:skip-covered --cov-fail-under=85
+	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not system" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 test-system: setup ## tests that need root or a system service: a real SLURM, a browser, kills, conda
-	@pytest -n $(CORES) --dist loadfile -rs -m system
+	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m system
 
 lint: setup ## style, spelling and Snakemake's own checks; changes nothing
 	@ruff check

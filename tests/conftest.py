@@ -27,6 +27,11 @@ def acceptance() -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes must not be left for the end, when the other worker has nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What passed tests counted, by `record_property("counted", ...)`."""
     for report in terminalreporter.getreports("passed"):

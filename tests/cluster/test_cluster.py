@@ -24,7 +24,7 @@ from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
 
 from .slurm import Slurm, running, wait, why_not
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 PROFILE = [
     *("--workflow-profile", "profiles/slurm", "--cores", "2", "--latency-wait", "30"),

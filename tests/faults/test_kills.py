@@ -19,7 +19,7 @@ from workflow.conftest import checkout, environment
 
 from .conftest import FEATURES, RESULTS, command, leftovers, made, run
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 KILLS = 30
 FINISHED = "Finished jobid"

@@ -44,7 +44,6 @@ def test_known_values_of_a_real_system(student):
     assert micro(segment) == pytest.approx(0.754657812212, abs=1e-9)
 
 
-@pytest.mark.slow
 def test_known_values_by_sed_eval(student):
     truth, _, detected = student
     event, segment = sed_eval_event_f1(detected, truth), sed_eval_segment_f1(detected, truth)

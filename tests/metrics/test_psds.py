@@ -30,7 +30,6 @@ def test_known_values_of_a_real_system(student, name):
     assert own(points, truth, SCENARIOS[name]) == pytest.approx(GOLDEN[name], abs=1e-9)
 
 
-@pytest.mark.slow
 def test_known_values_by_psds_eval(student):
     truth, events, _ = student
     scores = psds_eval_psds([lambda e=e: e for e in events], truth, list(SCENARIOS.values()))

@@ -208,7 +208,6 @@ def test_convolutions_start_he_uniform():
     assert not network.classes.bias.any()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["gwrp", "atrous_ap", "two_step"])
 def test_full_size_steps_once(pooling):
     torch.manual_seed(3)

@@ -16,6 +16,8 @@ import encoders
 
 from training import prepared
 
+pytestmark = pytest.mark.slow
+
 DCASE = {"batch": {"synth": 1, "weak": 1, "unlabelled": 1}}
 # Time is scarcer here than memory.
 HETERO = {"batch": dict.fromkeys(encoders.GROUPS, 1), "encoder": {"save_memory": False}}
