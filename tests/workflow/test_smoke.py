@@ -157,8 +157,8 @@ def test_a_killed_driver_is_taken_over_without_help(root, tmp_path):
     driver = subprocess.Popen(
         words, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
-    while not list((folder / "data").rglob("*.h5")):
+    deadline = time.monotonic() + 300
+    while not list(folder.glob("data/mini/features/*/*.h5")):
         assert driver.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
