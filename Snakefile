@@ -30,7 +30,7 @@ rule all:
     default_target: True
     input:
         FLOW.layout.report,
-        [FLOW.results(paper) + FLOW.metrics(paper) for paper in FLOW.papers],
+        [FLOW.results(paper) + FLOW.wholes(paper) for paper in FLOW.papers],
 
 
 rule data:
@@ -44,7 +44,7 @@ for paper in FLOW.project.papers:
         name:
             paper
         input:
-            FLOW.results(paper) + FLOW.metrics(paper),
+            FLOW.results(paper) + FLOW.wholes(paper),
         localrule: True
 
 

@@ -14,7 +14,7 @@ rule evaluate:
     conda:
         "../envs/report.yaml"
     params:
-        run=FLOW.describe,
+        task=FLOW.evaluate_task,
     message:
         "evaluate {wildcards.paper} {wildcards.row}, {wildcards.variant}, seed {wildcards.seed}"
     script:

@@ -16,7 +16,7 @@ rule extract:
         "../envs/data.yaml"
     threads: FLOW.extract_threads
     params:
-        front_end=lambda w: FLOW.project.front_ends[w.front_end].model_dump(mode="json"),
+        task=FLOW.store_task,
     message:
         "extract {wildcards.front_end} of {wildcards.corpus} {wildcards.subset}"
     script:
@@ -41,7 +41,7 @@ rule embed:
     resources:
         gpu=FLOW.project.gpu,
     params:
-        front_end=lambda w: FLOW.project.front_ends[w.front_end].model_dump(mode="json"),
+        task=FLOW.store_task,
     message:
         "embed {wildcards.corpus} {wildcards.subset} with {wildcards.front_end}"
     script:

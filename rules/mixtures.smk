@@ -15,8 +15,7 @@ if FLOW.mixes:
         conda:
             "../envs/data.yaml"
         params:
-            soundscapes=FLOW.corpus_settings("desed"),
-            bank=FLOW.corpus_settings("desed_soundbank"),
+            task=FLOW.mix_task,
         message:
             "mix {wildcards.subset}, shard {wildcards.shard}"
         script:
@@ -29,6 +28,7 @@ if FLOW.mixes:
             clips=FLOW.table("desed", "{subset}", "clips"),
             events=FLOW.table("desed", "{subset}", "events"),
             audit=FLOW.table("desed", "{subset}", "audit"),
+            key=FLOW.tables_key("desed", "{subset}"),
         log:
             f"{FLOW.layout.data}/logs/collect/{{subset}}.log",
         wildcard_constraints:
@@ -37,6 +37,8 @@ if FLOW.mixes:
             "tables"
         conda:
             "../envs/data.yaml"
+        params:
+            task=lambda w: FLOW.adapt_task("desed", w.subset),
         message:
             "collect {wildcards.subset}"
         script:
@@ -51,6 +53,7 @@ rule recipe:
         clips=FLOW.table("snr_mix", "{subset}", "clips"),
         events=FLOW.table("snr_mix", "{subset}", "events"),
         audit=FLOW.table("snr_mix", "{subset}", "audit"),
+        key=FLOW.tables_key("snr_mix", "{subset}"),
     log:
         f"{FLOW.layout.data}/logs/recipe/{{subset}}.log",
     wildcard_constraints:
@@ -60,7 +63,7 @@ rule recipe:
     conda:
         "../envs/data.yaml"
     params:
-        recipe=FLOW.corpus_settings("snr_mix"),
+        task=lambda w: FLOW.adapt_task("snr_mix", w.subset),
     message:
         "draw the recipe of snr_mix {wildcards.subset}"
     script:
@@ -80,6 +83,8 @@ rule wavs:
         subset=FLOW.snrs(),
     conda:
         "../envs/data.yaml"
+    params:
+        task=lambda w: FLOW.adapt_task("snr_mix", w.subset),
     message:
         "write the mixtures of snr_mix {wildcards.subset} as wav files"
     script:

@@ -25,6 +25,7 @@ rule tabulate:
         ),
         FLOW.layout.paper_table("{paper}", "md"),
         FLOW.layout.paper_table("{paper}", "tex"),
+        FLOW.key("tables", "{paper}"),
     log:
         f"{FLOW.layout.results}/logs/tabulate/{{paper}}.log",
     group:
@@ -32,7 +33,7 @@ rule tabulate:
     conda:
         "../envs/report.yaml"
     params:
-        paper=lambda w: FLOW.printed(w.paper),
+        task=lambda w: FLOW.report_task(w.paper),
     message:
         "tabulate {wildcards.paper}"
     script:
@@ -61,6 +62,7 @@ for paper in FLOW.project.papers:
                 for name, caption in FLOW.captions(paper).items()
             ],
             FLOW.figures(paper, "svg"),
+            FLOW.key("figures", paper),
         log:
             f"{FLOW.layout.results}/logs/draw/{paper}.log",
         group:
@@ -68,8 +70,7 @@ for paper in FLOW.project.papers:
         conda:
             "../envs/report.yaml"
         params:
-            paper=paper,
-            figures=FLOW.printed(paper)["figures"],
+            task=FLOW.report_task(paper),
         message:
             f"draw the figures of {paper}"
         script:
@@ -86,11 +87,14 @@ rule publish:
             category="All papers",
             labels={"name": "results page", "shows": "everything, for a browser"},
         ),
+        FLOW.key("report"),
     log:
         f"{FLOW.layout.results}/logs/publish.log",
     conda:
         "../envs/report.yaml"
+    params:
+        task=FLOW.report_task(),
     message:
-        "publish {output}"
+        "publish {output[0]}"
     script:
         "../workflow/scripts/publish.py"

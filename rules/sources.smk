@@ -14,7 +14,7 @@ rule fetch:
     conda:
         "../envs/data.yaml"
     params:
-        source=lambda w: FLOW.source(w.resource),
+        task=FLOW.fetch_task,
     message:
         "fetch {wildcards.resource}"
     script:
@@ -28,6 +28,7 @@ rule adapt:
         clips=FLOW.table("{corpus}", "{subset}", "clips"),
         events=FLOW.table("{corpus}", "{subset}", "events"),
         audit=FLOW.table("{corpus}", "{subset}", "audit"),
+        key=FLOW.tables_key("{corpus}", "{subset}"),
     log:
         f"{FLOW.layout.data}/logs/adapt/{{corpus}}.{{subset}}.log",
     wildcard_constraints:
@@ -37,7 +38,7 @@ rule adapt:
     conda:
         "../envs/data.yaml"
     params:
-        corpus=lambda w: FLOW.corpus_settings(w.corpus),
+        task=lambda w: FLOW.adapt_task(w.corpus, w.subset),
     message:
         "describe {wildcards.corpus} {wildcards.subset}"
     script:

@@ -18,7 +18,7 @@ rule train:
     resources:
         gpu=FLOW.project.gpu,
     params:
-        run=FLOW.describe,
+        task=FLOW.train_task,
     message:
         "train {wildcards.paper} {wildcards.row}, {wildcards.variant}, seed {wildcards.seed}"
     script:

@@ -17,6 +17,7 @@ from .errors import SedreproError
 from .files import Disk, whole
 
 DATA, IDS, SECONDS = "data", "clips", "seconds"
+ORIGIN = "origin"
 
 
 class BrokenError(SedreproError):
@@ -74,7 +75,12 @@ class Writer:
 
 @contextlib.contextmanager
 def writing(
-    path: str | Path, *, shape: Sequence[int], dtype: str, attributes: Mapping[str, Any]
+    path: str | Path,
+    *,
+    shape: Sequence[int],
+    dtype: str,
+    attributes: Mapping[str, Any],
+    origin: Mapping[str, Any] | None = None,
 ) -> Iterator[Writer]:
     """Write a store under a temporary name; the file appears when it is whole.
 
@@ -82,10 +88,12 @@ def writing(
             store.add("clip-1", 10.0, array)
 
     The content key covers ids, lengths, values and attributes: identical data, identical key.
+    `origin` is the store's link in the chain of keys: what it was made from.
     """
     path = Path(path)
     text = json.dumps(dict(attributes), sort_keys=True)
     with creating(path) as (file, disk):
+        file.attrs[ORIGIN] = json.dumps(dict(origin or {}))
         writer = Writer(file, disk, path, shape, dtype, text)
         yield writer
         writer.finish()
@@ -119,6 +127,7 @@ class Store:
                 self.seconds: np.ndarray = file[SECONDS][:]
                 self.attributes: dict[str, Any] = json.loads(file.attrs["attributes"])
                 self.content_key: str = str(file.attrs["content_key"])
+                self.origin: dict[str, Any] = json.loads(file.attrs.get(ORIGIN, "{}"))
                 self.shape: tuple[int, ...] = tuple(data.shape)
                 self.dtype: np.dtype = data.dtype
                 self._offsets = _chunk_offsets(data)

@@ -13,11 +13,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from sedrepro import papers, settings
 from sedrepro.cli import main
 from sedrepro.cli.job import job
 from sedrepro.cli.status import Standing, hours, remaining, standings, text
 from sedrepro.settings import Layout, Project, Run
+from sedrepro.settings.tasks import Task
 from sedrepro.training.guard import Interrupted, identity
+from written import numbers, run_record
 
 MINI = ["--configfile", "config/mini.yaml"]
 HERE = {"process": identity(), "host": platform.node(), "time": time.time()}
@@ -40,9 +43,24 @@ def write(path: str, value: object) -> None:
         handle.write(value if isinstance(value, str) else json.dumps(value))
 
 
+def finished(row: str) -> tuple:
+    """A run that took 30 seconds; its plan, project and layout."""
+    project = settings.load(files=MINI[1:], papers=papers.settings_of())
+    plan = settings.plan(project, Run("lgc_sed", row, "desed", 42), papers.settings_of()["lgc_sed"])
+    layout = Layout.of(project)
+    write(f"{folder(row)}/scores.h5", "scores")
+    write(f"{folder(row)}/run.json", run_record(plan, layout, cost={"wall_s": 30.0}))
+    return plan, project, layout
+
+
 def test_status_tells_done_running_failed_and_waiting(capsys):
-    write(f"{folder('untrained')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
-    write(f"{folder('untrained')}/metrics.json", {"status": "done", "metrics": []})
+    plan, project, layout = finished("untrained")
+    for held in plan.held_out:
+        for table in ("clips", "events", "audit"):
+            write(layout.table(held.subset, table), "nothing\n")
+    finished("untrained")
+    nothing = {"status": "done", "reason": "", "metrics": [], "curves": {}}
+    write(f"{folder('untrained')}/metrics.json", numbers(nothing, plan, project, layout))
     progress = HERE | {"done": 0.25, "epochs": 10, "seconds": 20.0}
     write(f"{folder('mt')}/.state/progress.json", progress)
     log = "results/mini/logs/train/lgc_sed.lgc.desed.seed42.log"
@@ -82,16 +100,17 @@ def test_a_run_that_was_asked_to_stop_has_not_failed(root, capsys):
     progress = HERE | {"process": "1:1", "done": 0.5, "epochs": 10, "seconds": 20.0}
     write(f"{folder('mt')}/.state/progress.json", progress)
     log = "results/mini/logs/train/lgc_sed.mt.desed.seed42.log"
-    asked = SimpleNamespace(log=[log], config={}, scriptdir=str(root / "workflow" / "scripts"))
-    with pytest.raises(SystemExit), job(asked):
+    task = Task(given={"folders": ["data/mini", "results/mini"]})
+    asked = SimpleNamespace(log=[log], params=SimpleNamespace(task=task.describe()))
+    with pytest.raises(SystemExit), job(asked, Task):
         raise Interrupted("lgc_sed/mt: stopped by SIGTERM at epoch 5; start again to go on")
     main(["status", *MINI, "--config", "run=[lgc_sed]"])
     assert "stopped  at 50%; the next start goes on there" in capsys.readouterr().out
 
 
 def test_a_run_is_done_when_it_is_evaluated(capsys):
-    write(f"{folder('mt')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
-    write(f"{folder('lgc')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
+    finished("mt")
+    finished("lgc")
     log = "results/mini/logs/evaluate/lgc_sed.lgc.desed.seed42.log"
     write(log, "Traceback …\nerror: scores.h5: not a whole score file\n\n")
     main(["status", *MINI, "--config", "run=[lgc_sed]"])
@@ -124,7 +143,9 @@ def test_time_left_is_that_of_the_runs_most_alike():
 
 
 def test_status_of_a_run_that_could_not_be_made(capsys):
-    write(f"{folder('mt')}/run.json", {"status": "not_run", "reason": "desed weak: none"})
+    plan, _, layout = finished("mt")
+    told = run_record(plan, layout, status="not_run", reason="desed weak: none")
+    write(f"{folder('mt')}/run.json", told)
     main(["status", *MINI])
     assert "not run  desed weak: none" in capsys.readouterr().out
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sedrepro import papers, settings, tables
+from sedrepro import chain, papers, settings, tables
 from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate, write
 from sedrepro.evaluation.run import FAMILIES
-from sedrepro.files import write_json
+from sedrepro.files import file_digest, write_json
 from sedrepro.metrics.bootstrap import around, draws
 from sedrepro.metrics.decode import detect, median_filter
 from sedrepro.metrics.events import reference
@@ -30,6 +30,7 @@ from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS, area
 from sedrepro.metrics.resamples import Resamples
 from sedrepro.settings import HeldOut, Layout, Run, Subset
+from sedrepro.settings.tasks import EvaluateTask
 
 HOP, FRAMES, CLIPS, EXPECTED = 0.064, 100, 14, 17
 MT = Run("lgc_sed", "mt", "desed", 42)
@@ -67,7 +68,14 @@ class World:
             file.attrs["hop"] = HOP
             for name in SETS:
                 self._set(file, name, rng)
-        write_json(self.layout.run(MT, "run.json"), {"status": "done", "reason": ""})
+        self.sign()
+
+    def sign(self, **more: str) -> None:
+        """The run's record, of the scores as they lie there."""
+        scores = file_digest(self.layout.run(MT, "scores.h5"))
+        told = {"status": "done", "reason": "", "schema": chain.SCHEMA["run"], "key": "a run"}
+        told |= {"content": {"scores.h5": scores}}
+        write_json(self.layout.run(MT, "run.json"), {**told, **more})
 
     def _set(self, file: h5py.File, name: str, rng) -> None:
         clips = [f"{name}{n}" for n in range(CLIPS + 1)]  # the last one was not scored
@@ -111,6 +119,7 @@ class World:
     def change(self, run: Run, edit) -> None:
         with h5py.File(self.layout.run(run, "scores.h5"), "r+") as file:
             edit(file)
+        self.sign()
 
 
 @pytest.fixture
@@ -261,7 +270,7 @@ def test_a_set_without_any_event_cannot_do_without_its_silent_clips(world, plan_
 
 @pytest.mark.parametrize(("run", "reason"), [(MT, "no data"), (MEDIAN7, f"{MT}: no data")])
 def test_a_run_that_could_not_run_says_why(world, plan_of, project, run, reason):
-    write_json(world.layout.run(MT, "run.json"), {"status": "not_run", "reason": "no data"})
+    world.sign(status="not_run", reason="no data")
     result = evaluate(plan_of(run), project, world.layout)
     assert result == {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
 
@@ -342,15 +351,13 @@ def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
 
 def test_the_script_writes_metrics(world, plan_of, project, root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_json(world.layout.run(MT, "run.json"), {"status": "not_run", "reason": "no data"})
-    target = Path(Layout.of(project).run(MT, "run.json"))
-    write_json(target, {"status": "not_run", "reason": "no data"})
+    world.sign(status="not_run", reason="no data")
+    task = EvaluateTask.plan(project, plan_of(MT)).describe()
+    task["given"]["folders"] = [world.layout.data, world.layout.results]
     snakemake = SimpleNamespace(
-        config={},
-        params=SimpleNamespace(run=plan_of(MT).describe()),
+        params=SimpleNamespace(task=task),
         output=SimpleNamespace(metrics="out/metrics.json", resamples="out/resamples.npz"),
         log=["out/log"],
-        scriptdir=str(root / "workflow" / "scripts"),
     )
     script = root / "workflow" / "scripts" / "evaluate.py"
     runpy.run_path(str(script), init_globals={"snakemake": snakemake})

@@ -30,7 +30,7 @@ import torch
 
 from sedrepro import audio, tables
 from sedrepro.errors import SedreproError
-from sedrepro.metrics.resamples import Kept, Resamples
+from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.networks.weights import load_checkpoint
 from sedrepro.settings import read_yaml
 from sedrepro.sources import ave, fsdkaggle2018, scenes, video
@@ -67,7 +67,7 @@ def whole(folder: Path) -> dict[str, bytes]:
         file["order"] = np.arange(5)
     state = {"networks": {"a": {"weight": torch.zeros(3, 4)}}, "epoch": 3}
     torch.save(state, folder / "a.pt")
-    kept = Kept({("set", "student", "f1", "ours", ""): np.zeros(4)}, {"set": "key"})
+    kept = Draws({("set", "student", "f1", "ours", ""): np.zeros(4)}, {"set": "key"})
     kept.write(folder / "a.npz")
     sound = (0.1 * draw.normal(size=4000)).clip(-1, 1)
     soundfile.write(folder / "a.wav", sound, 8000)

@@ -18,9 +18,10 @@ from sedrepro import audio
 from sedrepro.cli.job import job
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json, whole, write_text
-from sedrepro.metrics.resamples import Kept, Resamples
+from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.networks.weights import load_checkpoint
 from sedrepro.reporting.figures import style
+from sedrepro.settings.tasks import Task
 from sedrepro.store import Store, writing
 
 from .conftest import (
@@ -59,7 +60,7 @@ def checkpoint(path: Path, part: int) -> None:
 
 def resamples(path: Path, part: int) -> None:
     rows = {("set", "student", "f1", "ours", str(n)): NOISE[n] for n in range(400 // part)}
-    Kept(rows, {"set": "key"}).write(path)
+    Draws(rows, {"set": "key"}).write(path)
 
 
 def sound(path: Path, part: int) -> None:
@@ -104,12 +105,11 @@ def test_what_was_there_stays_and_what_comes_is_whole(write, tmp_path, mounted):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 @pytest.mark.parametrize("wrong", [SedreproError("x: is wrong"), OSError(28, "No space left")])
 def test_a_job_says_its_error_even_where_it_cannot_log_it(wrong, root, capsys):
-    script = SimpleNamespace(
-        log=["/dev/full"], scriptdir=str(root / "workflow" / "scripts"), config={}
-    )
+    task = Task(given={"folders": ["data", "results"]})
+    script = SimpleNamespace(log=["/dev/full"], params=SimpleNamespace(task=task.describe()))
 
     def work() -> None:
-        with job(script):
+        with job(script, Task):
             print("something for the log\n" * 10_000)
             raise wrong
 

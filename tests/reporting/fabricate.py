@@ -17,10 +17,14 @@ import numpy as np
 import soundfile
 
 from sedrepro import papers, settings
-from sedrepro.metrics.resamples import Kept
+from sedrepro.metrics.resamples import Draws
 from sedrepro.settings import Layout, Plan, Project, Run
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from written import numbers, run_record  # noqa: E402 (this file is also a script)
+
 SECONDS = 10.0
 CLIPS = 12
 Events = list[tuple[str, str, float, float]]
@@ -59,13 +63,17 @@ def fabricate(folder: Path, project: Project) -> Layout:
     """Data tables, audio and every selected run of the project's papers under `folder`."""
     layout = layout_of(folder, project)
     truths: dict[settings.Subset, Events] = {}
+    made: list[tuple[Plan, np.random.Generator]] = []
     for paper in project.selected_papers():
         for index, run in enumerate(settings.runs(project, paper)):
             plan = settings.plan(project, run, papers.settings_of()[paper])
             for held in plan.held_out:
                 if held.subset not in truths:
                     truths[held.subset] = _data(layout, held.subset, plan.classes, len(truths))
-            _run(project, layout, plan, truths, np.random.default_rng(index))
+            made.append((plan, np.random.default_rng(index)))
+    # A row that decodes another's scores comes after it.
+    for plan, rng in sorted(made, key=lambda one: one[0].kind == "reevaluate"):
+        _run(project, layout, plan, truths, rng)
     return layout
 
 
@@ -128,11 +136,13 @@ def _run(
     rising = 0.25 + 0.2 * rows.index(run.row) / len(rows) if plan.kind == "train" else 0.02
     quality = float(np.clip(QUALITY.get(run.row, rising) + rng.normal(0, 0.012), 0.0, 1))
     epochs = 0 if plan.kind != "train" else 20
-    _write(folder / "run.json", {
-        "status": "done", "reason": "",
-        "run": {"paper": run.paper, "row": run.row, "condition": run.condition, "fold": run.fold,
-                "seed": run.seed, "kind": plan.kind, "source": plan.source and plan.source.folder},
-        "settings": plan.settings.model_dump(mode="json"), "key": f"{rng.integers(1 << 60):015x}",
+    rng.integers(1 << 60)
+    if epochs:
+        _history(folder, run, epochs, quality, rng)
+    columns = columns_of(project, run.paper, classes)
+    models = list(dict.fromkeys(model.removesuffix("@last") for _, model, *_ in columns))
+    _scores(folder, plan, held, events, quality, rng, models)
+    _write(folder / "run.json", run_record(plan, layout, **{
         "code": {"version": "0.1.0", "commit": "0123abc", "dirty": False, "digest": "made-up"},
         "packages": {"python": "3.11.2", "torch": "2.11.0", "numpy": "1.26.4"},
         "hardware": {"device": "cpu", "cpu": "a processor", "cores": 2, "gpu": None},
@@ -143,15 +153,11 @@ def _run(
                  "device": "cpu"},
         "parameters": {"student": 1112420, "teacher": 1112420}, "steps": 12 * epochs,
         "selected": {"epoch": 17, "value": 0.51} if epochs else None,
-    })  # fmt: skip
-    if epochs:
-        _history(folder, run, epochs, quality, rng)
-    columns = columns_of(project, run.paper, classes)
-    models = list(dict.fromkeys(model.removesuffix("@last") for _, model, *_ in columns))
-    _scores(folder, plan, held, events, quality, rng, models)
+    }))  # fmt: skip
     measured = metrics_of(classes, events, quality, rng, columns)
-    _write(folder / "metrics.json", measured)
-    kept = Kept(clips=dict.fromkeys(events, "the same"))
+    told = numbers(measured, plan, project, layout)
+    _write(folder / "metrics.json", told)
+    kept = Draws(clips=dict.fromkeys(events, "the same"), key=told["key"])
     shared = np.random.default_rng(7).normal(0, 0.015, 100)
     for entry in measured["metrics"]:
         key = tuple(entry[k] for k in ("set", "model", "metric", "implementation", "label"))

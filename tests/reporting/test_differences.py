@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sedrepro.metrics.resamples import Kept, Resamples
+from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.reporting import tabulate
 from sedrepro.reporting.collect import collect
 from sedrepro.reporting.differences import (
@@ -85,7 +85,7 @@ def test_a_single_pair_has_the_interval_of_its_clips(copy):
 def test_runs_on_other_clips_or_without_resamples_have_no_interval_over_clips(copy):
     for seed in (42, 43):
         path = Path(copy.layout.run(Run(PAPER, "lgc", "desed", seed), "resamples.npz"))
-        kept = Kept(clips={"validation": "others"})
+        kept = Draws(clips={"validation": "others"})
         kept.values["validation", "teacher", "psds1", "psds_eval", ""] = np.zeros(100)
         kept.write(path)
         Path(copy.layout.run(Run(PAPER, "clc", "desed", seed), "resamples.npz")).write_text("no")

@@ -75,7 +75,7 @@ def test_detections_are_those_of_a_slow_decoder(made, row):
 
 
 def records_settings(place, row):
-    path = Path(place.layout.run(Run(PAPER, row, "desed", 42), "run.json"))
+    path = Path(place.layout.run(Run(PAPER, row, "desed", 42), "metrics.json"))
     return json.loads(path.read_text())["settings"]["decoding"]
 
 

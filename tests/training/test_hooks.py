@@ -119,7 +119,9 @@ def test_a_run_cannot_start_from_one_that_was_not_made(monkeypatch, layout):
     first = toys.plan("plateau", seed=1)
     run = replace(first.run, row="first")
     path = layout.run(run, "run.json")
-    write_json(path, {"key": "x", "status": "not_run", "reason": "none of its clips"})
+    content = {"checkpoint.pt": "none"}
+    reason = "none of its clips"
+    write_json(path, {"key": "x", "content": content, "status": "not_run", "reason": reason})
     train(replace(toys.plan("plateau"), source=run), Project(device="cpu"), layout)
     described = read_json(layout.run(toys.plan("plateau").run, "run.json"))
     assert described["status"] == "not_run"

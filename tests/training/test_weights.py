@@ -9,7 +9,7 @@ from sedrepro.files import read_json, write_json
 from sedrepro.papers import settings_of
 from sedrepro.settings import HeldOut, Layout, Project, load
 from sedrepro.sources import inventory, weights
-from sedrepro.training.run import run_key, train
+from sedrepro.training.run import run_link, train
 
 REASON = "there is no address a program may use today"
 
@@ -39,9 +39,9 @@ def test_the_weights_are_in_the_key(tmp_path, root, monkeypatch):
     plan = toys.plan("spectra")
     file = tmp_path / "weights.pt"
     file.write_bytes(b"one")
-    keys = [run_key(plan, {}, layout), run_key(plan, {}, layout, {"beats": file})]
+    keys = [run_link(plan, {}, layout)["key"], run_link(plan, {}, layout, {"beats": file})["key"]]
     file.write_bytes(b"two")
-    keys.append(run_key(plan, {}, layout, {"beats": file}))
+    keys.append(run_link(plan, {}, layout, {"beats": file})["key"])
     assert len(set(keys)) == 3
 
 
@@ -58,10 +58,10 @@ def test_where_a_subset_is_cut_is_in_the_key(tmp_path, monkeypatch):
     for count in (2, 3):
         table["fold"] = ["held_out"] * count + ["train"] * (len(table) - count)
         tables.write(path, table, tables.CLIPS)
-        keys.add(run_key(plan, {}, layout))
+        keys.add(run_link(plan, {}, layout)["key"])
     table["path"] = "elsewhere.wav"
     tables.write(path, table, tables.CLIPS)
-    keys.add(run_key(plan, {}, layout))
+    keys.add(run_link(plan, {}, layout)["key"])
     assert len(keys) == 2
 
 

@@ -1,8 +1,8 @@
 """All figures of one paper."""
 
-from sedrepro.cli.job import job
+from sedrepro.cli.job import checkout, job
 from sedrepro.reporting import draw
-from sedrepro.settings import Layout
+from sedrepro.settings.tasks import ReportTask
 
-with job(snakemake) as project:
-    draw(project, snakemake.params.paper, Layout.of(project))
+with job(snakemake, ReportTask) as task:
+    draw(task.project, task.paper, task.layout, checkout(snakemake))

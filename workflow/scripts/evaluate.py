@@ -2,8 +2,8 @@
 
 from sedrepro.cli.job import job, plan_of
 from sedrepro.evaluation import write
-from sedrepro.settings import Layout
+from sedrepro.settings.tasks import EvaluateTask
 
-with job(snakemake) as project:
+with job(snakemake, EvaluateTask) as task:
     output = snakemake.output
-    write(plan_of(snakemake), project, Layout.of(project), output.metrics, output.resamples)
+    write(plan_of(task), task.project, task.layout, output.metrics, output.resamples)

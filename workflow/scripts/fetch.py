@@ -1,12 +1,11 @@
 """One resource of the registry: fetched, verified, unpacked; or a status that says why not."""
 
-from pathlib import Path
-
-from sedrepro.cli.job import job
+from sedrepro.cli.job import checkout, job
 from sedrepro.files import write_json
+from sedrepro.settings.tasks import FetchTask
 from sedrepro.sources import registry
 from sedrepro.sources.fetch import obtain
 
-with job(snakemake) as project:
-    known = registry.load(Path(snakemake.scriptdir).parents[1])
-    write_json(snakemake.output[0], obtain(snakemake.wildcards.resource, project, known))
+with job(snakemake, FetchTask) as task:
+    known = registry.load(checkout(snakemake))
+    write_json(snakemake.output[0], obtain(task.resource, task.project, known))

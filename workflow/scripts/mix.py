@@ -1,7 +1,8 @@
 """One shard of a subset's soundscapes, mixed from the sound bank."""
 
 from sedrepro.cli.job import job
-from sedrepro.mixtures.soundscapes import mix_shard
+from sedrepro.mixtures.soundscapes import make_shard
+from sedrepro.settings.tasks import MixTask
 
-with job(snakemake) as project:
-    mix_shard(project, snakemake.wildcards.subset, int(snakemake.wildcards.shard))
+with job(snakemake, MixTask) as task:
+    make_shard(task, snakemake.input, snakemake.output[0])

@@ -1,11 +1,8 @@
 """The results page."""
 
-from pathlib import Path
-
-from sedrepro.cli.job import job
+from sedrepro.cli.job import checkout, job
 from sedrepro.reporting import publish
-from sedrepro.settings import Layout
+from sedrepro.settings.tasks import ReportTask
 
-root = Path(snakemake.scriptdir).parents[1]
-with job(snakemake) as project:
-    publish(project, Layout.of(project), root)
+with job(snakemake, ReportTask) as task:
+    publish(task.project, task.layout, checkout(snakemake), task.papers)

@@ -1,7 +1,10 @@
 """The recipe of one SNR's mixtures, and its clip tables."""
 
 from sedrepro.cli.job import job
+from sedrepro.mixtures.origins import seal_tables
 from sedrepro.mixtures.snr_mix import write_recipe
+from sedrepro.settings.tasks import AdaptTask
 
-with job(snakemake) as project:
-    write_recipe(project, snakemake.wildcards.subset)
+with job(snakemake, AdaptTask) as task:
+    write_recipe(task.project, task.name)
+    seal_tables(task, snakemake.input)

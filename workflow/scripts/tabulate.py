@@ -1,11 +1,8 @@
-"""One paper's table."""
+"""One paper's tables."""
 
-from pathlib import Path
-
-from sedrepro.cli.job import job
+from sedrepro.cli.job import checkout, job
 from sedrepro.reporting import tabulate
-from sedrepro.settings import Layout
+from sedrepro.settings.tasks import ReportTask
 
-root = Path(snakemake.scriptdir).parents[1]
-with job(snakemake) as project:
-    tabulate(project, snakemake.wildcards.paper, Layout.of(project), root)
+with job(snakemake, ReportTask) as task:
+    tabulate(task.project, task.paper, task.layout, checkout(snakemake))

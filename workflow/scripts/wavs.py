@@ -2,6 +2,7 @@
 
 from sedrepro.cli.job import job
 from sedrepro.mixtures.snr_mix import write_wavs
+from sedrepro.settings.tasks import AdaptTask
 
-with job(snakemake) as project:
-    write_wavs(project, snakemake.wildcards.subset, snakemake.output[0])
+with job(snakemake, AdaptTask) as task:
+    write_wavs(task.project, task.name, snakemake.output[0])

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import papers, settings
-from ..settings import Layout, Plan, Project, Run, Subset
+from ..settings import Layout, Plan, Project, Run, Subset, tasks
+from ..settings import given as given_settings
 from ..settings.blocks import EMBEDDINGS
+from ..settings.given import RUNTIME_VARIABLE, runtime
 from ..sources import registry
 from ..training.guard import DRIVER, identity
 from ..training.state import OUTPUTS
@@ -52,12 +54,13 @@ class Flow:
         flow.overlay = dict(overlay)
         return flow
 
-    @staticmethod
-    def environment(source: str) -> dict[str, str]:
-        """What every job inherits: where the package is, who drives it, one thread each."""
+    def environment(self, source: str) -> dict[str, str]:
+        """What every job inherits: where the package is, who drives it, one thread each, and the
+        settings that say how it works and not what it makes."""
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         threads = {name: os.environ.get(name, "1") for name in THREAD_VARIABLES}
-        return {"PYTHONPATH": path, DRIVER: identity(), **threads}
+        how = {RUNTIME_VARIABLE: runtime(self.project)}
+        return {"PYTHONPATH": path, DRIVER: identity(), **threads, **how}
 
     def _inputs(self) -> list[tuple[Subset, str]]:
         """Every store any row of any paper could ask for."""
@@ -108,10 +111,50 @@ class Flow:
         """The recipe its clips are mixed by."""
         return f"{self.layout.mixtures(SNR_MIX, subset)}.tsv"
 
-    def corpus_settings(self, corpus: str) -> dict[str, Any]:
-        """What decides a corpus's tables, beside its files."""
-        spec = getattr(self.project.data, corpus, None)
-        return spec.model_dump(mode="json") if spec else {}
+    # What jobs are given
+
+    def fetch_task(self, wildcards: Any) -> dict[str, Any]:
+        name = wildcards.resource
+        corpus = self.registry[name].corpus
+        given = given_settings.pick(self.project, *self._source_settings(corpus))
+        entry = self.registry[name].model_dump(mode="json", exclude_defaults=True)
+        rendered = self.project.data.origin == "render"
+        source = {} if rendered else entry
+        return tasks.FetchTask(given=given, resource=name, source=source).describe()
+
+    def _source_settings(self, corpus: str) -> list[str]:
+        """What decides a resource's content, beside the registry's entry."""
+        own = corpus if corpus in type(self.project.data).model_fields else "weights"
+        if self.project.data.origin != "render":
+            return ["data.origin", f"data.{own}.local"]
+        looks = {
+            "fsdkaggle2018": ["data.snr_mix", "data.fsdkaggle2018.local"],
+            "tau2019": ["data.snr_mix", "data.tau2019.local"],
+            "tut2018": ["data.snr_mix", "data.tut2018.local"],
+            "ave": ["data.ave"],
+        }
+        shape = looks.get(corpus, ["data.desed.classes", f"data.{own}.local"])
+        return ["data.origin", "data.look", *shape]
+
+    def adapt_task(self, corpus: str, subset: str) -> dict[str, Any]:
+        return tasks.AdaptTask.plan(self.project, corpus, subset).describe()
+
+    def mix_task(self, wildcards: Any) -> dict[str, Any]:
+        shard = int(wildcards.shard)
+        return tasks.MixTask.plan(self.project, wildcards.subset, shard).describe()
+
+    def store_task(self, wildcards: Any) -> dict[str, Any]:
+        w = wildcards
+        return tasks.StoreTask.plan(self.project, w.corpus, w.subset, w.front_end).describe()
+
+    def train_task(self, wildcards: Any) -> dict[str, Any]:
+        return tasks.TrainTask.plan(self.project, self.of(self.run(wildcards))).describe()
+
+    def evaluate_task(self, wildcards: Any) -> dict[str, Any]:
+        return tasks.EvaluateTask.plan(self.project, self.of(self.run(wildcards))).describe()
+
+    def report_task(self, *papers: str) -> dict[str, Any]:
+        return tasks.ReportTask.plan(self.project, papers or self.papers).describe()
 
     # Sources and mixtures
 
@@ -139,18 +182,6 @@ class Flow:
     def statuses_of(self, corpus: str, subset: str) -> list[str]:
         return [self.layout.status(name) for name in self.resources(Subset(corpus, subset))]
 
-    def source(self, resource: str) -> dict[str, Any]:
-        """What decides a resource's content: the registry's entry, or the look that renders it."""
-        data = self.project.data
-        if data.origin == "render":
-            look = data.look.model_dump(mode="json")
-            if self.registry[resource].corpus in ("fsdkaggle2018", "tau2019", "tut2018"):
-                return {"look": look, "snr_mix": self.corpus_settings(SNR_MIX)}
-            if self.registry[resource].corpus == "ave":
-                return {"look": look, "ave": self.corpus_settings("ave")}
-            return {"look": look, "classes": data.desed.classes}
-        return {"files": self.registry[resource].model_dump(mode="json", exclude_defaults=True)}
-
     def placed(self, resource: str) -> list[str]:
         """Files of a resource that were put there by hand: placing one is a reason to fetch.
 
@@ -165,18 +196,22 @@ class Flow:
     def table(self, corpus: str, subset: str, name: str) -> str:
         return self.layout.table(Subset(corpus, subset), name)
 
+    def tables_key(self, corpus: str, subset: str) -> str:
+        return self.layout.tables_key(Subset(corpus, subset))
+
     def store(self, corpus: str, subset: str, front_end: str) -> str:
         return self.layout.store(Subset(corpus, subset), front_end)
 
     def clip_sources(self, wildcards: Any) -> list[str]:
         """What says which clips a store holds and, where they are mixed on reading, of what."""
         clips = self.table(wildcards.corpus, wildcards.subset, "clips")
+        key = self.tables_key(wildcards.corpus, wildcards.subset)
         if wildcards.corpus == SNR_MIX:
-            return [clips, self.recipe(wildcards.subset)]
+            return [clips, key, self.recipe(wildcards.subset)]
         data, front_end = self.project.data, self.project.front_ends[wildcards.front_end]
         if front_end.kind.startswith("audioclip") and data.ave.videos and not data.weights.local:
-            return [clips, self.layout.status("audioclip")]
-        return [clips]
+            return [clips, key, self.layout.status("audioclip")]
+        return [clips, key]
 
     def tables(self, subset: Subset) -> list[str]:
         return [self.layout.table(subset, name) for name in TABLES]
@@ -214,9 +249,6 @@ class Flow:
         w = wildcards
         return Run.parse(f"{w.paper}/{w.row}/{w.variant}/seed{w.seed}")
 
-    def describe(self, wildcards: Any) -> dict[str, Any]:
-        return self.of(self.run(wildcards)).describe()
-
     def train_inputs(self, wildcards: Any) -> list[str]:
         """Stores, their tables, weights, and the run this one starts from."""
         plan = self.of(self.run(wildcards))
@@ -242,6 +274,19 @@ class Flow:
     def metrics(self, paper: str) -> list[str]:
         return [self.layout.run(run, "metrics.json") for run in self.runs(paper)]
 
+    def wholes(self, paper: str) -> list[str]:
+        """Every file of every run that a paper's numbers come from.
+
+        They are asked for by name: a run that was forgotten, or lost a file, is made again though
+        its numbers still lie there.
+        """
+        found: dict[str, None] = {}
+        for run in self.runs(paper):
+            plan = self.of(run)
+            scored = plan.source if plan.kind == "reevaluate" and plan.source else run
+            found |= dict.fromkeys(self.layout.run(scored, name) for name in self.run_files)
+        return [*found, *self.metrics(paper)]
+
     def trained(self, paper: str, name: str) -> list[str]:
         """A file of every run of a paper that has a folder of its own outputs."""
         table = self.project.papers[paper].table
@@ -265,17 +310,15 @@ class Flow:
         return {name: figure.caption.translate(escape) for name, figure in figures.items()}
 
     def published(self, paper: str) -> list[str]:
-        path = self.root / "config" / "papers" / paper / "published.csv"
+        path = Path(os.path.relpath(self.root / "config" / "papers" / paper / "published.csv"))
         return [str(path)] if path.exists() else []
-
-    def printed(self, paper: str) -> dict[str, Any]:
-        """What decides how a paper's tables and figures look, beside its runs."""
-        spec = self.project.papers[paper]
-        parts = {"table", "tables", "figures"}
-        return spec.model_dump(mode="json", include=parts) | {"rows": spec.selected()}
 
     def results(self, paper: str) -> list[str]:
         return self.paper_tables(paper) + self.figures(paper)
+
+    def key(self, part: str, paper: str = "") -> str:
+        """The key of a paper's tables or figures, or of the page."""
+        return self.layout.results_key(f"{part}/{paper}" if paper else part)
 
     def command(self, word: str) -> str:
         """A `sedrepro` command under the settings of this workflow.

@@ -8,18 +8,21 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from .. import papers, settings
+from .. import papers
 from ..errors import SedreproError
 from ..files import ERROR, Disk, full_disk
-from ..settings import Plan, Project
+from ..settings import Plan
+from ..settings.tasks import EvaluateTask, Task, TrainTask
 from ..training.guard import Interrupted, ending_with_driver
+
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 @contextlib.contextmanager
-def job(snakemake: Any, *, outlives_driver: bool = False) -> Iterator[Project]:
-    """Everything a script prints goes to its log; a `SedreproError` is its last line.
+def job(snakemake: Any, kind: type[AnyTask], *, outlives_driver: bool = False) -> Iterator[AnyTask]:
+    """The script's task; what is printed goes to its log, a `SedreproError` is its last line.
 
     `outlives_driver` is for a script that itself sees to its end when its driver has died.
     """
@@ -34,9 +37,8 @@ def job(snakemake: Any, *, outlives_driver: bool = False) -> Iterator[Project]:
         contextlib.redirect_stderr(out),
     ):
         try:
-            root = Path(snakemake.scriptdir).parents[1]
             with full_disk(log.parent):
-                yield settings.load(snakemake.config, papers=papers.settings_of(), root=root)
+                yield kind.of(snakemake)
             return
         except Interrupted as stopped:
             line = str(stopped)
@@ -50,7 +52,11 @@ def job(snakemake: Any, *, outlives_driver: bool = False) -> Iterator[Project]:
     raise SystemExit(1)
 
 
-def plan_of(snakemake: Any) -> Plan:
-    """The run a script works on, from its parameters."""
-    described = snakemake.params.run
-    return Plan.restore(described, papers.settings_of()[described["paper"]])
+def plan_of(task: TrainTask | EvaluateTask) -> Plan:
+    """The run a task is about."""
+    return Plan.restore(task.run, papers.settings_of()[task.run["paper"]])
+
+
+def checkout(snakemake: Any) -> Path:
+    """Where the workflow lies."""
+    return Path(snakemake.scriptdir).parents[1]

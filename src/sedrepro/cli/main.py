@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
         "what will be downloaded (files, sizes, licences), and how long training takes",
     )
     add("audit", _audit, "what data is there, and what that means for each paper")
+    add("verify", _verify, "walk the chain of keys from data to page and say what does not hold")
+    text = "compare two result sets (results/<name>) cell by cell"
+    difference = add("diff", _diff, text)
+    difference.add_argument("first")
+    difference.add_argument("second")
     add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
         "run", nargs="+", help="paper/row/condition/seed<s>, or a run folder"
     )
@@ -133,6 +138,24 @@ def _audit(options: argparse.Namespace) -> int:
 
     print(inventory.audit_text(inventory.audit(_project(options), papers.settings_of())))
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .verify import Walk, text
+
+    project = _project(options)
+    walk = Walk(project, Layout.of(project), ".")
+    walk.run()
+    print(text(walk))
+    return 1 if walk.problems else 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from .difference import compare, text
+
+    found = compare(options.first, options.second)
+    print(text(found))
+    return 1 if found.differences else 0
 
 
 def _forget(options: argparse.Namespace) -> int:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import settings
+from .. import papers, settings
 from ..files import last_error, read_json
+from ..reporting import links
 from ..settings import Layout, Project, Run
 from ..training.guard import alive
 from ..training.record import duration
@@ -36,23 +37,29 @@ class Standing:
 def standings(project: Project, layout: Layout) -> list[Standing]:
     """Every selected run, in printing order."""
     found = []
+    models = papers.settings_of()
     for paper in project.selected_papers():
         table = project.papers[paper].table
         for run in settings.runs(project, paper):
-            trains = table[run.row].kind != "reevaluate"
-            found.append((_trained(run, layout) if trains else None) or _scored(run, layout))
+            asked = links.Asked(settings.plan(project, run, models[paper]), project)
+            standing = None
+            if table[run.row].kind != "reevaluate":
+                standing = _trained(run, layout, asked)
+            found.append(standing or _scored(run, layout, asked))
     return found
 
 
-def _trained(run: Run, layout: Layout) -> Standing | None:
+def _trained(run: Run, layout: Layout, asked: links.Asked) -> Standing | None:
     """A run's training; None once it is finished and its evaluation has to say more."""
     folder = Path(layout.run(run))
     record = _json(folder / "run.json")
     if record:
+        if problem := links.broken(asked, record, {}, layout):
+            return Standing(run, "waiting", problem)
         if record.get("status") == "not_run":
             return Standing(run, "not run", str(record.get("reason", "")))
         wall = record["cost"]["wall_s"]
-        unscored = _scored(run, layout)
+        unscored = _scored(run, layout, asked)
         if unscored.word == "done":
             return Standing(run, "done", duration(wall), wall)
         return Standing(run, unscored.word, unscored.detail, wall, 1.0)
@@ -79,10 +86,13 @@ def _runs(progress: Mapping[str, Any]) -> bool:
     return alive(progress["process"])
 
 
-def _scored(run: Run, layout: Layout) -> Standing:
+def _scored(run: Run, layout: Layout, asked: links.Asked) -> Standing:
     """A run's evaluation."""
     metrics = _json(Path(layout.run(run, "metrics.json")))
     if metrics:
+        record = _json(Path(layout.run(run, "run.json"))) or {}
+        if problem := links.broken(asked, record, metrics, layout):
+            return Standing(run, "waiting", problem, None, 1.0)
         if metrics.get("status") == "not_run":
             return Standing(run, "not run", str(metrics.get("reason", "")))
         return Standing(run, "done")

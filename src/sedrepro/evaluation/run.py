@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from .. import tables
+from .. import chain, tables
 from ..errors import SedreproError
-from ..files import digest, read_json, write_json
+from ..files import digest, file_digest, read_json, write_json
+from ..kept import Kept
 from ..metrics.bootstrap import Resampled
-from ..metrics.resamples import Kept
+from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, PaperSettings, Plan, Project, Run, Subset
 from ..settings.project import Report
+from ..training.state import measured
 from . import maestro, sed, segments, tagging
 from .measures import Measures, Scored, Truth
 
@@ -35,23 +38,71 @@ FAMILIES: dict[str, Family] = {
 def write(
     plan: Plan, project: Project, layout: Layout, metrics: str | Path, resamples: str | Path
 ) -> None:
-    """metrics.json, and beside it what every resample gave."""
-    kept = Kept()
-    content = evaluate(plan, project, layout, kept)
-    kept.write(resamples)
-    write_json(metrics, content)
+    """metrics.json, and beside it what every resample gave; made, or published again."""
+    link = metrics_link(plan, project, layout)
+
+    def make() -> None:
+        draws = Draws(key=link["key"])
+        found = evaluate(plan, project, layout, draws)
+        draws.write(resamples)
+        write_json(metrics, {**link, "content": digest(found), **found})
+
+    home = measured(Path(metrics).parent)
+    Kept(home, [metrics, resamples]).or_make(link["key"], make)
+
+
+def metrics_link(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]:
+    """The run's numbers in the chain of keys: its scores, the truth, and how they are measured."""
+    scored = scored_run(plan)
+    described = _described(scored, layout)
+    if why := chain.other_schema("run", described):
+        raise SedreproError(
+            f"{layout.run(scored, 'run.json')}: {why}; `sedrepro forget {scored}`, then start again"
+        )
+    told = measuring(plan, project.report)
+    parents = {
+        "run": {"key": described["key"], "scores": described["content"]["scores.h5"]},
+        "truth": truth_digests(plan, layout),
+    }
+    return chain.link("metrics", told, parents) | {"settings": told}
+
+
+def scored_run(plan: Plan) -> Run:
+    """The run whose scores are measured: a row that re-evaluates reads its source's."""
+    return plan.source if plan.kind == "reevaluate" and plan.source else plan.run
+
+
+def measuring(plan: Plan, report: Report) -> dict[str, Any]:
+    """Every setting that the numbers depend on beside the scores and the truth."""
+    return {
+        "decoding": plan.settings.decoding.model_dump(mode="json"),
+        "held_out": [asdict(held) for held in plan.held_out if held.reports],
+        "classes": list(plan.classes),
+        "bootstrap": report.bootstrap,
+        "confidence": report.confidence,
+    }
+
+
+def truth_digests(plan: Plan, layout: Layout) -> dict[str, str]:
+    """The content of the tables that say what is true of the reported sets."""
+    subsets = {(held.subset.corpus, held.subset.name) for held in plan.held_out if held.reports}
+    return {
+        f"{corpus}/{name}/{table}": file_digest(layout.table(Subset(corpus, name), table))
+        for corpus, name in sorted(subsets)
+        for table in ("clips", "events", "audit")
+    }
 
 
 def evaluate(
-    plan: Plan, project: Project, layout: Layout, kept: Kept | None = None
+    plan: Plan, project: Project, layout: Layout, draws: Draws | None = None
 ) -> dict[str, Any]:
-    """The content of metrics.json: every reported set, every model, every metric.
+    """What is measured: every reported set, every model, every metric.
 
     A row that re-evaluates reads its source's scores and decodes them with its own settings.
-    `kept` takes what every resample gives.
+    `draws` takes what every resample gives.
     """
-    kept = Kept() if kept is None else kept
-    run = plan.source if plan.kind == "reevaluate" and plan.source else plan.run
+    draws = Draws() if draws is None else draws
+    run = scored_run(plan)
     reason = _why_not_run(run, layout)
     if reason is not None:
         reason = reason if run == plan.run else f"{run}: {reason}"
@@ -65,15 +116,15 @@ def evaluate(
             counted = _counted(truth, held, plan)
             truth = truth.only(counted)
             curves[held.name] = {}
-            kept.clips[held.name] = digest(truth.clips)
+            draws.clips[held.name] = digest(truth.clips)
             for scored in _scores(file, held, counted, run):
-                measured = _measure(scored, truth, held, plan, project)
-                for key, interval in measured.values.items():
+                found = _measure(scored, truth, held, plan, project)
+                for key, interval in found.values.items():
                     metrics.append(_entry(scored, truth, key, interval))
                     if isinstance(interval, Resampled):
-                        kept.values[scored.set, scored.model, *key] = interval.values
-                if measured.curves:
-                    curves[held.name][scored.model] = measured.curves
+                        draws.values[scored.set, scored.model, *key] = interval.values
+                if found.curves:
+                    curves[held.name][scored.model] = found.curves
     return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
 
 
@@ -113,11 +164,15 @@ def _number(value: float | None) -> float | None:
 
 
 def _why_not_run(run: Run, layout: Layout) -> str | None:
+    described = _described(run, layout)
+    return described.get("reason", "") if described.get("status") == "not_run" else None
+
+
+def _described(run: Run, layout: Layout) -> dict[str, Any]:
     try:
-        described = read_json(layout.run(run, "run.json"))
+        return read_json(layout.run(run, "run.json"))
     except FileNotFoundError:
         raise SedreproError(f"{layout.run(run)}: no run.json; the run was never finished") from None
-    return described.get("reason", "") if described.get("status") == "not_run" else None
 
 
 def _absent(file: h5py.File, held: HeldOut, layout: Layout) -> bool:
@@ -131,6 +186,11 @@ def _absent(file: h5py.File, held: HeldOut, layout: Layout) -> bool:
 def _open(run: Run, layout: Layout) -> h5py.File:
     path = Path(layout.run(run, "scores.h5"))
     try:
+        if file_digest(path) != _described(run, layout)["content"]["scores.h5"]:
+            raise SedreproError(
+                f"{path}: not the scores that the run wrote; "
+                f"`sedrepro forget {run}`, then start again, makes the run anew"
+            )
         return h5py.File(path, "r", locking=False)
     except FileNotFoundError:
         raise SedreproError(f"{path}: no such file; the run wrote no scores") from None

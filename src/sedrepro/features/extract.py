@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import audio, tables
+from .. import audio, chain, tables
 from ..errors import SedreproError
-from ..files import digest
-from ..mixtures import reading
+from ..files import digest, fingerprint
+from ..kept import Kept
+from ..mixtures import origins, reading
 from ..settings import FrontEnd, Layout, Project, Subset
+from ..settings.tasks import StoreTask
 from ..store import Store, writing
 from .clips import Clip
 from .encoders import KINDS
@@ -40,8 +42,30 @@ class Part(NamedTuple):
     clips: Sequence[Clip]
 
 
+def make_store(task: StoreTask, *, out: str | Path, workers: int = 1) -> None:
+    """The store a task asks for, made or, if it was made before, published again."""
+    front_end = task.project.front_ends[task.front_end]
+    parents = origins.of_clips(task.subset, task.layout)
+    if front_end.kind in SEGMENT_KINDS:
+        kind, given = SEGMENT_KINDS[front_end.kind], (task.project, task.subset, front_end)
+        lacking, file = kind.lacking(*given), kind.file(*given)
+        parents |= {"lacking": lacking, "file": fingerprint(file) if file and not lacking else ""}
+    origin = chain.link("store", task.depends() | {"form": form(front_end)}, parents)
+
+    def make() -> None:
+        extract(task.project, task.subset, task.front_end, out=out, workers=workers, origin=origin)
+
+    Kept.beside([out]).or_make(origin["key"], make)
+
+
 def extract(
-    project: Project, subset: Subset, front_end_name: str, *, out: str | Path, workers: int = 1
+    project: Project,
+    subset: Subset,
+    front_end_name: str,
+    *,
+    out: str | Path,
+    workers: int = 1,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the store of one subset under one front end.
 
@@ -65,7 +89,7 @@ def extract(
     whole = Part(Path(out), clips)
     if len(clips) <= PART:
         values = map(_work(project, subset, front_end), clips) if clips else []
-        _write(whole, front_end, attributes, values)
+        _write(whole, front_end, attributes, values, origin)
         return
     folder = whole.path.with_name(f".{whole.path.name}.parts")
     parts = _parts(folder, attributes, clips)
@@ -74,14 +98,30 @@ def extract(
         # Copied while the next ones are being made.
         stores = (Store(path) for path in write_each(parts))
         values = (store[index] for store in stores for index in range(len(store)))
-        _write(whole, front_end, attributes, values)
+        _write(whole, front_end, attributes, values, origin)
     shutil.rmtree(folder)
 
 
-def _write(part: Part, front_end: FrontEnd, attributes: dict, values: Iterable[np.ndarray]) -> None:
+def form(front_end: FrontEnd) -> str:
+    """The type in which a store holds the front end's values."""
     own = SEGMENT_KINDS.get(front_end.kind)
-    dtype = own.dtype if own else KINDS[front_end.kind].dtype(front_end)
-    with writing(part.path, shape=front_end.shape, dtype=dtype, attributes=attributes) as store:
+    return own.dtype if own else KINDS[front_end.kind].dtype(front_end)
+
+
+def _write(
+    part: Part,
+    front_end: FrontEnd,
+    attributes: dict,
+    values: Iterable[np.ndarray],
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    with writing(
+        part.path,
+        shape=front_end.shape,
+        dtype=form(front_end),
+        attributes=attributes,
+        origin=origin,
+    ) as store:
         for clip, array in zip(part.clips, values, strict=True):
             store.add(clip.name, clip.seconds, array)
 

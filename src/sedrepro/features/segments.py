@@ -26,6 +26,8 @@ class SegmentKind:
     has: Callable[[Clip], bool]
     lacking: Callable[[Project, Subset, FrontEnd], str]
     """Why no clip can be had, or nothing."""
+    file: Callable[[Project, Subset, FrontEnd], Path | None] = lambda *_: None
+    """What is read beside the clips: released features, or a network's weights."""
 
 
 def _is_video(clip: Clip) -> bool:
@@ -56,6 +58,10 @@ def _no_weights(project: Project, subset: Subset, front_end: FrontEnd) -> str:
 
 def _feature_file(project: Project, subset: Subset, front_end: FrontEnd) -> Path:
     return ave.root(project) / ave.FEATURES[subset.name == ave.NEGATIVES][front_end.kind]
+
+
+def _weights_file(project: Project, subset: Subset, front_end: FrontEnd) -> Path:
+    return weights.path(WEIGHTS, project)
 
 
 def _released(project: Project, subset: Subset, front_end: FrontEnd) -> Reader:
@@ -143,10 +149,14 @@ def _audioclip_visual(project: Project, subset: Subset, front_end: FrontEnd) -> 
 
 
 SEGMENT_KINDS: dict[str, SegmentKind] = {
-    "vgg_visual": SegmentKind(_released, "float16", _is_row, _no_features),
-    "vgg_audio": SegmentKind(_released, "float16", _is_row, _no_features),
-    "audioclip_visual": SegmentKind(_audioclip_visual, "float16", _is_video, _no_weights),
-    "audioclip_audio": SegmentKind(_audioclip_audio, "float16", _is_video, _no_weights),
+    "vgg_visual": SegmentKind(_released, "float16", _is_row, _no_features, _feature_file),
+    "vgg_audio": SegmentKind(_released, "float16", _is_row, _no_features, _feature_file),
+    "audioclip_visual": SegmentKind(
+        _audioclip_visual, "float16", _is_video, _no_weights, _weights_file
+    ),
+    "audioclip_audio": SegmentKind(
+        _audioclip_audio, "float16", _is_video, _no_weights, _weights_file
+    ),
     "frames": SegmentKind(_frames, "uint8", _is_video, _no_videos),
     "segment_logmel": SegmentKind(_segment_logmel, "float16", _is_video, _no_videos),
 }

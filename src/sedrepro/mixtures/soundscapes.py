@@ -10,7 +10,7 @@ import logging
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,11 @@ import pandas as pd
 
 from .. import audio, tables
 from ..errors import SedreproError
-from ..files import digest
+from ..files import digest, file_digest
+from ..kept import Kept
 from ..settings import Layout, Project, Subset
 from ..settings.data import Soundscapes
+from ..settings.tasks import MixTask
 from ..sources import soundbank
 
 if TYPE_CHECKING:
@@ -62,6 +64,18 @@ class SoundBank:
                 raise SedreproError(
                     f"{self.foreground / name}: the sound bank has no recordings of class {name!r}"
                 )
+
+
+def make_shard(task: MixTask, statuses: Iterable[str | Path], out: str | Path) -> None:
+    """A shard's recordings and its table, mixed or, if all of them are there, published again."""
+    project, recipe = task.project, task.project.data.desed.soundscapes
+    kept = Kept.beside([out])
+    depends = [task.depends(), [file_digest(status) for status in statuses]]
+    names = range(task.shard, recipe.clips[task.name], recipe.shards)
+    folder = _audio_folder(project, task.name)
+    if not all((folder / _file_name(index)).is_file() for index in names):
+        kept.drop()
+    kept.or_make(digest(depends), lambda: mix_shard(project, task.name, task.shard))
 
 
 def mix_shard(project: Project, subset: str, shard: int) -> None:

@@ -19,11 +19,11 @@ def tabulate(project: Project, paper: str, layout: Layout, root: str | Path = ".
     tables.tabulate(project, paper, layout, root)
 
 
-def draw(project: Project, paper: str, layout: Layout) -> None:
+def draw(project: Project, paper: str, layout: Layout, root: str | Path = ".") -> None:
     """Write every figure a paper lists as PNG and SVG."""
     from . import figures
 
-    figures.draw(project, paper, layout)
+    figures.draw(project, paper, layout, root)
 
 
 def publish(
@@ -40,5 +40,5 @@ def render(project: Project, papers: Sequence[str] | None = None, root: str | Pa
     layout = Layout.of(project)
     for paper in papers if papers is not None else project.selected_papers():
         tabulate(project, paper, layout, root)
-        draw(project, paper, layout)
+        draw(project, paper, layout, root)
     return publish(project, layout, root)

@@ -13,7 +13,9 @@ from typing import Any
 
 from ..files import last_error
 from ..metrics.resamples import Resamples
-from ..settings import Layout, Project, Run
+from ..papers import settings_of
+from ..settings import Layout, Project, Run, plan
+from . import links
 
 DONE, NOT_RUN, UNFINISHED, MISSING = "done", "not run", "unfinished", "missing"
 
@@ -30,6 +32,8 @@ class Record:
     """run.json, or empty."""
     metrics: list[dict[str, Any]] = field(default_factory=list)
     curves: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+    """The key of its metrics."""
 
     @property
     def done(self) -> bool:
@@ -38,7 +42,8 @@ class Record:
     @cached_property
     def resamples(self) -> Resamples:
         """What evaluation kept of its resamples, for differences between runs."""
-        return Resamples(self.file("resamples.npz"))
+        kept = Resamples(self.file("resamples.npz"))
+        return kept if kept.key == self.key else Resamples.none()
 
     def file(self, name: str) -> Path:
         return self.folder / name
@@ -61,15 +66,20 @@ class Record:
 
 
 def records(project: Project, paper: str, layout: Layout) -> list[Record]:
-    """Every configured run of a paper, of rows that are not selected too if they left something."""
+    """Every configured run of a paper, of rows that are not selected too if they left something.
+
+    A run counts as done only if its link in the chain of keys holds: numbers of another run, of
+    other settings or of other data are reported as unfinished, with the reason.
+    """
     spec = project.papers[paper]
+    model = settings_of()[paper]
     selected = set(spec.selected())
     found = []
     for row in spec.table:
         if spec.table[row].kind == "published":
             continue
         for run in _runs_of(project, paper, row):
-            record = read_record(layout, run)
+            record = read_record(layout, run, links.Asked(plan(project, run, model), project))
             if row in selected or record.state != MISSING:
                 found.append(record)
     return found
@@ -83,8 +93,11 @@ def _runs_of(project: Project, paper: str, row: str) -> Iterator[Run]:
                 yield Run(paper, row, condition, seed, fold)
 
 
-def read_record(layout: Layout, run: Run) -> Record:
-    """The run's folder in words; damage is a state, not an exception."""
+def read_record(layout: Layout, run: Run, asked: links.Asked | None = None) -> Record:
+    """The run's folder in words; damage is a state, not an exception.
+
+    `asked` is what the settings ask for: what lies there must have been made of it.
+    """
     folder = Path(layout.run(run))
     if not folder.is_dir():
         last = _last_error(layout, run)
@@ -92,12 +105,14 @@ def read_record(layout: Layout, run: Run) -> Record:
     described, run_problem = _mapping(folder / "run.json")
     measured, metrics_problem = _mapping(folder / "metrics.json")
     problem = run_problem or metrics_problem
+    if problem:
+        return Record(run, folder, UNFINISHED, problem, described)
+    if asked is not None and (broken := links.broken(asked, described, measured, layout)):
+        return Record(run, folder, UNFINISHED, broken, described)
     for part in (described, measured):
         if part.get("status") == "not_run":
             reason = str(part.get("reason") or "no reason was recorded")
             return Record(run, folder, NOT_RUN, reason, described)
-    if problem:
-        return Record(run, folder, UNFINISHED, problem, described)
     if not measured:
         reason = "trained, not evaluated" if described else "started, did not finish"
         last = _last_error(layout, run)
@@ -106,7 +121,7 @@ def read_record(layout: Layout, run: Run) -> Record:
     metrics = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
     curves = measured.get("curves")
     curves = curves if isinstance(curves, dict) else {}
-    return Record(run, folder, DONE, "", described, metrics, curves)
+    return Record(run, folder, DONE, "", described, metrics, curves, str(measured.get("key", "")))
 
 
 def _last_error(layout: Layout, run: Run) -> str:

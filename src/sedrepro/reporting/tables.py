@@ -14,6 +14,7 @@ from ..settings.project import Paper
 from . import differences
 from .collect import Cell, PrintedColumn, PrintedTable, collect
 from .records import digits
+from .sealing import seal
 
 COLUMNS = (
     *("table", "row", "condition", "subset", "model", "metric", "implementation", "aggregate"),
@@ -21,6 +22,9 @@ COLUMNS = (
     *("ours_mean", "ours_std", "ci_low", "ci_high", "n_runs", "n_clips", "n_expected"),
     *("gap", "verdict", "note"),
 )
+
+
+FORMS = ("csv", "differences.csv", "md", "tex")
 
 
 def tabulate(
@@ -37,6 +41,8 @@ def tabulate(
         layout.paper_table(paper, "md"), to_markdown(spec.title, tables, confidence, compared)
     )
     write_text(layout.paper_table(paper, "tex"), to_latex(spec.title, tables, confidence, compared))
+    files = [layout.paper_table(paper, form) for form in FORMS]
+    seal(f"tables/{paper}", files, project, [paper], found, layout, root)
     return tables
 
 

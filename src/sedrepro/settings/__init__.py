@@ -1,6 +1,6 @@
 """Everything that can be set, typed, merged and validated once (imports only pydantic and yaml)."""
 
-from .blocks import Block, Decoding, FrontEnd, Training
+from .blocks import Block, Decoding, Detecting, FrontEnd, Training
 from .data import Data
 from .load import load, merge, read_yaml
 from .paper import PaperSettings
@@ -12,6 +12,7 @@ __all__ = [
     "Block",
     "Data",
     "Decoding",
+    "Detecting",
     "FrontEnd",
     "Grid",
     "HeldOut",

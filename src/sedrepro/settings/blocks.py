@@ -105,6 +105,29 @@ class FrontEnd(Block):
         return self
 
 
+class Detecting(Block):
+    """How the scores of one kind become events at one operating point."""
+
+    threshold: Share = Field(
+        0.5, description="operating point of the F1 scores (score > threshold)"
+    )
+    median: Count | Annotated[dict[str, Count], Field(min_length=1)] = Field(
+        7, description="median filter length in frames: one for all classes, or one per class"
+    )
+    trim: bool = Field(
+        True,
+        description="events end where their clip ends; false: they may reach into its padding, "
+        "as in the DCASE recipes",
+    )
+
+    def windows(self, classes: list[str]) -> list[int]:
+        """The median length of each class; classes the setting does not name get its average."""
+        if isinstance(self.median, int):
+            return [self.median] * len(classes)
+        fallback = round(sum(self.median.values()) / len(self.median))
+        return [self.median.get(name, fallback) for name in classes]
+
+
 class Training(Block):
     """What the one trainer does, whatever the paper."""
 
@@ -124,37 +147,24 @@ class Training(Block):
         description="which checkpoints are scored and reported; the first is the headline. "
         "best_test is chosen on the reported set itself: only to compare with papers that did so",
     )
+    select_decoding: Detecting = Field(
+        default_factory=Detecting,
+        description="how scores become events where checkpoints are chosen by F1 scores; what is "
+        "reported is decoded by `decoding`, which no training depends on",
+    )
 
 
-class Decoding(Block):
+class Decoding(Detecting):
     """How frame scores become events."""
 
-    threshold: Share = Field(
-        0.5, description="operating point of the F1 scores (score > threshold)"
-    )
-    median: Count | Annotated[dict[str, Count], Field(min_length=1)] = Field(
-        7, description="median filter length in frames: one for all classes, or one per class"
-    )
     scores: str = Field("frame", description="which of a method's frame scores are decoded")
     gate: Share = Field(
         0.0,
         description="tagging papers: frame scores count only where the clip's score exceeds this",
     )
     operating_points: Count = Field(50, description="thresholds of the PSDS by psds_eval")
-    trim: bool = Field(
-        True,
-        description="events end where their clip ends; false: they may reach into its padding, "
-        "as in the DCASE recipes",
-    )
     event_free: bool = Field(
         True,
         description="score clips without any event too; false: they are left out and not expected, "
         "as in recipes that never decode them (15 of DESED's 1,168 validation clips)",
     )
-
-    def windows(self, classes: list[str]) -> list[int]:
-        """The median length of each class; classes the setting does not name get its average."""
-        if isinstance(self.median, int):
-            return [self.median] * len(classes)
-        fallback = round(sum(self.median.values()) / len(self.median))
-        return [self.median.get(name, fallback) for name in classes]

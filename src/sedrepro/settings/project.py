@@ -169,7 +169,7 @@ class Report(Block):
 
     bootstrap: int = Field(200, ge=0, description="bootstrap resamples over clips; 0: no intervals")
     confidence: float = Field(0.95, gt=0, lt=1, description="level of every interval")
-    examples: int = Field(4, ge=0, description="clips shown and played per paper")
+    examples: int = Field(4, ge=0, le=8, description="clips shown and played per paper")
 
 
 class Project(Block):

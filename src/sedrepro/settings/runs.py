@@ -100,8 +100,14 @@ class Plan:
                 found |= dict.fromkeys(wholes)
         return list(found)
 
+    def describe_training(self) -> dict[str, Any]:
+        """Everything that decides the checkpoint and its scores; how they are decoded does not."""
+        described = self.describe()
+        described["settings"].pop("decoding")
+        return described
+
     def describe(self) -> dict[str, Any]:
-        """Everything that decides the run's result, as JSON; a changed value is a changed run."""
+        """The run with everything it means, as JSON."""
         return {
             "paper": self.run.paper,
             "row": self.run.row,
@@ -195,6 +201,10 @@ class Layout:
         """A subset's `clips`, `events` or `audit` table."""
         return f"{self.data}/corpora/{subset.corpus}/{subset.name}/{table}.tsv"
 
+    def tables_key(self, subset: Subset) -> str:
+        """The key of a subset's clip tables."""
+        return f"{self.data}/corpora/{subset.corpus}/{subset.name}/key.json"
+
     def mixtures(self, corpus: str, subset: str) -> str:
         return f"{self.data}/mixtures/{corpus}/{subset}"
 
@@ -217,3 +227,7 @@ class Layout:
     @property
     def report(self) -> str:
         return f"{self.results}/report/index.html"
+
+    def results_key(self, part: str) -> str:
+        """The key of a paper's tables (`tables/<paper>`), of its figures, or of the page."""
+        return f"{self.results}/{part}.key.json"

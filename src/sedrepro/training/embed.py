@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .. import chain
 from ..files import file_digest
+from ..kept import Kept
 from ..settings import FrontEnd, Layout, Project, Subset
+from ..settings.tasks import StoreTask
 from ..sources import weights
 from ..store import Store, intact, writing
 
 BATCH = 32  # clips at a time
+FORM = "float16"
+
+
+def make_store(task: StoreTask, *, out: str | Path, gpus: int = 0, threads: int = 1) -> None:
+    """The store a task asks for, made or, if it was made before, published again."""
+    front_end = task.project.front_ends[task.front_end]
+    waves = Store(task.layout.store(task.subset, front_end.waveform))
+    lacking = weights.lacking(front_end.kind, task.project)
+    parents = {
+        "waves": waves.content_key,
+        "weights": "" if lacking else file_digest(weights.path(front_end.kind, task.project)),
+    }
+    origin = chain.link("store", task.depends() | {"form": FORM}, parents)
+
+    def make() -> None:
+        embed(
+            task.project,
+            task.subset,
+            task.front_end,
+            out=out,
+            gpus=gpus,
+            threads=threads,
+            origin=origin,
+        )
+
+    Kept.beside([out]).or_make(origin["key"], make)
 
 
 def embed(
@@ -23,6 +53,7 @@ def embed(
     out: str | Path,
     gpus: int = 0,
     threads: int = 1,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the store of one subset under a front end that is a frozen network.
 
@@ -40,7 +71,9 @@ def embed(
         "weights": "" if why else file_digest(file),
         "lacking": why or "",
     }
-    with writing(out, shape=front_end.shape, dtype="float16", attributes=attributes) as store:
+    with writing(
+        out, shape=front_end.shape, dtype=FORM, attributes=attributes, origin=origin
+    ) as store:
         if why or not len(waves):
             return
         for index, values in enumerate(_tokens(project, front_end, waves, file, gpus, threads)):

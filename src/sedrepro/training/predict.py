@@ -196,6 +196,7 @@ def _restored(
     try:
         described = saved["plan"]
         networks = saved["networks"]["headline"]
+        described["settings"]["decoding"] = _decoding(folder, described["settings"])
         plan = Plan.restore(described, papers.settings_of()[described["paper"]])
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -207,6 +208,14 @@ def _restored(
     method.load_state(saved["method"])
     method.networks.eval()
     return plan, method, files
+
+
+def _decoding(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How the run's table decodes; for a run that was never evaluated, as its epoch was chosen."""
+    try:
+        return read_json(folder / "metrics.json")["settings"]["decoding"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return settings["training"]["select_decoding"]
 
 
 class Windows:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import tables
+from .. import chain, tables
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, whole, write_json
+from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project, Subset
 from ..sources import weights
 from ..store import creating, intact
 from .guard import Stop, exclusive
 from .record import code, hardware, packages, write_table
-from .state import State
+from .state import OUTPUTS, State
+
+EXAMPLES = 8
+"""Clips whose input and maps a run leaves; `report.examples` of them are shown."""
 
 
 def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, threads: int = 1) -> None:
@@ -27,14 +30,24 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
         lacking = [why for name in needed if (why := weights.lacking(name, project))]
         files = {} if lacking else {name: weights.path(name, project) for name in needed}
         reason = "; ".join(lacking) or _data_missing(plan, data) or _source_missing(plan, layout)
-        key = run_key(plan, data, layout, files)
-        state.open(key)
-        if not state.finished:
-            if reason:
-                _not_run(plan, state, key, data, reason)
-            else:
-                Fit(plan, project, layout, state, stop, key, data, files).run(gpus, threads)
+        link = run_link(plan, data, layout, files, precision(project, gpus))
+        state.open(link["key"])
+        if state.finished:
+            print(f"{REPUBLISHED}: key {link['key']}")
+        elif reason:
+            _not_run(plan, state, link, data, reason)
+        else:
+            Fit(plan, project, layout, state, stop, link, data, files).run(gpus, threads)
         state.publish()
+
+
+def precision(project: Project, gpus: int) -> str:
+    """What a run computes with: mixed precision is for GPUs only."""
+    if not project.amp:
+        return "float32"
+    from .devices import choose
+
+    return "bf16" if choose(project.device, gpus).type == "cuda" else "float32"
 
 
 def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
@@ -77,32 +90,37 @@ def _source_missing(plan: Plan, layout: Layout) -> str | None:
     return f"{plan.source}, which it starts from: {described['reason']}"
 
 
-def run_key(
+DROPOUT = "torch"
+"""What draws the masks of dropout: PyTorch's own generator."""
+
+
+def run_link(
     plan: Plan,
     data: Mapping[str, Mapping[str, Any]],
     layout: Layout,
     files: Mapping[str, Path] | None = None,
-) -> str:
-    """What the result is a function of: settings, seed, and the content of everything read.
+    precision: str = "float32",
+) -> dict[str, Any]:
+    """The run in the chain of keys: settings, seed, and the content of everything read.
 
-    `files` are pre-trained weights by resource.
+    How its scores are decoded is no part of it. `files` are pre-trained weights by resource.
     """
     subsets = {(d["corpus"], d["subset"]) for d in data.values()}
-    trained = {name: file_digest(path) for name, path in (files or {}).items()}
-    portions = _portions(plan, layout)
-    return digest(
-        ({"weights": trained} if trained else {})
-        | ({"portions": portions} if portions else {})
-        | {
-            "run": plan.describe(),
-            "stores": {name: d["content_key"] for name, d in sorted(data.items())},
-            "events": {
-                f"{corpus}/{subset}": file_digest(layout.table(Subset(corpus, subset), "events"))
-                for corpus, subset in sorted(subsets)
-            },
-            "source": source_key(plan, layout),
-        }
-    )
+    depends = {
+        "run": plan.describe_training(),
+        "numerics": {"precision": precision, "dropout": DROPOUT},
+    }
+    parents = {
+        "stores": {name: d["content_key"] for name, d in sorted(data.items())},
+        "events": {
+            f"{corpus}/{subset}": file_digest(layout.table(Subset(corpus, subset), "events"))
+            for corpus, subset in sorted(subsets)
+        },
+        "portions": digest(_portions(plan, layout)),
+        "weights": {name: file_digest(path) for name, path in (files or {}).items()},
+        "source": _source_link(plan, layout),
+    }
+    return chain.link("run", depends, parents) | {"numerics": depends["numerics"]}
 
 
 def _portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
@@ -119,27 +137,37 @@ def _portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
     return found
 
 
-def source_key(plan: Plan, layout: Layout) -> str | None:
-    """The key of the run this one starts from."""
+def _source_link(plan: Plan, layout: Layout) -> dict[str, str] | None:
+    """The key and the checkpoint of the run this one starts from."""
     if plan.source is None:
         return None
-    return str(read_json(layout.run(plan.source, "run.json"))["key"])
+    described = read_json(layout.run(plan.source, "run.json"))
+    return {"key": described["key"], "checkpoint": described["content"]["checkpoint.pt"]}
+
+
+IDENTITY = ("paper", "row", "condition", "fold", "seed", "kind", "source")
 
 
 def record(
-    plan: Plan, key: str, data: Mapping[str, Any], status: str, reason: str = "", **more: Any
+    plan: Plan,
+    link: Mapping[str, Any],
+    folder: Path,
+    data: Mapping[str, Any],
+    status: str,
+    reason: str = "",
+    **more: Any,
 ) -> dict[str, Any]:
-    """`run.json`: everything one would ask about a run."""
-    described = plan.describe()
-    run = ("paper", "row", "condition", "fold", "seed", "kind", "source")
+    """`run.json`: everything one would ask about a run, and the content of its other files."""
+    described = plan.describe_training()
     return {
         "status": status,
         "reason": reason,
-        "run": {name: described[name] for name in run},
+        "run": {name: described[name] for name in IDENTITY},
         "settings": described["settings"],
         "front_ends": described["front_ends"],
         "classes": described["classes"],
-        "key": key,
+        **link,
+        "content": {name: file_digest(folder / name) for name in OUTPUTS[:-1]},
         "data": data,
         "code": code(),
         "packages": packages(),
@@ -147,7 +175,9 @@ def record(
     }
 
 
-def _not_run(plan: Plan, state: State, key: str, data: Mapping[str, Any], reason: str) -> None:
+def _not_run(
+    plan: Plan, state: State, link: Mapping[str, Any], data: Mapping[str, Any], reason: str
+) -> None:
     """A run whose data cannot be had is finished too: it says why."""
     with state.finishing() as folder:
         write_table(folder / "history.csv", [], ["epoch", "step"])
@@ -156,7 +186,7 @@ def _not_run(plan: Plan, state: State, key: str, data: Mapping[str, Any], reason
         for name in ("scores.h5", "examples.h5"):
             with creating(folder / name) as (file, _):
                 file.attrs["status"] = "not_run"
-        write_json(folder / "run.json", record(plan, key, data, "not_run", reason))
+        write_json(folder / "run.json", record(plan, link, folder, data, "not_run", reason))
 
 
 class Fit:
@@ -169,12 +199,17 @@ class Fit:
         layout: Layout,
         state: State,
         stop: Stop,
-        key: str,
+        link: Mapping[str, Any],
         data: Mapping[str, Any],
         files: Mapping[str, Path],
     ) -> None:
-        self.plan, self.project, self.layout = plan, project, layout
-        self.state, self.stop, self.key, self.data = state, stop, key, data
+        self.plan = plan
+        self.project = project
+        self.layout = layout
+        self.state = state
+        self.stop = stop
+        self.link = link
+        self.data = data
         self.files = files
 
     def run(self, gpus: int, threads: int) -> None:
@@ -195,7 +230,7 @@ class Fit:
             self.plan,
             steps_per_epoch=loader.steps if loader else 1,
             device=device,
-            amp=self.project.amp and device.type == "cuda",
+            amp=self.link["numerics"]["precision"] == "bf16",
         )
         method.load_weights(self.files)
         if self.plan.source is not None:
@@ -203,9 +238,12 @@ class Fit:
             method.start_from(saved["networks"]["headline"])
         held = [Held(h, self.layout) for h in self.plan.held_out]
         size = self.plan.settings.training.score_batch
-        method.prepare(
-            loader.clips if loader else lambda: chain(*(h.batches(size, device) for h in held))
-        )
+
+        def scored_clips() -> Iterator[Any]:
+            for one in held:
+                yield from one.batches(size, device)
+
+        method.prepare(loader.clips if loader else scored_clips)
         if loader:
             trainer = Trainer(method, loader, held, self.layout, state=self.state, stop=self.stop)
             trainer.run()
@@ -221,12 +259,13 @@ class Fit:
         from .trainer import load_networks
 
         kept = self._kept(method, trainer)
-        reported = [h for h in held if h.held.reports and len(h)]
+        scored = [h for h in held if len(h)]
+        reported = [h for h in scored if h.held.reports]
         with self.state.finishing() as folder:
-            with score_file(folder / "scores.h5", self.plan, self.key) as scores:
+            with score_file(folder / "scores.h5", self.plan, self.link["key"]) as scores:
                 for suffix, networks in reversed(kept.items()):
                     load_networks(method, networks, "this run")
-                    for one in reported:
+                    for one in scored:
                         for model in method.models():
                             found = score(method, model, one, self.stop)
                             scores.add(one, model + suffix, found)
@@ -236,15 +275,16 @@ class Fit:
                 method,
                 reported[0] if reported else None,
                 self.layout,
-                self.project.report.examples,
+                EXAMPLES,
             )
             history = trainer.history if trainer else []
             write_table(folder / "history.csv", history, ["epoch", "step"])
             timing = trainer.timing if trainer else []
             write_table(folder / "timing.csv", timing, ["epoch", "seconds"])
             checkpoint = {
-                "key": self.key,
-                "plan": self.plan.describe(),
+                "key": self.link["key"],
+                "schema": self.link["schema"],
+                "plan": self.plan.describe_training(),
                 "networks": dict(zip(_names(kept), kept.values(), strict=True)),
                 "method": method.state(),
             }
@@ -255,7 +295,8 @@ class Fit:
                 folder / "run.json",
                 record(
                     self.plan,
-                    self.key,
+                    self.link,
+                    folder,
                     self.data,
                     "done",
                     parameters={
@@ -296,4 +337,4 @@ def forget(run_folder: str | Path) -> None:
     state = State(folder)
     with exclusive(state.lock, patience=1.0):
         state.forget()
-        (folder / "run.json").unlink(missing_ok=True)
+        state.progress.unlink(missing_ok=True)

@@ -21,7 +21,8 @@ class Judge:
     """Scores → `{metric: value}` for one held-out set; the truth is prepared once."""
 
     def __init__(self, held: Held, plan: Plan, layout: Layout) -> None:
-        self.decoding, self.hop = plan.settings.decoding, plan.grid.seconds
+        self.decoding = plan.settings.training.select_decoding
+        self.hop = plan.grid.seconds
         self.windows = self.decoding.windows(plan.classes)
         clips, seconds = held.data.names, held.data.seconds
         events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..files import atomic, write_text
+from ..errors import SedreproError
+from ..files import write_text
+from ..kept import Kept
 
 OUTPUTS = (
     "checkpoint.pt",
@@ -20,6 +23,10 @@ OUTPUTS = (
 """A finished run, whole; `run.json` is published last."""
 
 
+MEASURED = ("metrics.json", "resamples.npz")
+"""What evaluation adds to a run folder."""
+
+
 class State:
     """`.state/` of a run folder: the resumable checkpoint, the finished outputs, the progress."""
 
@@ -30,7 +37,7 @@ class State:
         self.progress = self.home / "progress.json"
         self.lock = self.home / "lock"
         self._key = self.home / "key"
-        self._finished = self.home / "finished"
+        self._finished = Kept(self.home / "finished", [folder / name for name in OUTPUTS])
 
     def open(self, key: str) -> None:
         """Keep what belongs to `key`; discard what another key left behind."""
@@ -44,17 +51,21 @@ class State:
         return None
 
     def forget(self) -> None:
-        """Drop finished and resumable state, so that the run starts from nothing."""
+        """Drop everything the folder holds of the run: what is kept, what is published, and the
+        numbers that were measured on it."""
         self._key.unlink(missing_ok=True)
         self.resume.unlink(missing_ok=True)
-        shutil.rmtree(self._finished, ignore_errors=True)
+        self._finished.drop()
+        shutil.rmtree(measured(self.folder), ignore_errors=True)
+        for name in (*reversed(OUTPUTS), *MEASURED):
+            (self.folder / name).unlink(missing_ok=True)
 
     @property
     def finished(self) -> bool:
-        return self._finished.is_dir()
+        return self._finished.key() is not None
 
     @contextlib.contextmanager
-    def finishing(self):
+    def finishing(self) -> Iterator[Path]:
         """A folder for the outputs; it counts as finished once the block is through."""
         draft = self.home / "draft"
         shutil.rmtree(draft, ignore_errors=True)
@@ -64,18 +75,21 @@ class State:
             for name in OUTPUTS:
                 with open(draft / name, "rb") as handle:
                     os.fsync(handle.fileno())
-            shutil.rmtree(self._finished, ignore_errors=True)
-            os.replace(draft, self._finished)
+            self._finished.adopt(draft, self.key() or "")
         finally:
             shutil.rmtree(draft, ignore_errors=True)  # a full disk has no room for a failed one
         self.resume.unlink(missing_ok=True)
 
     def publish(self) -> None:
         """Put the finished outputs under their declared names, newer than everything they use."""
-        for name in OUTPUTS:
-            with atomic(self.folder / name) as temporary:
-                try:
-                    os.link(self._finished / name, temporary)
-                except OSError:
-                    shutil.copyfile(self._finished / name, temporary)
-                os.utime(temporary)
+        if damaged := self._finished.damaged():
+            raise SedreproError(
+                f"{self.folder / damaged[0]}: is not what the run wrote when it was finished; "
+                f"`sedrepro forget {self.folder}`, then start again, makes the run anew"
+            )
+        self._finished.publish()
+
+
+def measured(folder: str | Path) -> Path:
+    """Where a run folder's numbers are kept between starts."""
+    return Path(folder) / ".state" / "measured"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...settings import Layout, Project
+from ..sealing import seal
 from . import activity, branches, style, tagging, videos
 from .classes import class_bars
 from .curves import psd_roc, training_curves
@@ -40,7 +43,7 @@ FIGURES = {
 }
 
 
-def draw(project: Project, paper: str, layout: Layout) -> None:
+def draw(project: Project, paper: str, layout: Layout, root: str | Path = ".") -> None:
     """Every figure the paper lists, as PNG and SVG; what lacks its data is a panel that says so."""
     material = Material(project, paper, layout)
     for name in project.papers[paper].figures:
@@ -51,3 +54,9 @@ def draw(project: Project, paper: str, layout: Layout) -> None:
         except MissingError as missing:
             made = style.notice(f"{name.replace('_', ' ').capitalize()}: {missing}.")
         style.save(made, layout.figure(paper, name, "png"), layout.figure(paper, name, "svg"))
+    files = [
+        layout.figure(paper, name, form)
+        for name in project.papers[paper].figures
+        for form in ("png", "svg")
+    ]
+    seal(f"figures/{paper}", files, project, [paper], material.records, layout, root)

@@ -13,6 +13,8 @@ from ... import __version__
 from ...files import write_text
 from ...settings import Layout, Project
 from ..collect import collect
+from ..records import Record
+from ..sealing import seal
 from ..tables import difference_note, interval_note
 from . import overview, runs
 from .embed import data_uri, script_json
@@ -30,13 +32,14 @@ def publish(
 ) -> Path:
     """Write the page from whatever runs there are; returns where it is."""
     chosen = list(papers) if papers is not None else project.selected_papers()
+    found: list[Record] = []
     html = (
         _environment()
         .get_template("page.html")
         .render(
             project=project,
             version=__version__,
-            papers=[_paper(project, paper, layout, root) for paper in chosen],
+            papers=[_paper(project, paper, layout, root, found) for paper in chosen],
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             scripts=[Markup((HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS],
             interval_note=interval_note(project.report.confidence),
@@ -44,6 +47,7 @@ def publish(
         )
     )
     write_text(layout.report, html)
+    seal("report", [layout.report], project, chosen, found, layout, root)
     return Path(layout.report)
 
 
@@ -59,10 +63,13 @@ def _environment() -> Environment:
     return environment
 
 
-def _paper(project: Project, paper: str, layout: Layout, root: str | Path) -> dict[str, Any]:
-    """Everything the template says about one paper."""
+def _paper(
+    project: Project, paper: str, layout: Layout, root: str | Path, shown: list[Record]
+) -> dict[str, Any]:
+    """Everything the template says about one paper; its runs are added to those `shown`."""
     spec = project.papers[paper]
     tables, found = collect(project, paper, layout, root)
+    shown += found
     return {
         "id": paper,
         "spec": spec,

@@ -1,0 +1,50 @@
+"""What clip tables were made from, and what stores are made from: links in the chain of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .. import chain, tables
+from ..files import digest, file_digest, fingerprint
+from ..settings import Layout, Subset
+from ..settings.tasks import AdaptTask
+from . import reading
+
+TABLES = ("clips", "events", "audit")
+
+
+def seal_tables(task: AdaptTask, statuses: Iterable[str | Path]) -> None:
+    """Write the key of a subset's tables once they lie there.
+
+    It covers the tables and the recordings they name, so that a tree whose files were exchanged
+    has another key.
+    """
+    layout, subset = task.layout, task.subset
+    heard = recordings(subset, layout)
+    chain.seal(
+        layout.tables_key(subset),
+        "tables",
+        [layout.table(subset, name) for name in TABLES],
+        depends={"settings": task.depends(), "recordings": heard},
+        parents={Path(status).stem: file_digest(status) for status in statuses},
+        recordings=heard,
+    )
+
+
+def recordings(subset: Subset, layout: Layout) -> str:
+    """A key of the recordings that a subset's clips are read from."""
+    clips = tables.read_clips(layout.table(subset, "clips"))
+    files = dict.fromkeys(reading.file_of(path) for path in clips["path"] if path)
+    recipes = [file for file in files if file.endswith(".tsv")]
+    for recipe in recipes:
+        mixed = tables.read(recipe, ["scene", "file"])
+        files |= dict.fromkeys([*mixed["scene"], *mixed["file"]])
+    return digest([[file_digest(recipe) for recipe in recipes], [*map(fingerprint, files)]])
+
+
+def of_clips(subset: Subset, layout: Layout) -> dict[str, Any]:
+    """What a store of a subset is made from: its clips and their recordings, not its labels."""
+    sealed = chain.read_seal(layout.tables_key(subset), "tables")
+    return {"clips": sealed["files"]["clips.tsv"], "recordings": sealed["recordings"]}

@@ -1,0 +1,120 @@
+"""What a job is given of the settings: what can change its result, and nothing else.
+
+A job does not read the configuration again. While planning, `pick` takes the parts of the project
+that the job may read; in the job, `restore` makes a project of them in which every other setting
+is missing, so that a job that reads one fails instead of depending on it unseen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from .blocks import Block
+from .project import Project
+
+FOLDERS = "folders"
+RUNTIME = ("device", "deterministic", "device_store_gb", "data.fetch")
+"""Settings that say how a job works and not what it makes. Jobs find them in their environment:
+a change makes nothing again."""
+RUNTIME_VARIABLE = "SEDREPRO_RUNTIME"
+
+
+class Given(Project):
+    """The part of the project that a job was given."""
+
+    @property
+    def data_folder(self) -> str:
+        return self.__dict__[FOLDERS][0]
+
+    @property
+    def result_folder(self) -> str:
+        return self.__dict__[FOLDERS][1]
+
+
+def pick(project: Project, *settings: str) -> dict[str, Any]:
+    """The named settings (`data.desed`, `papers.lgc_sed`) as nested plain data."""
+    plain: dict[str, Any] = {}
+    for dotted in settings:
+        *homes, name = dotted.split(".")
+        value: Any = project
+        place = plain
+        for home in homes:
+            value = _member(value, home)
+            place = place.setdefault(home, {})
+        place[name] = _plain(_member(value, name))
+    return plain | {FOLDERS: [project.data_folder, project.result_folder]}
+
+
+def runtime(project: Project) -> str:
+    """The value of the environment variable that carries `RUNTIME` to the jobs."""
+    return json.dumps(pick(project, *RUNTIME))
+
+
+def restore(given: Mapping[str, Any]) -> Project:
+    """The project as far as it was given, and how this machine's jobs are to work."""
+    inherited = os.environ.get(RUNTIME_VARIABLE)
+    how = json.loads(inherited) if inherited else pick(Project(), *RUNTIME)
+    parts = _merged(how, given)
+    folders = parts.pop(FOLDERS)
+    project = _partial(Given, parts)
+    project.__dict__[FOLDERS] = folders
+    return project
+
+
+def without_folders(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a job's settings its result depends on: not where it lies."""
+    return {name: value for name, value in given.items() if name != FOLDERS}
+
+
+def _member(value: Any, name: str) -> Any:
+    return value[name] if isinstance(value, Mapping) else getattr(value, name)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _partial(model: type[Any], plain: Mapping[str, Any]) -> Any:
+    """A block with the given settings only; all were checked when the project was loaded."""
+    names = {field.alias or name: name for name, field in model.model_fields.items()}
+    values = {}
+    for key, value in plain.items():
+        name = names[key]
+        values[name] = _typed(model.model_fields[name].rebuild_annotation(), value)
+    block = model.model_construct()
+    block.__dict__.clear()
+    block.__dict__.update(values)
+    return block
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    if isinstance(kind, type) and issubclass(kind, Block):
+        return _partial(kind, value)
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is dict and _is_block(arguments[1]):
+        return {key: _partial(arguments[1], item) for key, item in value.items()}
+    return TypeAdapter(kind).validate_python(value)
+
+
+def _is_block(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Block)
