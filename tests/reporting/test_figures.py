@@ -13,6 +13,7 @@ from sedrepro.reporting.colours import class_colours, row_colours
 from sedrepro.reporting.figures import FIGURES, draw
 from sedrepro.reporting.figures.material import Material, MissingError
 from sedrepro.reporting.figures.timelines import _tracks
+from written import rewrite
 
 PAPER = "lgc_sed"
 
@@ -84,7 +85,7 @@ def test_numbers_that_are_none_do_not_stop_the_drawing(copy):
         content["curves"] = {}
         for entry in content["metrics"]:
             entry["value"] = None
-        path.write_text(json.dumps(content))
+        rewrite(path, content)
     for path in Path(copy.layout.results).rglob("history.csv"):
         header, *rest = path.read_text().splitlines()
         gaps = [",".join([row.split(",")[0]] + ["nan"] * header.count(",")) for row in rest]

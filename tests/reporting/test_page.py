@@ -21,6 +21,7 @@ from sedrepro.reporting.collect import collect
 from sedrepro.reporting.page.runs import flatten
 from sedrepro.settings import Run
 from sedrepro.training.record import code_digest
+from written import rewrite
 
 PAPER = "lgc_sed"
 VOID = {"meta", "link", "img", "input", "br", "hr", "line", "path", "rect", "circle"}
@@ -192,7 +193,7 @@ def test_the_data_audit_and_the_cost_are_there(page):
 def test_what_comes_from_files_is_escaped(copy):
     evil = "<script>alert(1)</script>&<b>"
     path = Path(copy.layout.run(Run(PAPER, "mt", "desed", 42), "metrics.json"))
-    path.write_text(json.dumps({"status": "not_run", "reason": evil}))
+    rewrite(path, json.loads(path.read_text()) | {"status": "not_run", "reason": evil})
     html = publish(copy.project, copy.layout, copy.root).read_text()
     assert "<script>alert" not in html
     assert evil in Page(html).text
@@ -227,7 +228,7 @@ def test_nan_scores_are_called_undefined(copy):
         content = json.loads(path.read_text())
         for entry in content["metrics"]:
             entry["value"] = entry["ci_low"] = entry["ci_high"] = float("nan")
-        path.write_text(json.dumps(content))
+        rewrite(path, content)
     page = page_of(copy)
     assert "undefined" in page.text
     assert page.text.count("undefined") > 10

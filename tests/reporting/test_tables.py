@@ -12,13 +12,14 @@ import fabricate
 import numpy as np
 import pytest
 
-from sedrepro import settings
+from sedrepro import papers, settings
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
 from sedrepro.reporting import tabulate
 from sedrepro.reporting.collect import collect, published_numbers
 from sedrepro.reporting.tables import COLUMNS, latex, to_csv
 from sedrepro.settings import Run
+from written import numbers, rewrite, run_record
 
 PAPER = "lgc_sed"
 KEY = {"set": "validation", "model": "teacher", "metric": "psds1", "implementation": "psds_eval"}
@@ -55,7 +56,7 @@ def change(place, row, seed, edit):
     path = Path(place.layout.run(Run(PAPER, row, "desed", seed), "metrics.json"))
     content = json.loads(path.read_text())
     edit(content)
-    path.write_text(json.dumps(content))
+    rewrite(path, content)
 
 
 def at_full_scale(place):
@@ -68,7 +69,7 @@ def whole_data(place):
         content = json.loads(path.read_text())
         for entry in content["metrics"]:
             entry["n_clips"] = entry["n_expected"]
-        path.write_text(json.dumps(content))
+        rewrite(path, content)
     for path in Path(place.layout.results).rglob("run.json"):
         content = json.loads(path.read_text())
         for audit in content["data"].values():
@@ -198,15 +199,28 @@ def values_of_one(place):
 
 
 def test_folds_and_seeds_are_averaged_together(tmp_path):
-    project = fabricate.project_of(papers={PAPER: {"folds": [0, 1], "rows": ["mt"]}})
+    paper, key = "weak_mtl", ("held_out", "network", "micro_ap", "sedrepro", "")
+    project = fabricate.project_of(run=[paper], papers={paper: {"folds": [1, 2], "rows": ["gap"]}})
     layout = fabricate.layout_of(tmp_path, project)
-    events = {"validation": []}
-    for index, run in enumerate(settings.runs(project, PAPER)):
-        content = fabricate.metrics_of(["Cat"], events, 0.3 + index / 50, np.random.default_rng(0))
-        write_json(layout.run(run, "metrics.json"), content)
-    tables, found = collect(project, PAPER, layout, fabricate.ROOT)
-    (row,) = [row for row in tables[0].rows if row.name == "mt"]
-    expected = [record.find(**KEY, label="")["value"] for record in found]
+    for index, run in enumerate(settings.runs(project, paper)):
+        plan = settings.plan(project, run, papers.settings_of()[paper])
+        rng = np.random.default_rng(0)
+        content = fabricate.metrics_of([], {"held_out": []}, 0.3 + index / 50, rng, [key])
+        for held in plan.reported:
+            for table in ("clips", "events", "audit"):
+                write_json(layout.table(held.subset, table), {})
+        write_json(layout.run(run, "scores.h5"), {})
+        write_json(layout.run(run, "run.json"), run_record(plan, layout))
+        write_json(layout.run(run, "metrics.json"), numbers(content, plan, project, layout))
+    tables, found = collect(project, paper, layout, fabricate.ROOT)
+    (row,) = [row for row in tables[0].rows if row.name == "gap"]
+    condition = tables[0].columns[0].condition
+    names = ("set", "model", "metric", "implementation", "label")
+    expected = [
+        record.find(**dict(zip(names, key, strict=True)))["value"]
+        for record in found
+        if record.run.condition == condition
+    ]
     assert len(expected) == 4
     assert row.cells[0].ours.mean == pytest.approx(np.mean(expected))
     assert row.cells[0].aggregate == "2 seeds x 2 folds, t-interval over runs"

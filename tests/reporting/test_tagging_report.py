@@ -19,6 +19,7 @@ from sedrepro.reporting.figures import FIGURES, draw
 from sedrepro.reporting.figures.material import Material, MissingError
 from sedrepro.reporting.tables import to_csv
 from sedrepro.settings import Layout, Subset
+from written import numbers, run_record
 
 PAPER = "weak_mtl"
 LEVEL = {"untrained": 0.25, "gwrp": 0.6, "atrous_ap": 0.7, "2apae": 0.8}
@@ -31,6 +32,7 @@ def score(row: str, condition: str, place: int = 0) -> float:
 
 
 def fabricate(project, layout: Layout) -> None:
+    lay_tables(layout)
     for run in settings.runs(project, PAPER):
         plan = settings.plan(project, run, papers.settings_of()[PAPER])
         folder = Path(layout.run(run))
@@ -43,16 +45,22 @@ def fabricate(project, layout: Layout) -> None:
                 value = score(run.row, run.condition, plan.classes.index(label) if label else 0)
                 entries.append(entry(metric, model, label, value, (value - 0.05, value + 0.05)))
             entries.append(entry("micro_ap_chance", model, "", 0.25, (None, None)))
-        write_json(folder / "metrics.json", {"status": "done", "metrics": entries, "curves": {}})
         data = {"corpus": "snr_mix", "subset": run.condition, "expected": 160, "found": 160}
-        described = {"status": "done", "reason": "", "classes": plan.classes, "data": {"d": data}}
-        write_json(folder / "run.json", {**described, "settings": plan.describe()["settings"]})
         write_text(folder / "history.csv", "epoch,step,rate,loss/total,select\n0,1,1,0.5,0.5\n")
+        write_text(folder / "scores.h5", "")
         examples(folder / "examples.h5", run, plan)
+        write_json(folder / "run.json", run_record(plan, layout, data={"d": data}))
+        found = {"status": "done", "reason": "", "metrics": entries, "curves": {}}
+        write_json(folder / "metrics.json", numbers(found, plan, project, layout))
+
+
+def lay_tables(layout: Layout) -> None:
     for condition in LOSS:
         rows = [f"{clip}\tBark\t0.2\t1.1\t1.0" for clip in CLIPS]
         path = layout.table(Subset("snr_mix", condition), "events")
         write_text(path, "\n".join(["\t".join(tables.EVENTS), *rows]) + "\n")
+        for table in ("clips", "audit"):
+            write_text(layout.table(Subset("snr_mix", condition), table), "nothing\n")
 
 
 def entry(metric, model, label, value, ends) -> dict:

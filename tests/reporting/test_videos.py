@@ -18,6 +18,7 @@ from sedrepro.reporting.figures import videos
 from sedrepro.reporting.figures.material import Material, MissingError
 from sedrepro.settings import Layout, Run, Subset
 from sedrepro.sources import video
+from written import numbers, run_record
 
 PAPER = "dmsf_avel"
 CLASSES = ["Flute", "Bark", "Bus"]
@@ -46,11 +47,13 @@ def made(tmp_path, root):
     events = [(c, *label, 1.0) for c, label in zip(clips, LABELS, strict=True)]
     events = pd.DataFrame(events, columns=tables.EVENTS)
     tables.write(layout.table(where, "events"), events, tables.EVENTS)
+    audit = pd.DataFrame([("test", 4, 4, "")], columns=tables.AUDIT)
+    tables.write(layout.table(where, "audit"), audit, tables.AUDIT)
 
     def fill(*rows: str) -> Material:
         for number, row in enumerate(rows):
             for condition in ("full", "weak"):
-                finish(layout, Run(PAPER, row, condition, 42), clips, number)
+                finish(project, layout, Run(PAPER, row, condition, 42), clips, number)
         return Material(project, PAPER, layout)
 
     return fill
@@ -63,18 +66,27 @@ def truth():
     return label
 
 
-def finish(layout, run, clips, number):
+def plan_of(project, run):
+    return settings.plan(project, run, papers.settings_of()[PAPER])
+
+
+def measured(project, layout, run, metrics):
+    found = {"status": "done", "reason": "", "metrics": metrics, "curves": {}}
+    told = numbers(found, plan_of(project, run), project, layout)
+    write_json(layout.run(run, "metrics.json"), told)
+
+
+def finish(project, layout, run, clips, number):
     chosen = truth()
     chosen[number:, 8:] = 0  # wrong in the last seconds, of fewer videos the better the row
-    write_json(layout.run(run, "run.json"), {"status": "done"})
     keys = {"set": "test", "model": "network", "implementation": "sedrepro", "label": ""}
     numbers = {"segment_accuracy": 0.5 + number / 10, "oracle_uniform": 0.25}
     metrics = [
         {**keys, "metric": name, "value": value, "n_clips": 4, "n_expected": 4}
         for name, value in numbers.items()
     ]
-    write_json(layout.run(run, "metrics.json"), {"status": "done", "metrics": metrics})
     draw = np.random.default_rng(number)
+    Path(layout.run(run)).mkdir(parents=True, exist_ok=True)
     with h5py.File(layout.run(run, "scores.h5"), "w") as file:
         file.attrs["classes"], file.attrs["hop"] = json.dumps(CLASSES), 1.0
         file.attrs["models"] = json.dumps(["network"])
@@ -83,6 +95,8 @@ def finish(layout, run, clips, number):
         file["test/network/frame"] = np.eye(BACKGROUND + 1)[chosen].astype(np.float32)
         if run.row != "a":
             file["test/network/attention"] = draw.dirichlet(np.ones(49), (len(clips), T))
+    write_json(layout.run(run, "run.json"), run_record(plan_of(project, run), layout))
+    measured(project, layout, run, metrics)
 
 
 def test_a_runs_scores_are_held_against_the_events(made):
@@ -157,7 +171,7 @@ def test_the_attentions_score_is_held_against_an_untrained_network(made, root):
         found = {"metric": "pointing", "implementation": "sedrepro", "set": "test"}
         found |= {"model": "network", "label": "", "n_clips": 4, "n_expected": 4}
         found["value"] = 0.5 if record.run.row == "untrained" else 0.75
-        write_json(record.file("metrics.json"), {"status": "done", "metrics": [found]})
+        measured(material.project, material.layout, record.run, [found])
     tabulate(material.project, PAPER, material.layout, root)
     text = Path(material.layout.paper_table(PAPER, "md")).read_text()
     (line,) = [line for line in text.splitlines() if "Attention peak inside" in line]

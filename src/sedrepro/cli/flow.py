@@ -16,12 +16,12 @@ from ..settings import Layout, Plan, Project, Run, Subset, tasks
 from ..settings import given as given_settings
 from ..settings.blocks import EMBEDDINGS
 from ..settings.given import RUNTIME_VARIABLE, runtime
+from ..settings.runs import TABLES
 from ..sources import registry
 from ..training.guard import DRIVER, identity
 from ..training.state import OUTPUTS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-TABLES = ("clips", "events", "audit")
 FORMS = ("csv", "differences.csv", "md", "tex")
 SYNTHETIC = ("synth_train", "synth_validation")
 """DESED's subsets that the mixtures stage makes under `synthetic: mix`."""
@@ -262,9 +262,9 @@ class Flow:
     def evaluate_inputs(self, wildcards: Any) -> list[str]:
         """The scores (of the run, or of the run it re-reads) and the truth."""
         plan = self.of(self.run(wildcards))
-        scored = plan.source if plan.kind == "reevaluate" else plan.run
-        truth = [p for h in plan.held_out if h.reports for p in self.tables(h.subset)]
-        return [self.layout.run(scored, "scores.h5"), self.layout.run(scored, "run.json"), *truth]
+        truth = [path for held in plan.reported for path in self.tables(held.subset)]
+        scores, record = (self.layout.run(plan.scored, name) for name in ("scores.h5", "run.json"))
+        return [scores, record, *truth]
 
     # Results
 
@@ -282,8 +282,7 @@ class Flow:
         """
         found: dict[str, None] = {}
         for run in self.runs(paper):
-            plan = self.of(run)
-            scored = plan.source if plan.kind == "reevaluate" and plan.source else run
+            scored = self.of(run).scored
             found |= dict.fromkeys(self.layout.run(scored, name) for name in self.run_files)
         return [*found, *self.metrics(paper)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,44 +52,18 @@ def write(
 
 def metrics_link(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]:
     """The run's numbers in the chain of keys: its scores, the truth, and how they are measured."""
-    scored = scored_run(plan)
+    scored = plan.scored
     described = _described(scored, layout)
     if why := chain.other_schema("run", described):
         raise SedreproError(
             f"{layout.run(scored, 'run.json')}: {why}; `sedrepro forget {scored}`, then start again"
         )
-    told = measuring(plan, project.report)
+    told = plan.describe_measuring(project.report)
     parents = {
         "run": {"key": described["key"], "scores": described["content"]["scores.h5"]},
-        "truth": truth_digests(plan, layout),
+        "truth": layout.digests(held.subset for held in plan.reported),
     }
     return chain.link("metrics", told, parents) | {"settings": told}
-
-
-def scored_run(plan: Plan) -> Run:
-    """The run whose scores are measured: a row that re-evaluates reads its source's."""
-    return plan.source if plan.kind == "reevaluate" and plan.source else plan.run
-
-
-def measuring(plan: Plan, report: Report) -> dict[str, Any]:
-    """Every setting that the numbers depend on beside the scores and the truth."""
-    return {
-        "decoding": plan.settings.decoding.model_dump(mode="json"),
-        "held_out": [asdict(held) for held in plan.held_out if held.reports],
-        "classes": list(plan.classes),
-        "bootstrap": report.bootstrap,
-        "confidence": report.confidence,
-    }
-
-
-def truth_digests(plan: Plan, layout: Layout) -> dict[str, str]:
-    """The content of the tables that say what is true of the reported sets."""
-    subsets = {(held.subset.corpus, held.subset.name) for held in plan.held_out if held.reports}
-    return {
-        f"{corpus}/{name}/{table}": file_digest(layout.table(Subset(corpus, name), table))
-        for corpus, name in sorted(subsets)
-        for table in ("clips", "events", "audit")
-    }
 
 
 def evaluate(
@@ -102,7 +75,7 @@ def evaluate(
     `draws` takes what every resample gives.
     """
     draws = Draws() if draws is None else draws
-    run = scored_run(plan)
+    run = plan.scored
     reason = _why_not_run(run, layout)
     if reason is not None:
         reason = reason if run == plan.run else f"{run}: {reason}"

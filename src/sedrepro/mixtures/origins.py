@@ -9,10 +9,9 @@ from typing import Any
 from .. import chain, tables
 from ..files import digest, file_digest, fingerprint
 from ..settings import Layout, Subset
+from ..settings.runs import TABLES
 from ..settings.tasks import AdaptTask
 from . import reading
-
-TABLES = ("clips", "events", "audit")
 
 
 def seal_tables(task: AdaptTask, statuses: Iterable[str | Path]) -> None:

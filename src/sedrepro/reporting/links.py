@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import chain
-from ..evaluation.run import measuring, scored_run, truth_digests
 from ..files import digest, file_digest, read_json
 from ..settings import Layout, Plan, Project, Run, Subset
-from ..training.run import IDENTITY
+from ..settings.runs import IDENTITY
 
 AGAIN = "start the workflow again"
 MEASURED_PARTS = ("status", "reason", "metrics", "curves")
@@ -48,7 +47,7 @@ def broken(
 
     `described` is run.json, empty for a row that re-evaluates; `measured` is metrics.json or empty.
     """
-    source = scored_run(asked.plan)
+    source = asked.plan.scored
     if source == asked.plan.run:
         problem = _run(asked, described, layout) if described else ""
         origin = described
@@ -95,12 +94,13 @@ def _metrics(
     scores = origin.get("content", {}).get("scores.h5")
     if measured["parents"]["run"] != {"key": origin.get("key"), "scores": scores}:
         return f"metrics.json is of another run than the one that lies there; {AGAIN}"
-    told = json.loads(json.dumps(measuring(asked.plan, asked.project.report)))
+    told = json.loads(json.dumps(asked.plan.describe_measuring(asked.project.report)))
     if key := first_difference(measured["settings"], told):
         return f"evaluated with another {key}; {AGAIN}"
-    if _there(asked.plan, layout) and measured["parents"]["truth"] != truth_digests(
-        asked.plan, layout
-    ):
+    if _there(asked.plan, layout):
+        truth = layout.digests(held.subset for held in asked.plan.reported)
+        if measured["parents"]["truth"] == truth:
+            return ""
         return f"evaluated against other clip tables than those that lie there; {AGAIN}"
     return ""
 
@@ -116,8 +116,7 @@ def _of_source(source: Run, layout: Layout) -> dict[str, Any]:
 
 def _there(plan: Plan, layout: Layout) -> bool:
     """Whether the truth lies on this machine; results that were copied alone still count."""
-    subsets = [held.subset for held in plan.held_out if held.reports]
-    return all(Path(layout.table(subset, "events")).exists() for subset in subsets)
+    return all(Path(layout.table(held.subset, "events")).exists() for held in plan.reported)
 
 
 def _changed_data(parents: Mapping[str, Any], layout: Layout) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import SedreproError
+from ..files import file_digest
 from .blocks import FrontEnd
 from .load import row_settings
 from .paper import PaperSettings
-from .project import Project
+from .project import Project, Report
 from .streams import Grid, HeldOut, Stream, Subset
+
+TABLES = ("clips", "events", "audit")
+"""The clip tables of a subset."""
+IDENTITY = ("paper", "row", "condition", "fold", "seed", "kind", "source")
+"""What of a described run names it; the rest is what it is made with."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,26 @@ class Plan:
         described = self.describe()
         described["settings"].pop("decoding")
         return described
+
+    @property
+    def scored(self) -> Run:
+        """The run whose scores are measured: a row that re-evaluates reads its source's."""
+        return self.source if self.kind == "reevaluate" and self.source else self.run
+
+    @property
+    def reported(self) -> list[HeldOut]:
+        """The sets that numbers are printed of."""
+        return [held for held in self.held_out if held.reports]
+
+    def describe_measuring(self, report: Report) -> dict[str, Any]:
+        """Every setting that the numbers depend on, beside the scores and the truth."""
+        return {
+            "decoding": self.settings.decoding.model_dump(mode="json"),
+            "held_out": [asdict(held) for held in self.reported],
+            "classes": list(self.classes),
+            "bootstrap": report.bootstrap,
+            "confidence": report.confidence,
+        }
 
     def describe(self) -> dict[str, Any]:
         """The run with everything it means, as JSON."""
@@ -200,6 +226,15 @@ class Layout:
     def table(self, subset: Subset, table: str) -> str:
         """A subset's `clips`, `events` or `audit` table."""
         return f"{self.data}/corpora/{subset.corpus}/{subset.name}/{table}.tsv"
+
+    def digests(self, subsets: Iterable[Subset]) -> dict[str, str]:
+        """The content of every table of some subsets, whatever their portions."""
+        wholes = sorted({(subset.corpus, subset.name) for subset in subsets})
+        return {
+            f"{corpus}/{name}/{table}": file_digest(self.table(Subset(corpus, name), table))
+            for corpus, name in wholes
+            for table in TABLES
+        }
 
     def tables_key(self, subset: Subset) -> str:
         """The key of a subset's clip tables."""

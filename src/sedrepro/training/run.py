@@ -11,6 +11,7 @@ from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, whole, write_json
 from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project, Subset
+from ..settings.runs import IDENTITY
 from ..sources import weights
 from ..store import creating, intact
 from .guard import Stop, exclusive
@@ -143,9 +144,6 @@ def _source_link(plan: Plan, layout: Layout) -> dict[str, str] | None:
         return None
     described = read_json(layout.run(plan.source, "run.json"))
     return {"key": described["key"], "checkpoint": described["content"]["checkpoint.pt"]}
-
-
-IDENTITY = ("paper", "row", "condition", "fold", "seed", "kind", "source")
 
 
 def record(
