@@ -232,6 +232,7 @@ def _scores(folder: Path, plan: Plan, held, events, quality: float, rng, models)
                 group[f"{model}/clip"] = frame.max(1).astype(np.float32)
         first = next(iter(held.values()))
         shown.attrs.update(set=first.name, front_end=first.inputs[0], hop=hop)
+        shown.attrs["order"] = json.dumps(_names(first.subset)[:4])
         for name in _names(first.subset)[:4]:
             mel = np.abs(np.random.default_rng(1).normal(0.02, 0.01, (64, 313)))
             for clip, label, onset, offset in events[first.name]:

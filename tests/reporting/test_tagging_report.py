@@ -76,6 +76,7 @@ def examples(path: Path, run, plan) -> None:
     bands, frames = plan.front_ends["logmel64"].shape
     with h5py.File(path, "w") as file:
         file.attrs["hop"] = plan.grid.seconds
+        file.attrs["order"] = json.dumps(CLIPS)
         for clip in CLIPS:
             group, classes = file.create_group(clip), len(plan.classes)
             group["input"] = rng.random((bands, frames)) * (1 + LOSS[run.condition])

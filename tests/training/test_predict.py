@@ -15,6 +15,7 @@ import torch
 
 from sedrepro.cli import main
 from sedrepro.errors import SedreproError
+from sedrepro.files import write_json
 from sedrepro.metrics.decode import median_filter
 from sedrepro.papers import method_of
 from sedrepro.settings import FrontEnd
@@ -72,8 +73,14 @@ def made(
     method.load_weights(weights or {})
     networks = {name: net.state_dict() for name, net in method.networks.items()}
     folder.mkdir(parents=True)
-    saved = {"plan": plan.describe(), "networks": {"headline": networks}, "method": method.state()}
+    saved = {
+        "plan": plan.describe_training(),
+        "networks": {"headline": networks},
+        "method": method.state(),
+    }
     torch.save({"key": "k", **saved}, folder / "checkpoint.pt")
+    decoding = plan.describe()["settings"]["decoding"]
+    write_json(folder / "metrics.json", {"settings": {"decoding": decoding}})
     return folder
 
 

@@ -63,7 +63,8 @@ def test_a_run_folder_is_whole(toy, layout):
             f"validation{i}" for i in range(7)
         ]
     with h5py.File(folder / "examples.h5") as examples:
-        assert len(examples) == PROJECT.report.examples
+        assert set(json.loads(examples.attrs["order"])) == set(examples)
+        assert len(examples) == 7  # all the clips there are
 
 
 def _models(toy: str) -> list[str]:

@@ -108,7 +108,7 @@ def _per_set(
     sets: dict[Subset, _Shown] = {}
     problem = ""
     for record in sorted(found, key=lambda r: -rank.get(r.run.row, -1)):
-        left = _left(record) if record.done else None
+        left = _left(record, project.report.examples) if record.done else None
         if left is None:
             continue
         name, spectra = left
@@ -125,13 +125,18 @@ def _per_set(
     return sorted(first.values(), key=lambda one: order[one.record.run.condition]), problem
 
 
-def _left(record: Record) -> tuple[str, dict[str, np.ndarray | None]] | None:
+def shown_clips(file: h5py.File, count: int) -> list[str]:
+    """The first of the clips a run left in examples.h5, in the order in which they were chosen."""
+    return json.loads(file.attrs.get("order", "[]"))[:count]
+
+
+def _left(record: Record, count: int) -> tuple[str, dict[str, np.ndarray | None]] | None:
     """Set, ids and spectra of a run's example clips."""
     try:
         with h5py.File(record.file("examples.h5"), "r", locking=False) as file:
             spectra = {
-                clip: decibels(group["input"][:]) if "input" in group else None
-                for clip, group in file.items()
+                clip: decibels(file[clip]["input"][:]) if "input" in file[clip] else None
+                for clip in sorted(shown_clips(file, count))
             }
             return (str(file.attrs["set"]), spectra) if spectra else None
     except (OSError, KeyError, RuntimeError):

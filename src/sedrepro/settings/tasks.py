@@ -21,10 +21,8 @@ TABLES_OF = {
     "desed": ("scale", "data.origin", "data.desed"),
     "maestro": ("data.origin", "data.maestro"),
     "ave": ("data.origin", "data.ave", "data.look.videos"),
-    "snr_mix": (
-        "data.snr_mix", "data.fsdkaggle2018", "data.tau2019", "data.tut2018",
-    ),
-}  # fmt: skip
+    "snr_mix": ("data.snr_mix", "data.fsdkaggle2018", "data.tau2019", "data.tut2018"),
+}
 """Settings that decide a corpus's clip tables, beside its files."""
 
 

@@ -90,6 +90,7 @@ def write_examples(
             maps = {name: m.float().cpu().numpy() for name, m in method.explain(inputs).items()}
         shown = maps.pop("input", None)
         shown = inputs[front_end].cpu().numpy() if shown is None else shown
+        file.attrs["order"] = json.dumps([held.data.names[place] for place in places])
         for index, place in enumerate(places):
             group = file.create_group(held.data.names[place])
             group["input"] = shown[index].astype(np.float16)

@@ -16,7 +16,7 @@ from ...papers import settings_of
 from ...settings import Decoding, HeldOut, plan
 from ..collect import Cell, collect
 from ..colours import class_colours, readable
-from ..examples import decibels
+from ..examples import decibels, shown_clips
 from ..records import Record, read_series
 from . import style
 from .material import Material, MissingError
@@ -147,9 +147,9 @@ def activity_timelines(material: Material) -> Figure:
     with h5py.File(branch.record.file("examples.h5"), "r", locking=False) as file:
         wanted = ("input", "student", "student_sod", "student_with_sod")
         clips = {
-            clip: {name: group[name][:].astype(np.float32) for name in wanted}
-            for clip, group in file.items()
-            if all(name in group for name in wanted)
+            clip: {name: file[clip][name][:].astype(np.float32) for name in wanted}
+            for clip in sorted(shown_clips(file, material.project.report.examples))
+            if all(name in file[clip] for name in wanted)
         }
         hop = float(file.attrs["hop"]) if clips else 0.0
     if not clips:

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from ...settings import Subset
 from ..collect import Cell, PrintedTable, collect
 from ..colours import readable
+from ..examples import shown_clips
 from ..records import Record, read_rows
 from . import style
 from .material import Material, MissingError
@@ -208,11 +209,12 @@ class Maps:
         return (0, frames * self.hop, -0.5, bands - 0.5)
 
 
-def _maps(record: Record, *needed: str) -> Iterator[Maps]:
+def _maps(record: Record, count: int, *needed: str) -> Iterator[Maps]:
     """The run's example clips that have all of these maps."""
     try:
         with h5py.File(record.file("examples.h5"), "r", locking=False) as file:
-            for clip, group in file.items():
+            for clip in sorted(shown_clips(file, count)):
+                group = file[clip]
                 if all(name in group for name in ("input", *needed)):
                     arrays = {name: values[:].astype(np.float32) for name, values in group.items()}
                     yield Maps(clip, record, float(file.attrs["hop"]), arrays)
@@ -227,7 +229,7 @@ def _explained(material: Material, *needed: str) -> list[Maps]:
         material.done, key=lambda r: (r.run.row != PROPOSED, -best.get(r.run.condition, -1))
     )
     for record in runs:
-        if shown := list(_maps(record, *needed)):
+        if shown := list(_maps(record, material.project.report.examples, *needed)):
             return shown
     raise MissingError("no finished run left these maps of example clips")
 
@@ -291,7 +293,7 @@ def mixture_at_snrs(material: Material) -> Figure:
     ratios = dict(reversed(_ratios(material).items()))
     found: dict[str, dict[str, Maps]] = {}
     for record in material.done:
-        for one in _maps(record):
+        for one in _maps(record, material.project.report.examples):
             found.setdefault(one.clip, {}).setdefault(record.run.condition, one)
     whole = [clip for clip, by_condition in found.items() if set(by_condition) == set(ratios)]
     if not whole:

@@ -1,0 +1,89 @@
+"""What jobs are given of the settings: nothing else can be read, nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from types import SimpleNamespace
+
+import pytest
+
+from sedrepro import papers, settings
+from sedrepro.cli.flow import Flow
+from sedrepro.settings import Layout, Run, tasks
+from sedrepro.settings.given import RUNTIME_VARIABLE, pick, restore, runtime
+from sedrepro.sources import registry
+from sedrepro.sources.fetch import Fetching
+
+
+@pytest.fixture(scope="module")
+def project(root):
+    overlay = {"data": {"folder": "/data", "desed": {"classes": ["Cat", "Dog"]}}}
+    return settings.load(overlay, papers=papers.settings_of(), root=root)
+
+
+def through_params(task):
+    """The task as a script gets it."""
+    plain = json.loads(json.dumps(task.describe()))
+    return type(task).of(SimpleNamespace(params=SimpleNamespace(task=plain)))
+
+
+def test_a_job_reads_what_it_was_given(project):
+    given = restore(json.loads(json.dumps(pick(project, "data.desed", "front_ends.mel128"))))
+    assert given.data.desed == project.data.desed
+    assert given.front_ends == {"mel128": project.front_ends["mel128"]}
+    assert Layout.of(given) == Layout.of(project)
+    assert pickle.loads(pickle.dumps(given)).data.desed.classes == ["Cat", "Dog"]
+
+
+@pytest.mark.parametrize("name", ["amp", "seeds", "report", "papers"])
+def test_a_job_cannot_read_what_it_was_not_given(project, name):
+    given = restore(pick(project, "data.desed"))
+    with pytest.raises(AttributeError, match=name):
+        getattr(given, name)
+    with pytest.raises(AttributeError):
+        _ = given.data.maestro
+    with pytest.raises(AttributeError):
+        _ = restore(pick(project, "data.desed.local")).data.desed.classes
+
+
+def test_how_a_job_works_travels_in_its_environment(project, monkeypatch):
+    changed = project.model_copy(update={"device": "cpu", "device_store_gb": 1.5})
+    monkeypatch.setenv(RUNTIME_VARIABLE, runtime(changed))
+    given = restore(pick(project, "amp"))
+    assert (given.device, given.device_store_gb) == ("cpu", 1.5)
+    assert given.data.fetch == project.data.fetch
+    assert pick(changed, "amp") == pick(project, "amp")  # no reason to make anything again
+
+
+def test_every_papers_tables_can_be_printed_from_a_task(project):
+    for paper in project.papers:
+        task = through_params(tasks.ReportTask.plan(project, [paper]))
+        assert task.project.papers[paper] == project.papers[paper]
+        for run in settings.runs(project, paper):
+            model = papers.settings_of()[paper]
+            planned = settings.plan(task.project, run, model)
+            assert planned.describe() == settings.plan(project, run, model).describe()
+
+
+def test_every_resource_can_be_fetched_from_a_task(project, root):
+    flow, known = Flow(project, root), registry.load(root)
+    for name in known.resources:
+        plain = flow.fetch_task(SimpleNamespace(resource=name))
+        task = tasks.FetchTask.model_validate(json.loads(json.dumps(plain)))
+        assert registry.local(task.project.data, known[name].corpus) is None
+        assert Fetching(name, known[name], task.project).settings == project.data.fetch
+
+
+def test_a_decoding_is_in_no_training(root):
+    plain = {"lgc_sed": {"settings": {"decoding": {"median": 9, "threshold": 0.4}}}}
+    found = []
+    for overlay in ({}, {"papers": plain}):
+        project = settings.load(overlay, papers=papers.settings_of(), root=root)
+        run = Run("lgc_sed", "lgc", "desed", 42)
+        plan = settings.plan(project, run, papers.settings_of()["lgc_sed"])
+        train = tasks.TrainTask.plan(project, plan).describe()
+        found.append((train, tasks.EvaluateTask.plan(project, plan).describe()))
+    (train, evaluate), (train_changed, evaluate_changed) = found
+    assert train == train_changed
+    assert evaluate != evaluate_changed
