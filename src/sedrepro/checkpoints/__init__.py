@@ -10,7 +10,7 @@ import torch
 
 from ..errors import SedreproError
 from .files import File
-from .pickles import Named, Placeholder
+from .pickles import Named, Placeholder, UnreadableError
 
 __all__ = ["Named", "Placeholder", "load_checkpoint"]
 
@@ -32,5 +32,6 @@ def load_checkpoint(
     except FileNotFoundError:
         raise SedreproError(f"{path}: no such checkpoint") from None
     except Exception as error:  # whatever a damaged file leads to
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        kind = "" if isinstance(error, UnreadableError) else f"{type(error).__name__}: "
+        reason = f"{kind}{' '.join(str(error).split())[:200]}"
         raise SedreproError(f"{path}: not a readable checkpoint ({reason})") from None

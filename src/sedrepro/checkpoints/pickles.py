@@ -107,7 +107,7 @@ class Machine:
             elif opcode.name in ACTIONS:
                 ACTIONS[opcode.name](self, argument)
             else:
-                raise UnreadableError(f"{opcode.name} is beyond what is read here")
+                raise UnreadableError(f"{opcode.name} asks for data beyond the file")
         value = self.stack.pop()
         check_depth(value)
         return value
@@ -139,14 +139,14 @@ class Machine:
         elif isinstance(target, Placeholder):
             target.more.extend(items)
         else:
-            raise UnreadableError(f"something is appended to a {_kind(target)}")
+            raise UnreadableError(f"something is appended to type {_kind(target)}")
 
     def update(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if isinstance(target, Placeholder):
             target = target.state
         if not isinstance(target, dict):
-            raise UnreadableError(f"an entry is set in a {_kind(target)}")
+            raise UnreadableError(f"an entry is set in type {_kind(target)}")
         target.update(self.pairs(items))
 
     def pairs(self, items: list[Any]) -> dict[Any, Any]:
@@ -156,7 +156,7 @@ class Machine:
 
     def keys(self, items: Iterable[Any]) -> set[Any]:
         if not isinstance(items, CONTAINERS):
-            raise UnreadableError(f"a set is made of a {_kind(items)}")
+            raise UnreadableError(f"a set is made of type {_kind(items)}")
         self.allowance.spend(ENTRY * len(items))
         return set(map(_key, items))
 
@@ -170,10 +170,10 @@ class Machine:
     def call(self, function: Any, arguments: Any) -> Any:
         """What our own function of that name makes of the arguments, or a placeholder."""
         if not isinstance(arguments, tuple):
-            raise UnreadableError(f"arguments are a {_kind(arguments)}")
+            raise UnreadableError(f"arguments of type {_kind(arguments)}")
         self.allowance.spend(OBJECT + VALUE * len(arguments))
         if not isinstance(function, Named | Placeholder):
-            raise UnreadableError(f"a {_kind(function)} is called")
+            raise UnreadableError(f"a call of type {_kind(function)}")
         if isinstance(function, Named) and function.name in self.known.calls:
             return self.known.calls[function.name](self, *arguments)
         return Placeholder(function.name, arguments)
@@ -212,7 +212,7 @@ class Machine:
         elif type(target) in self.known.states:
             self.known.states[type(target)](self, target, state)
         elif not isinstance(target, dict | list | set):
-            raise UnreadableError(f"a {_kind(target)} is given a state")
+            raise UnreadableError(f"type {_kind(target)} is given a state")
 
 
 def _is_pair_of_states(state: Any) -> bool:
@@ -248,7 +248,7 @@ def _key(value: Any, inside: bool = False) -> Any:
     else:
         simple = isinstance(value, KEYS)
     if not simple:
-        raise UnreadableError(f"a {_kind(value)} is used as a key")
+        raise UnreadableError(f"a key of type {_kind(value)}")
     return value
 
 

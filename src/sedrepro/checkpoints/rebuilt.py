@@ -95,6 +95,8 @@ def _parameter(m: Machine, data: Tensor, *_: Any) -> Tensor:
 
 def _with_attributes(m: Machine, function: Named, kind: Any, arguments: tuple, *_: Any) -> Any:
     """A tensor that had a class or attributes of its own, without them."""
+    if function == Named("torch._tensor._rebuild_from_type_v2"):
+        raise UnreadableError("a tensor with attributes is made of one with attributes")
     return m.call(function, arguments)
 
 
