@@ -27,6 +27,7 @@ import h5py
 import numpy as np
 import soundfile
 import torch
+from checkpoints import calls, sound
 
 from sedrepro import audio, tables
 from sedrepro.errors import SedreproError
@@ -38,6 +39,8 @@ from sedrepro.sources.unpack import ArchiveError, unpack
 from sedrepro.store import Store, writing
 
 REFUSED = (SedreproError, ArchiveError)
+MORE = 8
+"""Pickles are read fast, and damaged in more ways than other files."""
 MEMORY = 3 << 30
 """Bytes of address space beyond what the program has when it starts."""
 
@@ -69,12 +72,12 @@ def whole(folder: Path) -> dict[str, bytes]:
     torch.save(state, folder / "a.pt")
     kept = Draws({("set", "student", "f1", "ours", ""): np.zeros(4)}, {"set": "key"})
     kept.write(folder / "a.npz")
-    sound = (0.1 * draw.normal(size=4000)).clip(-1, 1)
-    soundfile.write(folder / "a.wav", sound, 8000)
-    soundfile.write(folder / "a.ogg", sound, 8000)
-    soundfile.write(folder / "a.flac", sound, 8000)
+    samples = (0.1 * draw.normal(size=4000)).clip(-1, 1)
+    soundfile.write(folder / "a.wav", samples, 8000)
+    soundfile.write(folder / "a.ogg", samples, 8000)
+    soundfile.write(folder / "a.flac", samples, 8000)
     pictures = draw.integers(0, 255, (5, 32, 32, 3), dtype=np.uint8)
-    video.write(folder / "a.mp4", pictures, 5, sound.astype("float32"), 8000)
+    video.write(folder / "a.mp4", pictures, 5, samples.astype("float32"), 8000)
     texts = {
         "a.yaml": "a: &x {b: [1, 2.5, null]}\nc: *x\nd: 'text'\n",
         "clips.tsv": "clip\tsubset\tpath\tseconds\tfold\nä1\tweak\ta/b.wav\t10.0\t\n",
@@ -96,6 +99,8 @@ def whole(folder: Path) -> dict[str, bytes]:
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
+    for name, content in sound().items():
+        (folder / name).write_bytes(content)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
@@ -109,6 +114,8 @@ def hostile(canary: Path) -> Iterator[tuple[str, bytes]]:
     out = io.BytesIO()
     torch.save({"networks": Payload(canary)}, out)
     yield "a.pt", out.getvalue()
+    for _, program in calls(canary):
+        yield "a.pt", program
     out = io.BytesIO()
     np.savez(out, about=np.array([Payload(canary)], dtype=object), values=np.zeros((0, 0)))
     yield "a.npz", out.getvalue()
@@ -176,6 +183,16 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
     return bytes(data)
 
 
+def damaged_inside(content: bytes, draw: random.Random) -> bytes:
+    """A checkpoint whose program is damaged and whose archive is whole: no checksum tells."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            record = old.read(name)
+            new.writestr(name, damaged(record, draw) if name.endswith("data.pkl") else record)
+    return out.getvalue()
+
+
 # --- doors ---------------------------------------------------------------------------------------
 
 
@@ -201,6 +218,7 @@ def doors(out: Path) -> dict[str, list[Callable[[Path], object]]]:
         "a.h5": [store],
         "order.h5": [lambda path: ave.order(path, 5)],
         "a.pt": [load_checkpoint],
+        **{name: [load_checkpoint] for name in sound()},
         "a.npz": [Resamples],
         **{f"a.{kind}": sounds for kind in ("wav", "ogg", "flac")},
         "a.mp4": videos,
@@ -246,6 +264,9 @@ def main(folder: Path, rounds: int) -> dict:
     cases = [*originals.items(), *hostile(canary)]
     draw = random.Random(20240601)
     cases += [(n, damaged(c, draw)) for _ in range(rounds) for n, c in originals.items()]
+    for _ in range(MORE * rounds):
+        cases += [(name, damaged(content, draw)) for name, content in sound().items()]
+        cases.append(("new.pt", damaged_inside(originals["new.pt"], draw)))
     open_to = doors(folder / "out")
     counts = {name: {"inputs": 0, "refused": 0} for name in open_to}
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -1,4 +1,4 @@
-"""Foreign bytes do no harm: see fuzz.py."""
+"""Foreign bytes do no harm: see fuzz.py and checkpoints.py."""
 
 from __future__ import annotations
 
@@ -35,3 +35,27 @@ def test_damaged_and_hostile_files_are_refused_in_one_line(tmp_path, record_prop
     # What a door never refuses it does not check; a damaged .npz of resamples just holds none.
     assert all(count["refused"] for name, count in found["counts"].items() if name != "a.npz")
     assert not Path("/tmp/sedrepro-fuzz-out").exists()
+
+
+def test_checkpoints_execute_nothing_and_take_little_memory(tmp_path, record_property):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", Path(__file__).with_name("checkpoints.py"), tmp_path],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    counts, real = found["counts"], found["executed by Python"]
+    groups = (f"{c['inputs']} {name} ({c['refused']} refused)" for name, c in counts.items())
+    name, megabytes = found["most"]
+    record_property(
+        "counted",
+        f"{', '.join(groups)}, {len(real)} of the calls are executed by Python's own pickle; "
+        f"{megabytes} MB at most ({name})",
+    )
+    assert found["problems"] == []
+    assert counts["greedy"]["refused"] == counts["greedy"]["inputs"] >= 100
+    assert counts["calls"]["inputs"] >= 100
+    # They are no empty threat.
+    assert {"REDUCE", "STACK_GLOBAL", "INST", "OBJ", "BUILD with __setstate__", "eval"} <= {*real}

@@ -1,4 +1,4 @@
-"""ATST-Frame against its formulas, and the names of its two kinds of checkpoints."""
+"""ATST-Frame against its formulas, and the names of its kinds of checkpoints."""
 
 import math
 
@@ -64,11 +64,19 @@ def test_it_is_its_formulas():
     torch.testing.assert_close(network(x), wanted, rtol=1e-9, atol=1e-9)
 
 
-def test_both_kinds_of_files_load(tmp_path):
+class LightningObject:
+    """Of a class that nobody has where the file is read."""
+
+    def __init__(self):
+        self.hparams = {"lr": 1e-3}
+
+
+def test_all_kinds_of_files_load(tmp_path):
     state = {k: torch.from_numpy(v) for k, v in look.atst(7).items()}
     tuned = tmp_path / "tuned.ckpt"
     more = {"encoder.encoder.teacher_module.x": torch.zeros(1), "head.weight": torch.zeros(1)}
-    torch.save({"state_dict": {**state, **more}, "epoch": 3}, tuned)
+    objects = {"callbacks": {LightningObject: {"best": torch.zeros(())}}, "h": LightningObject()}
+    torch.save({"state_dict": {**state, **more}, "epoch": 3, **objects}, tuned)
     network = Atst.load(tuned)
     assert (network.depth, network.width) == (2, 64)
     prefix = "encoder.encoder.frame_encoder."
@@ -83,6 +91,11 @@ def test_both_kinds_of_files_load(tmp_path):
     torch.save({"state_dict": own}, tmp_path / "self.ckpt")
     x = torch.randn(1, 64, 40)
     torch.testing.assert_close(Atst.load(tmp_path / "self.ckpt")(x), network(x))
+
+    flat = {f"model.atst.{key}": value for key, value in plain.items()}
+    flat |= {"model.atst_mel.mel_transform.window": torch.zeros(3), "strong_head.bias": x[0]}
+    torch.save(flat, tmp_path / "flat.pt")
+    torch.testing.assert_close(Atst.load(tmp_path / "flat.pt")(x), network(x))
 
     del state[f"{prefix}blocks.1.attn.qkv.weight"]
     torch.save({"state_dict": state}, tuned)

@@ -201,16 +201,57 @@ def test_files_that_do_not_fit_are_refused_by_name(saved, tmp_path):
         Beats.load(write(path, {**saved, "cfg": other}))
 
 
+def test_a_flat_file_of_the_default_configuration_loads(saved, tmp_path):
+    """As PretrainedSED releases them: no `cfg`, and heads beside the network."""
+    flat = {f"model.model.{key}": value for key, value in saved["model"].items()}
+    flat |= {"weak_head.bias": torch.zeros(5), "strong_head.weight": torch.zeros(5, 24)}
+    flat |= {"seq_model.rnn.weight": torch.zeros(3), "model.model.predictor.bias": torch.zeros(5)}
+    network = Beats.load(write(tmp_path / "flat.pt", flat))
+    official = Beats.load(write(tmp_path / "official.pt", saved))
+    shape = {field: getattr(official.config, field) for field in vars(official.config)}
+    assert vars(network.config) == {**shape, "max_distance": 800}  # what no shape tells
+    wanted = official.state_dict()
+    assert network.state_dict().keys() == wanted.keys()
+    assert all(torch.equal(value, wanted[key]) for key, value in network.state_dict().items())
+
+    del flat["model.model.encoder.pos_conv.0.weight_g"]
+    with pytest.raises(SedreproError, match=r"lacks 'encoder.pos_conv.0.weight_g', or its shape"):
+        Beats.load(write(tmp_path / "flat.pt", flat))
+
+
+def test_the_full_configuration_is_measured(tmp_path):
+    with torch.device("meta"):
+        state = Beats(Config()).state_dict()
+    assert Config.measured(state, "x.pt") == Config()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder_layers": 10**6}, "fewer weights than `cfg` has layers"),
+        ({"encoder_attention_heads": 0}, "encoder_attention_heads is 0, not a size"),
+        ({"embed_dim": "wide"}, "embed_dim is 'wide', not a size"),
+    ],
+)
+def test_a_configuration_out_of_all_proportion_is_refused(saved, tmp_path, changes, message):
+    saved["cfg"] = {**saved["cfg"], **changes}
+    with pytest.raises(SedreproError, match=message):
+        Beats.load(write(tmp_path / "b.pt", saved))
+
+
 class Trap:
     def __reduce__(self):
         return (pytest.fail, ("a checkpoint was executed",))
 
 
-def test_nothing_in_a_file_is_executed(tmp_path):
-    for save in (torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))):
-        path = tmp_path / "trap.pt"
-        save({"cfg": {}, "model": {}, "more": Trap()}, path)
-        with pytest.raises(SedreproError, match="not a readable checkpoint"):
-            Beats.load(path)
+def test_nothing_in_a_file_is_executed(saved, tmp_path):
+    path = write(tmp_path / "trap.pt", {**saved, "more": Trap(), "hooks": [Trap()]})
+    assert Beats.load(path).depth == 2
+    path.write_bytes(pickle.dumps({"cfg": saved["cfg"], "model": Trap()}))
+    with pytest.raises(SedreproError, match="a Placeholder where weights should be"):
+        Beats.load(path)
+    path.write_bytes(pickle.dumps({"cfg": Trap(), "model": {"x": Trap()}}))
+    with pytest.raises(SedreproError, match="a Placeholder under 'x', no tensor"):
+        Beats.load(path)
     with pytest.raises(SedreproError, match="no such checkpoint"):
         Beats.load(tmp_path / "none.pt")

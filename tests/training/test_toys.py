@@ -21,6 +21,7 @@ from sedrepro.files import read_json
 from sedrepro.networks.weights import load_checkpoint
 from sedrepro.settings import Layout, Project
 from sedrepro.training import guard, scoring
+from sedrepro.training.predict import Predictor
 from sedrepro.training.run import forget, train
 from sedrepro.training.state import OUTPUTS
 from sedrepro.training.trainer import Trainer, load_networks
@@ -217,14 +218,14 @@ def test_a_checkpoint_of_another_paper_is_refused(layout):
         load_networks(method, {"other": {}}, "x.pt")
 
 
-def test_a_checkpoint_that_would_execute_something_is_refused(tmp_path):
+def test_a_checkpoint_that_would_execute_something_does_not(tmp_path):
     class Evil:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path}/executed",)
 
-    torch.save({"networks": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(SedreproError, match="not a readable checkpoint"):
-        load_checkpoint(tmp_path / "evil.pt")
+    torch.save({"networks": Evil()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(SedreproError, match="not a run of this version"):
+        Predictor(tmp_path)
     assert not (tmp_path / "executed").exists()
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..checkpoints import load_checkpoint
 from ..errors import SedreproError
 
 RATE = 44100  # Hz of the audio tower
@@ -235,14 +236,15 @@ def normalised(pictures: Tensor) -> Tensor:
 
 def load(path: str | Path, tower: str) -> AudioTower | ImageTower:
     """The `audio` or `visual` tower of a checkpoint, in evaluation mode; every weight is placed."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SedreproError(f"{path}: not a readable checkpoint ({reason})") from None
+    state = load_checkpoint(path, mapped=True)  # most of it is of the other towers
+    if not isinstance(state, dict):
+        raise SedreproError(f"{path}: holds a {type(state).__name__} where weights should be")
     prefix = f"{tower}."
-    own = {k.removeprefix(prefix): v.float() if v.is_floating_point() else v
-           for k, v in state.items() if k.startswith(prefix)}  # fmt: skip
+    own = {
+        key.removeprefix(prefix): value.float() if value.is_floating_point() else value
+        for key, value in state.items()
+        if str(key).startswith(prefix) and isinstance(value, Tensor)
+    }
     try:
         built = _audio(own) if tower == "audio" else _visual(own)
         found = built.load_state_dict(own, strict=False)

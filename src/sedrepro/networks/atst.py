@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from . import weights
 
 BANDS, STRIP, HEAD = 64, 4, 64  # mel bands; frames per strip; width of an attention head
 SELF_SUPERVISED = "model.teacher.encoder."
-FINE_TUNED = ("encoder.encoder.frame_encoder.", "encoder.encoder.")
+FINE_TUNED = ("encoder.encoder.frame_encoder.", "encoder.encoder.", "model.atst.")
+"""The last is PretrainedSED's, whose file is the `state_dict` itself."""
 PASSED_OVER = "encoder.encoder.teacher_module."
 
 
@@ -79,13 +81,21 @@ class Atst(nn.Module):
     def load(cls, path: str | Path) -> Atst:
         """From a released checkpoint, self-supervised or fine-tuned; its size is the file's."""
         saved = weights.load_checkpoint(path)
-        if not isinstance(saved, dict) or "state_dict" not in saved:
-            raise SedreproError(f"{path}: not an ATST checkpoint: it lacks `state_dict`")
-        state = _renamed(saved["state_dict"])
+        if isinstance(saved, dict):
+            saved = saved.get("state_dict", saved)
+        state = _renamed(saved) if isinstance(saved, dict) else {}
+        if not state:
+            raise SedreproError(
+                f"{path}: not an ATST checkpoint: nothing in it begins with {SELF_SUPERVISED}, "
+                f"{' or '.join(FINE_TUNED)}"
+            )
+        state = weights.tensors(state, path)
         for key in ("pos_embed", "blocks.0.mlp.fc1.weight"):
             if key not in state:
                 raise SedreproError(f"{path}: lacks {key!r}")
-        depth = 1 + max(int(k.split(".")[1]) for k in state if k.startswith("blocks."))
+        depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+        if state["pos_embed"].dim() != 3:
+            raise SedreproError(f"{path}: 'pos_embed' has {state['pos_embed'].dim()} axes, not 3")
         _, places, width = state["pos_embed"].shape
         with torch.device("meta"):
             network = cls(width, depth, len(state["blocks.0.mlp.fc1.weight"]), places)
@@ -111,10 +121,11 @@ class Atst(nn.Module):
         return self.norm_frame(x)
 
 
-def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A checkpoint's keys under the network's names."""
-    if any(key.startswith(SELF_SUPERVISED) for key in state):
-        own = {k: v for k, v in state.items() if k.startswith(SELF_SUPERVISED)}
+def _renamed(saved: Mapping[Any, Any]) -> dict[str, Any]:
+    """A checkpoint's keys under the network's names; others are left out."""
+    state = {key: value for key, value in saved.items() if isinstance(key, str)}
+    own = {k: v for k, v in state.items() if k.startswith(SELF_SUPERVISED)}
+    if own:
         renamed = {k.replace("encoder.norm.", "encoder.norm_frame."): v for k, v in own.items()}
         return {
             k.removeprefix(SELF_SUPERVISED): v for k, v in renamed.items() if "cls_token" not in k

@@ -1,6 +1,7 @@
 """BEATs (Chen et al., arXiv 2212.09058): a transformer over patches of a filter bank.
 
-Modules have the names of the official checkpoints, `{cfg, model}`, so that those fit key by key.
+Modules have the names of the official checkpoints, `{cfg, model}`, so that those fit key by key;
+PretrainedSED's have the same names behind `model.model.`, beside heads of its own, and no `cfg`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from ..checkpoints import Placeholder
 from ..errors import SedreproError
 from . import weights
 from .adapters import Adapter
@@ -41,8 +43,36 @@ class Config:
         """From a file's `cfg`; another architecture of the same family is refused."""
         for name, wanted in FIXED.items():
             if cfg.get(name, wanted) != wanted:
-                raise SedreproError(f"{path}: cfg.{name} is {cfg[name]!r}, not {wanted!r}")
-        return cls(**{f.name: cfg[f.name] for f in fields(cls) if f.name in cfg})
+                raise SedreproError(f"{path}: cfg.{name} is {cfg[name]!r:.40}, not {wanted!r}")
+        sizes = {f.name: cfg[f.name] for f in fields(cls) if f.name in cfg}
+        for name, size in sizes.items():
+            if type(size) is not int or not 0 < size < 1 << 20:
+                raise SedreproError(f"{path}: cfg.{name} is {size!r:.40}, not a size")
+        return cls(**sizes)
+
+    @classmethod
+    def measured(cls, state: Mapping[str, Tensor], path: str | Path) -> Config:
+        """From the shapes of weights that come without a `cfg`; no shape tells `max_distance`."""
+        layer, conv = "encoder.layers.0", "encoder.pos_conv.0"
+        sizes = {}
+        for name, (key, axis) in {
+            "input_patch_size": ("patch_embedding.weight", 3),
+            "embed_dim": ("patch_embedding.weight", 0),
+            "encoder_embed_dim": ("post_extract_proj.weight", 0),
+            "encoder_ffn_embed_dim": (f"{layer}.fc1.weight", 0),
+            "encoder_attention_heads": (f"{layer}.self_attn.grep_a", 1),
+            "conv_pos": (f"{conv}.weight_g", 2),
+            "num_buckets": (f"{layer}.self_attn.relative_attention_bias.weight", 0),
+            "conv_pos_groups": (f"{conv}.weight_v", 1),
+        }.items():
+            shape = state[key].shape if key in state else ()
+            if len(shape) <= axis or not shape[axis]:
+                raise SedreproError(f"{path}: lacks {key!r}, or its shape is not that of BEATs")
+            sizes[name] = shape[axis]
+        # The second axis holds the channels of one group.
+        sizes["conv_pos_groups"] = sizes["encoder_embed_dim"] // sizes["conv_pos_groups"]
+        layers = {key.split(".")[2] for key in state if key.startswith("encoder.layers.")}
+        return cls(encoder_layers=len(layers), **sizes)
 
 
 FIXED = {
@@ -53,6 +83,35 @@ FIXED = {
     "gru_rel_pos": True,
     "activation_fn": "gelu",
 }
+
+
+PRETRAINED_SED = "model.model."
+
+
+def _parts(saved: Any, path: str | Path) -> tuple[Config, dict[str, Tensor]]:
+    """A checkpoint's configuration and its weights by the official names."""
+    if not isinstance(saved, dict):
+        raise SedreproError(f"{path}: not a BEATs checkpoint: it holds a {type(saved).__name__}")
+    if {"cfg", "model"} <= set(saved):
+        cfg = saved["cfg"].state if isinstance(saved["cfg"], Placeholder) else saved["cfg"]
+        state = weights.tensors(saved["model"], path)
+        if not isinstance(cfg, dict):
+            raise SedreproError(f"{path}: its `cfg` is a {type(cfg).__name__}, no dictionary")
+        config = Config.of(cfg, path)
+        if config.encoder_layers > len(state):
+            raise SedreproError(f"{path}: holds fewer weights than `cfg` has layers")
+        return config, state
+    own = {
+        key.removeprefix(PRETRAINED_SED): value
+        for key, value in saved.items()
+        if isinstance(key, str) and key.startswith(PRETRAINED_SED)
+    }
+    if not own:
+        raise SedreproError(
+            f"{path}: not a BEATs checkpoint: it lacks `cfg` or `model`, and {PRETRAINED_SED}*"
+        )
+    state = weights.tensors(own, path)
+    return Config.measured(state, path), state
 
 
 class PositionalConv(nn.Module):
@@ -154,13 +213,11 @@ class Beats(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> Beats:
-        """From an official checkpoint; its classifier, if it is a fine-tuned one, is left out."""
-        saved = weights.load_checkpoint(path)
-        if not isinstance(saved, dict) or not {"cfg", "model"} <= set(saved):
-            raise SedreproError(f"{path}: not a BEATs checkpoint: it lacks `cfg` or `model`")
+        """From an official checkpoint or one of PretrainedSED, without classifiers and heads."""
+        config, state = _parts(weights.load_checkpoint(path), path)
         with torch.device("meta"):
-            network = cls(Config.of(saved["cfg"], path))
-        state = {k: v for k, v in saved["model"].items() if not k.startswith("predictor.")}
+            network = cls(config)
+        state = {k: v for k, v in state.items() if not k.startswith("predictor.")}
         weights.fill(network, state, path)
         return network
 

@@ -1,4 +1,4 @@
-"""Saved weights, ours and others': read without executing anything, and fitted key by key."""
+"""Saved weights, ours and others', fitted key by key."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from ..checkpoints import load_checkpoint as load_checkpoint
 from ..errors import SedreproError
 
 
-def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> Any:
-    """A checkpoint's content: tensors and plain values only, other objects are refused."""
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise SedreproError(f"{path}: no such checkpoint") from None
-    except Exception as error:  # torch raises whatever a damaged file leads it to
-        reason = " ".join(str(error).split())[:200]
-        raise SedreproError(f"{path}: not a readable checkpoint ({reason})") from None
+def tensors(state: Any, path: str | Path) -> dict[str, Tensor]:
+    """A state of others' making, if it is one: a tensor under each name."""
+    if not isinstance(state, Mapping):
+        raise SedreproError(f"{path}: holds a {type(state).__name__} where weights should be")
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise SedreproError(f"{path}: holds a {type(value).__name__} under {key!r}, no tensor")
+    return dict(state)
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:

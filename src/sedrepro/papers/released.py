@@ -1,0 +1,99 @@
+"""The trained systems of others: whose weights go where in networks of ours.
+
+The recipes of DCASE, and of papers that build on them, leave Lightning checkpoints. Their
+`state_dict` has the student as `sed_student.*`, its teacher as `sed_teacher.*` and the front end as
+`mel_spec.*`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from torch import Tensor
+
+from ..errors import SedreproError
+from ..networks.weights import load_checkpoint, tensors
+
+MODELS = {"student": "sed_student.", "teacher": "sed_teacher."}
+"""Ours, and what their names begin with."""
+
+BANDS = 4
+"""Of the sub-spectral norm."""
+
+LAYOUTS = {
+    # The CRNN of the DCASE baselines, 2021 to 2024: `networks.crnn.Crnn`.
+    "dcase_crnn": {
+        "cnn.cnn.conv{n}": "cnn.blocks.{n}.conv",
+        "cnn.cnn.batchnorm{n}": "cnn.blocks.{n}.norm",
+        "cnn.cnn.glu{n}.linear": "cnn.blocks.{n}.gate.linear",
+        "cnn.cnn.cg{n}.linear": "cnn.blocks.{n}.gate.linear",
+        "rnn.rnn": "rnn",
+        "dense": "heads.frame",
+        "dense_softmax": "heads.attention",
+    },
+    # The two-branch network of cross-task training: `networks.cross_task.CrossTask`.
+    "cross_task": {
+        "cnn_0_1.cnn.conv{n}": "shared.{n}.conv",
+        "cnn_0_1.cnn.subspectralnorm{n}.norm": "shared.{n}.norm.norm",
+        "cnn_0_1.cnn.cg{n}.linear": "shared.{n}.gate.linear",
+        "cnn_{n}.cnn.conv0": "shared.{n}.conv",
+        "cnn_{n}.cnn.subspectralnorm0.norm": "shared.{n}.norm.norm",
+        "cnn_{n}.cnn.batchnorm0": "shared.{n}.norm",
+        "cnn_{n}.cnn.cg0.linear": "shared.{n}.gate.linear",
+        "cnn_sed.cnn.conv{n}": "events.{n}.conv",
+        "cnn_sed.cnn.batchnorm{n}": "events.{n}.norm",
+        "cnn_sed.cnn.cg{n}.linear": "events.{n}.gate.linear",
+        "densenet.batchnorm": "activity.features.0",
+        "densenet.conv": "activity.features.2",
+        "densenet.batchnorm2": "activity.features.3",
+        "densenet2.batchnorm": "event_features.0",
+        "densenet2.conv": "event_features.2",
+        "densenet2.batchnorm2": "event_features.3",
+        "alpha": "activity.scale",
+        "beta": "event_scale",
+        "rnn_sed.rnn": "rnn",
+        "rnn_vad.rnn": "activity.rnn",
+        "dense": "heads.frame",
+        "dense_softmax": "heads.attention",
+        "dense_vad": "activity.head",
+    },
+}
+"""By network of ours: their layers' names and ours. `{n}` is a number, the same in both."""
+
+
+def released_networks(path: str | Path, layout: str) -> dict[str, dict[str, Tensor]]:
+    """The states of our `student` and `teacher` in a checkpoint whose layout is known."""
+    saved = load_checkpoint(path)
+    if isinstance(saved, dict):
+        saved = saved.get("state_dict")
+    state = tensors(saved, path)
+    found = {}
+    for model, prefix in MODELS.items():
+        own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+        if not own:
+            raise SedreproError(f"{path}: holds no {prefix}*, so no {model}")
+        found[model] = {
+            (name := _renamed(key, layout, path)): _shaped(name, value)
+            for key, value in own.items()
+        }
+    return found
+
+
+def _shaped(name: str, value: Tensor) -> Tensor:
+    """A weight as our layer of that name holds it."""
+    if name.endswith("gate.linear.weight") and value.dim() == 2:
+        return value[..., None, None]  # theirs maps the channels of a place, ours is a convolution
+    if ".norm.norm." in name and value.dim() == 1 and len(value) % BANDS == 0:
+        # Sub-spectral norm: theirs counts the bands of a channel, ours the channels of a band.
+        return value.unflatten(0, (-1, BANDS)).T.flatten()
+    return value
+
+
+def _renamed(key: str, layout: str, path: str | Path) -> str:
+    for theirs, ours in LAYOUTS[layout].items():
+        pattern = re.escape(theirs).replace(r"\{n\}", r"(\d+)") + r"(?=\.|$)"
+        if match := re.match(pattern, key):
+            number = match[1] if match.re.groups else ""
+            return ours.replace("{n}", number) + key[match.end() :]
+    raise SedreproError(f"{path}: {key!r} has no place in a network of layout {layout}")

@@ -1,0 +1,85 @@
+"""Checkpoints of the shape that others released, in our networks at full size."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from sedrepro import papers, settings
+from sedrepro.checkpoints import Named, load_checkpoint
+from sedrepro.errors import SedreproError
+from sedrepro.papers.released import LAYOUTS, released_networks
+from sedrepro.training.data import as_input
+from sedrepro.training.trainer import load_networks
+
+SYSTEMS = {
+    "dcase2021_baseline_like": ("dcase_crnn", "cross_task_sod", "mt", 1_113_675),
+    "cross_task_sod_like": ("cross_task", "cross_task_sod", "full", 3_847_684),
+}
+"""Per file its layout, the row whose network it is, and the values of its student."""
+
+
+def full_size(root, paper: str, row: str):
+    models = papers.settings_of()
+    project = settings.load({"run": [paper]}, papers=models, root=root)
+    plan = settings.plan(project, settings.Run(paper, row, "desed", seed=42), models[paper])
+    return papers.method_of(paper)(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_golden_scores_from_samples(root, acceptance, name):
+    layout, paper, row, count = SYSTEMS[name]
+    path = acceptance / f"released/{name}.ckpt"
+    method = full_size(root, paper, row)
+    states = released_networks(path, layout)
+    load_networks(method, states, path)
+    method.networks.eval()
+    assert sum(value.numel() for value in states["student"].values()) == count
+    golden = np.load(path.with_suffix(".npz"))
+    inputs = {method.settings.front_end: as_input(torch.from_numpy(golden["audio"]))}
+    assert set(method.models()) == {"student", "teacher"}
+    for model in method.models():
+        with torch.no_grad():
+            scores = method.scores(model, inputs)
+        for kind in ("frame", "clip"):
+            wanted = torch.from_numpy(golden[f"{model}_{kind}"])
+            torch.testing.assert_close(scores[kind], wanted, rtol=0, atol=1e-4)
+
+
+def test_what_lightning_kept_beside_the_weights_is_readable(acceptance):
+    saved = load_checkpoint(acceptance / "released/dcase2021_baseline_like.ckpt")
+    callbacks = "pytorch_lightning.callbacks"
+    assert list(saved["callbacks"]) == [
+        Named(f"{callbacks}.model_checkpoint.ModelCheckpoint"),
+        Named(f"{callbacks}.early_stopping.EarlyStopping"),
+    ]
+    stopped = saved["callbacks"][Named(f"{callbacks}.early_stopping.EarlyStopping")]
+    assert stopped["patience"] == 200
+    settings = saved["hyper_parameters"]
+    assert settings.name == "pytorch_lightning.utilities.parsing.AttributeDict"
+    assert settings.state["feats"]["hop_length"] == 256
+
+
+@pytest.mark.parametrize(("layout", "row"), [("dcase_crnn", "mt"), ("cross_task", "full")])
+def test_a_layout_reaches_all_of_the_network(root, layout, row):
+    method = full_size(root, "cross_task_sod", row)
+    ours = [re.escape(name).replace(r"\{n\}", r"\d+") for name in LAYOUTS[layout].values()]
+    reached = re.compile(rf"({'|'.join(ours)})(\.\w+|$)")
+    assert not [key for key in method.networks["student"].state_dict() if not reached.match(key)]
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    path, value = tmp_path / "a.ckpt", torch.zeros(2)
+    for state, message in (
+        ({"sed_student.dense.bias": value}, r"holds no sed_teacher.\*, so no teacher"),
+        ({"sed_student.sed.bias": value}, "'sed.bias' has no place in a network of layout dcase"),
+        ({"sed_student.densely.bias": value}, "'densely.bias' has no place"),
+        ({"sed_student.dense.bias": [1]}, "holds a list under 'sed_student.dense.bias', no tensor"),
+        ([value], "holds a list where weights should be"),
+    ):
+        torch.save({"state_dict": state}, path)
+        with pytest.raises(SedreproError, match=message):
+            released_networks(path, "dcase_crnn")
