@@ -20,8 +20,8 @@ from sedrepro.errors import SedreproError
 
 DTYPES = [
     getattr(torch, name)
-    for name in "float32 float64 float16 bfloat16 complex64 complex128 bool".split()
-    + "int64 int32 int16 int8 uint8".split()
+    for name in ["float32", "float64", "float16", "bfloat16", "complex64", "complex128", "bool"]
+    + ["int64", "int32", "int16", "int8", "uint8"]
 ]
 FORMATS = {
     "zip": {},
