@@ -18,11 +18,9 @@ import torch
 from sedrepro.checkpoints import Named, Placeholder, load_checkpoint
 from sedrepro.errors import SedreproError
 
-DTYPES = [
-    getattr(torch, name)
-    for name in ["float32", "float64", "float16", "bfloat16", "complex64", "complex128", "bool"]
-    + ["int64", "int32", "int16", "int8", "uint8"]
-]
+FLOATING = ["float32", "float64", "float16", "bfloat16", "complex64", "complex128"]
+WHOLE = ["bool", "int64", "int32", "int16", "int8", "uint8"]
+DTYPES = [getattr(torch, name) for name in (*FLOATING, *WHOLE)]
 FORMATS = {
     "zip": {},
     "old": {"_use_new_zipfile_serialization": False},
