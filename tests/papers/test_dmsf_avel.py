@@ -252,6 +252,33 @@ def test_avel_squashes_twice_as_released():
     torch.testing.assert_close(weak, expected)
 
 
+def test_cmrans_video_is_the_best_product_of_event_and_category():
+    weak = network("cmran", "weak")
+    torch.manual_seed(2)
+    event, category = torch.randn(3, 10), 2 * torch.randn(3, 29)
+    video = torch.zeros(3, 29)
+    video[torch.arange(3), torch.tensor([4, 0, 28])] = 1.0
+    loss = 0.0
+    for clip in range(3):
+        best = []
+        for k in category[clip].tolist():
+            best.append(max(k / (1 + math.exp(-e)) for e in event[clip].tolist()))
+        assert min(best) < 0 < max(best)  # so that the order of product and maximum matters
+        total = sum(math.exp(value) for value in best)
+        for label, value in enumerate(best):
+            score = math.exp(value) / total
+            said = score if video[clip, label] else -score
+            loss += math.log1p(math.exp(-said)) / 29 / 3
+    losses = weak.losses({"event": event, "category": category}, Target(None, video))
+    assert abs(losses["class"].value.item() - loss) < 1e-6
+    score = torch.softmax(weak.video({"event": event, "category": category}), -1)
+    expected = [
+        [max(k * torch.sigmoid(e).item() for e in event[c]) for k in category[c].tolist()]
+        for c in range(3)
+    ]
+    torch.testing.assert_close(score, torch.tensor(expected).softmax(-1), rtol=0, atol=1e-6)
+
+
 def test_cmran_has_the_released_parameters_less_those_no_sum_goes_through():
     """The release keeps the layers it clones, and attention and a guidance it never calls."""
     attention = 4 * (256 * 256 + 256)

@@ -123,8 +123,7 @@ class Cmran(Localiser):
 
     def losses(self, found: Found, target: Target) -> dict[str, Term]:
         if target.segments is None:
-            best = torch.sigmoid(found["event"]).amax(1, keepdim=True)
-            score = torch.softmax(best * found["category"], -1)
+            score = torch.softmax(self.video(found), -1)
             return {"class": Term(1, F.multilabel_soft_margin_loss(score, target.video))}
         # Of a clip without an event the first class, as released.
         category = target.segments[..., :-1].amax(1).argmax(-1)
@@ -133,6 +132,14 @@ class Cmran(Localiser):
             "event": Term(1, event),
             "class": Term(1, F.cross_entropy(found["category"], category)),
         }
+
+    def video(self, found: Found) -> Tensor:
+        """Logits of a video (clip, class): of each class the largest product over the seconds.
+
+        So a class whose logit is negative takes the second in which an event is least likely.
+        """
+        event = torch.sigmoid(found["event"])[..., None]
+        return (event * found["category"][:, None]).amax(1)
 
     def probabilities(self, found: Found) -> Tensor:
         """The best category where an event is more likely than not, else background."""
