@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...networks.precision import Float32Linear
 from ..contract import Term
 from .localiser import Found, Localiser, Sizes, Target
 from .settings import Settings
@@ -103,8 +104,8 @@ class Cmran(Localiser):
         self.visual_decoder, self.audio_decoder = Decoder(sizes.visual), Decoder(sizes.audio)
         self.relation, self.norm = attention(net.relation_heads), nn.LayerNorm(D)
         self.dropout = nn.Dropout(DROPOUT)
-        self.event = nn.Linear(D, 1)
-        self.category = nn.Linear(D, sizes.classes - (not weak))
+        self.event = Float32Linear(D, 1)
+        self.category = Float32Linear(D, sizes.classes - (not weak))
         self.weak = weak
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.audiovisual import Adapter, Agva
+from ...networks.precision import Float32Linear
 from ...networks.selective import Mamba
 from ...objectives.mutual import mutual
 from ..contract import Term
@@ -122,7 +123,7 @@ class Dmsf(Localiser):
         build = (lambda: Sns(d, net)) if net.temporal == "sns" else (lambda: Recurrent(d))
         self.visual_time, self.audio_time = build(), build()
         self.cic = Cic(d, net) if net.cic else None
-        heads = (nn.Linear(d, sizes.classes) for _ in range(4))
+        heads = (Float32Linear(d, sizes.classes) for _ in range(4))
         self.visual_head, self.audio_head, self.visual_before, self.audio_before = heads
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
