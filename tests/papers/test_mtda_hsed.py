@@ -26,6 +26,7 @@ CRNN = 1_785_094
 FUSED = 57_600 + 2 * 131_584
 SIZES = {
     "baseline": CRNN,
+    "baseline_coherent": CRNN,
     "mona": CRNN + 24 * 111_872,
     "adapter": CRNN + 24 * 99_136,
     "act_net": CRNN + 12 * 202_726,
@@ -75,6 +76,28 @@ def test_every_row_has_its_size(root):
     with torch.device("meta"):
         frozen = Beats(Config())
     assert sum(p.numel() for p in frozen.parameters()) == 90_311_792
+
+
+def test_differences_measure_the_modules_alone(root):
+    """What every module row is compared with differs from it by the module, and by nothing else."""
+    project, model = load(papers=settings_of(), root=root), settings_of()["mtda_hsed"]
+    spec = project.papers["mtda_hsed"]
+
+    def settings(row):
+        made = plan(project, Run("mtda_hsed", row, "hetero", 42), model).settings
+        return made.model_dump(mode="json")
+
+    reference = settings(spec.baseline)
+    modules = [row for row in SIZES if not row.startswith(("baseline", "atst"))]
+    for row in modules:
+        own = settings(row)
+        assert {key for key in own if own[key] != reference[key]} <= {"adapter", "dbmf", "encoder"}
+        assert own["encoder"] == reference["encoder"] | {"cached": False}
+    assert spec.baseline in spec.headline
+    published = settings("baseline")
+    assert {key for key in published if published[key] != reference[key]} == {"mixup"}
+    for table in spec.tables.values():
+        assert table.rows is None or spec.baseline in table.rows
 
 
 def test_the_batch_is_the_baselines(root):
