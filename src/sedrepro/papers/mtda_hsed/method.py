@@ -77,7 +77,15 @@ class Method(contract.Method):
         if adapter.kind != "none":
             options = {
                 name: getattr(adapter, name)
-                for name in ("inner", "long", "short", "scale", "parallel", "dropout")
+                for name in (
+                    "inner",
+                    "long",
+                    "short",
+                    "competitors",
+                    "scale",
+                    "parallel",
+                    "dropout",
+                )
             }
             made = [
                 adapters.build(adapter.kind, encoder.width, bands=encoder.bands, **options)

@@ -76,6 +76,11 @@ class Adapter(Block):
     )
     long: int = Field(1536, ge=0, description="m3a: width of the long-term branch; 0: none")
     short: int = Field(192, ge=0, description="m3a: width of the short-term branch; 0: none")
+    competitors: Literal["tokens", "channels"] = Field(
+        "tokens",
+        description="m3a: among what the short-term branch's softmax shares out; its axis is not "
+        "known. Shares are scaled to a mean of 1, else the branch adds next to nothing",
+    )
     scale: float = Field(1.0, description="m3a: factor of both branches")
     parallel: bool = Field(True, description="m3a: beside the feed-forward layer, or behind it")
     inner: Count = Field(64, description="mona, houlsby, act_net: width of the bottleneck")
