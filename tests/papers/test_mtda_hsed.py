@@ -19,6 +19,7 @@ from sedrepro.papers.mtda_hsed.method import overwritten
 from sedrepro.papers.mtda_hsed.settings import Settings
 from sedrepro.settings import Run, load, plan
 from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
+from sedrepro.settings.project import Row
 from sedrepro.sources.look import weights as look
 from sedrepro.training.data import Loader
 
@@ -498,6 +499,16 @@ def test_published_values_belong_to_cells_that_are_printed(root):
         line["metric"]: line["published"] for line in lines if line["row"] == "atst_sed_desed"
     }
     assert theirs == {"psds1": "0.583", "psds2": "0.810"}
+
+
+def test_rows_of_our_making_say_so(root):
+    rows = load(papers=settings_of(), root=root).papers["mtda_hsed"].table
+    exact = {"untrained", "baseline", "baseline_coherent"}
+    own = {name for name, row in rows.items() if row.kind != "published"} - exact
+    assert {name for name, row in rows.items() if row.reconstructed} == own
+    assert all("reconstructed" in rows[name].label for name in own)
+    with pytest.raises(ValueError, match="'M3A' of a reconstructed row must say"):
+        Row(label="M3A", reconstructed=True)
 
 
 # ATST-SED

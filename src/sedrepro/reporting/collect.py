@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import SedreproError
@@ -19,6 +19,7 @@ from .remarks import remarks
 
 KEYS = ("table", "row", "condition", "subset", "model", "metric", "implementation")
 NOTHING_TO_RUN = "other people's number: nothing to run"
+RECONSTRUCTED = "not comparable: the row is our reconstruction"
 
 
 @dataclass(frozen=True)
@@ -294,6 +295,9 @@ def _cell(
     row, found = spec.table[name], by_row.get((name, column.condition), [])
     if row.kind == "published":
         return Cell(published, None, None, None, 0, 0, stats.NOT_RUN, NOTHING_TO_RUN)
+    if row.reconstructed and published.value is not None:
+        status = "; ".join(filter(None, (RECONSTRUCTED, published.status)))
+        published = replace(published, status=status)
     c = column.column
     keys = {"set": c.subset, "model": c.model, "metric": c.metric}
     keys |= {"implementation": c.implementation, "label": c.label}

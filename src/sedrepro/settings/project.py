@@ -46,7 +46,20 @@ class Row(Block):
     conditions: dict[Key, dict[str, Any]] = Field(
         default_factory=dict, description="what this row changes under one condition alone"
     )
+    reconstructed: bool = Field(
+        False,
+        description="made from a description, not from its authors' code or equations: the label "
+        "says `reconstructed`, and its scores are never compared with published ones",
+    )
     note: str = Field("", description="printed under the table")
+
+    @model_validator(mode="after")
+    def _says_that_it_is_reconstructed(self) -> Row:
+        if self.reconstructed and "reconstructed" not in self.label:
+            raise ValueError(
+                f"label {self.label!r} of a reconstructed row must say `reconstructed`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _source_where_needed(self) -> Row:
