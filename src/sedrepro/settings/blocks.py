@@ -163,8 +163,10 @@ class Decoding(Detecting):
         description="tagging papers: frame scores count only where the clip's score exceeds this",
     )
     operating_points: Count = Field(50, description="thresholds of the PSDS by psds_eval")
-    event_free: bool = Field(
-        True,
-        description="score clips without any event too; false: they are left out and not expected, "
-        "as in recipes that never decode them (15 of DESED's 1,168 validation clips)",
+    event_free: Literal["decoded", "duration", "omitted"] = Field(
+        "decoded",
+        description="clips without any event (15 of DESED's 1,168 validation clips): decoded like "
+        "all others; duration: nothing is detected in them but their length counts, as where a "
+        "recipe's data set drops them and psds_eval is told of them; omitted: left out and not "
+        "expected. Of sets scored as sound events",
     )
