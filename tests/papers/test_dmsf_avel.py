@@ -421,6 +421,26 @@ def test_rates_follow_their_schedules():
     assert [round(psp.rate(s), 4) for s in (0, 599, 600, 1199, 1200)] == [1, 1, 0.8, 0.8, 0.64]
 
 
+def test_psps_weak_targets_are_shares_of_the_video():
+    psp, other = method("psp", "weak"), method("av_att", "weak")
+    assert psp.settings.streams()[0].labels == "frames"
+    assert other.settings.streams()[0].labels == "clips"
+    labels = torch.zeros(3, 10, 28)
+    labels[0, 2:7, 3] = labels[1, :, 5] = 1  # and the last video has no event
+    videos = torch.randn(3, 10, 7, 7, 12), torch.randn(3, 10, 8)
+    batch = batch_of(psp, videos, labels, labels.amax(1))
+    targets = {}
+    for name, made in (("psp", psp), ("other", other)):
+        made.localiser.losses = lambda found, target, name=name: targets.setdefault(name, target)
+        made.losses(batch, 1)
+        assert targets[name].segments is None
+    expected = torch.zeros(3, 29)
+    expected[0, 3] = expected[0, 28] = 0.5
+    expected[1, 5] = expected[2, 28] = 1
+    torch.testing.assert_close(targets["psp"].video, expected)
+    assert targets["other"].video.nonzero().tolist() == [[0, 3], [1, 5], [2, 28]]
+
+
 @pytest.mark.parametrize("condition", ["full", "weak"])
 def test_baselines_have_the_releases_recipes(condition):
     weak = condition == "weak"
@@ -437,6 +457,7 @@ def test_baselines_have_the_releases_recipes(condition):
         assert (s.batch, *of_rate, *rest) == recipe, row
         assert s.optimiser.schedule == "steps"
         assert s.optimiser.weight_decay == 0
+        assert s.training.validate_every == (1 if row.startswith("cmran") else 5)
 
 
 def test_every_row_of_the_miniature_is_short():

@@ -101,10 +101,12 @@ class Method(contract.Method):
     def losses(self, batch: Batch, step: int) -> dict[str, Term]:
         found = self.forward(NETWORK, *(batch.inputs[name] for name in self.settings.inputs))
         ramp = min(1.0, step / (self.settings.losses.ramp_epochs * self.steps_per_epoch))
-        full = self.settings.supervision == "full"
-        segments = with_background(batch.frames) if full else None
-        target = Target(segments, with_background(batch.clips), ramp)
-        return self.localiser.losses(found, target)
+        segments, video = with_background(batch.frames), with_background(batch.clips)
+        if self.settings.supervision == "weak":
+            if self.settings.weak_targets == "shares":
+                video = segments.mean(1)
+            segments = None
+        return self.localiser.losses(found, Target(segments, video, ramp))
 
     def scores(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`frame` and `clip` have the background as their last class."""

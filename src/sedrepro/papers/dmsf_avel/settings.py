@@ -102,6 +102,12 @@ class Settings(PaperSettings):
         True,
         description="weak: train on background videos too; without, none is ever predicted",
     )
+    weak_targets: Literal["tags", "shares"] = Field(
+        "tags",
+        description="weak: what a video's scores learn: which class it has; shares: how much of it "
+        "each class and the background take, as PSP's released targets, which so tell how long an "
+        "event is",
+    )
     without_shared: bool = Field(
         False, description="leave out training rows whose video is also in validation or test"
     )
@@ -121,7 +127,8 @@ class Settings(PaperSettings):
         train = Subset("ave", "train", "!shared" if self.without_shared else None)
         subsets, labels = (train,), "frames"
         if self.supervision == "weak":
-            labels = "clips"
+            # Shares of the video are counted from its segments.
+            labels = "frames" if self.weak_targets == "shares" else "clips"
             if self.negatives:
                 subsets = (train, Subset("ave", "negatives"))
         return [Stream("videos", subsets, self.inputs, self.batch, labels)]
