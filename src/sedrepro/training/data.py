@@ -71,7 +71,12 @@ class Pool:
                 self.clips[start:stop] = tables.clip_targets(events, part.names, classes)
                 if stream.labels == "frames":
                     self.frames[start:stop] = tables.frame_targets(
-                        events, part.names, classes, grid.frames, grid.seconds
+                        events,
+                        part.names,
+                        classes,
+                        grid.frames,
+                        grid.seconds,
+                        stream.overlap,
                     )
             start = stop
         self._resident: dict[str, Tensor] = {}

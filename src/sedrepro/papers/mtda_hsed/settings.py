@@ -14,6 +14,7 @@ from ...settings import (
     FrontEnd,
     Grid,
     HeldOut,
+    Overlap,
     PaperSettings,
     Stream,
     Subset,
@@ -189,6 +190,11 @@ class Settings(PaperSettings):
         description="which of several such names counts in a frame: the last listed one that does "
         "not repeat an earlier one's confidence, as the baseline's code; or the surest",
     )
+    label_overlap: Overlap = Field(
+        "last",
+        description="which of MAESTRO's one-second labels counts in a frame that two share: "
+        "the last, as the baseline's code writes one row over the other; or the largest",
+    )
     shared: list[str] = Field(
         ["Speech", "Dog", "Dishes"],
         description="classes of DESED that are valid in MAESTRO; those that data.desed.classes "
@@ -234,7 +240,7 @@ class Settings(PaperSettings):
         strong = (real,) if self.atst.stage else (real, synth)
         windows = (Subset(MAESTRO, "train", "train"),)
         return [
-            Stream("maestro", windows, inputs, batch.maestro, "frames"),
+            Stream("maestro", windows, inputs, batch.maestro, "frames", overlap=self.label_overlap),
             Stream("synth", (synth,), inputs, batch.synth, "frames"),
             Stream("strong", strong, inputs, batch.strong, "frames"),
             Stream("weak", (Subset(DESED, "weak", "train"),), inputs, batch.weak, "clips"),
