@@ -20,7 +20,7 @@ from ..settings import Plan
 class Batch:
     """One training batch: the groups of all streams, one after the other.
 
-    `inputs[front_end]` is (clip, …) as stored, in float32 (int16 waveforms are scaled to ±1);
+    `inputs[front_end]` is (clip, …) as stored, in float32 (waveforms in ±1);
     `frames` (clip, frame, class) and `clips` (clip, class) are the targets, zero where a stream has
     none; `parts[stream]` is the place of each group.
     """
