@@ -24,7 +24,12 @@ def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """A TSV with at least these columns; names stay text, empty cells are NaN (or '' in text)."""
     try:
         table = pd.read_csv(
-            path, sep="\t", dtype={c: str for c in _TEXT}, na_values=[""], keep_default_na=False
+            path,
+            sep="\t",
+            dtype={c: str for c in _TEXT},
+            na_values=[""],
+            keep_default_na=False,
+            float_precision="round_trip",  # the default is off by a bit now and then
         )
     except FileNotFoundError:
         raise SedreproError(f"{path}: no such file") from None
