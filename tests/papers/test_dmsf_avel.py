@@ -409,6 +409,29 @@ def test_weights_decay_but_not_biases_norms_or_the_state_space():
     assert {id(mamba.a_log), id(mamba.skip), id(mamba.dt_proj.bias)} <= ids
 
 
+def test_weight_decay_is_no_part_of_the_gradient():
+    """AdamW: a weight that nothing pulls at shrinks by rate × decay."""
+    made = method("dmsf")
+    optimiser = made.optimiser()
+    assert type(optimiser) is torch.optim.AdamW
+    decayed, spared = (group["params"][0] for group in optimiser.param_groups)
+    before = decayed.detach().clone(), spared.detach().clone()
+    for parameter in (decayed, spared):
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    torch.testing.assert_close(decayed, before[0] * (1 - 5e-4 * 1e-4), rtol=0, atol=1e-9)
+    assert torch.equal(spared, before[1])
+
+
+def test_dmsf_starts_slowly_and_the_dcase_recipes_do_not():
+    """The first of five epochs of linear start; DCASE's first update is before its schedule."""
+    made = method("dmsf", steps=10)
+    assert not made.full_rate_first
+    assert made.rate(0) == pytest.approx(1 / 51)
+    for paper in ("lgc_sed", "cross_task_sod", "mtda_hsed"):
+        assert method_of(paper).full_rate_first
+
+
 def test_rates_follow_their_schedules():
     cosine = method("dmsf", steps=10)
     epochs = cosine.settings.training.epochs

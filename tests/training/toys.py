@@ -114,6 +114,8 @@ class SpectraSettings(ToySettings):
 
 
 class Spectra(Toy):
+    full_rate_first = True  # as the DCASE recipes
+
     def averaged(self) -> dict[str, str]:
         return {"teacher": "student"}
 

@@ -63,6 +63,10 @@ class Method(ABC):
     average_before_step: ClassVar[bool] = True
     """The DCASE recipes average after the losses and before the optimiser's step."""
 
+    full_rate_first: ClassVar[bool] = False
+    """Whether the first update runs at the full rate whatever `rate(0)` says: the DCASE recipes ask
+    their schedule for the first time after it."""
+
     def __init__(
         self, plan: Plan, *, steps_per_epoch: int, device: torch.device, amp: bool
     ) -> None:
@@ -114,8 +118,12 @@ class Method(ABC):
         parameters = [p for p in self.networks.parameters() if p.requires_grad]
         return [{"params": parameters, "lr": self.settings.training.learning_rate}]
 
+    def optimiser(self) -> torch.optim.Optimizer:
+        """What moves `param_groups`; by default Adam."""
+        return torch.optim.Adam(self.param_groups(), fused=self.device.type == "cuda" or None)
+
     def rate(self, step: int) -> float:
-        """The factor on every learning rate, in force from the update after `step`."""
+        """The factor on every learning rate, in force from the update after `step` = 0, 1, …"""
         return 1.0
 
     def load_weights(self, files: Mapping[str, Path]) -> None:  # noqa: B027

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ...networks.audiovisual import Pictures, Sounds
@@ -86,7 +87,11 @@ class Method(contract.Method):
             chosen = [p for p, decayed in zip(trained, decays, strict=True) if decayed == wanted]
             if chosen:
                 groups.append({"params": chosen, "weight_decay": value})
-        return [{**group, "lr": rate, "decoupled_weight_decay": True} for group in groups]
+        return [{**group, "lr": rate} for group in groups]
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """AdamW, whose decay is no part of the gradient; without decay it is the releases' Adam."""
+        return torch.optim.AdamW(self.param_groups(), fused=self.device.type == "cuda" or None)
 
     def rate(self, step: int) -> float:
         schedule = self.settings.optimiser
