@@ -317,6 +317,17 @@ def test_parts_that_are_switched_off_are_gone():
     assert isinstance(network("dmsf", temporal="bilstm").visual_time.lstm, torch.nn.LSTM)
 
 
+def test_sns_can_have_a_bilstm_before_its_attention():
+    made = method("sns_bilstm").localiser
+    for sns in (made.visual_time, made.audio_time):
+        assert isinstance(sns.recurrent.lstm, torch.nn.LSTM)
+        assert sns.recurrent.lstm.bidirectional
+        assert isinstance(sns.attention, torch.nn.MultiheadAttention)  # and its gate stays
+        assert sns.gate.in_features == 2 * sns.gate.out_features
+    other = method("dmsf").localiser
+    assert type(other.visual_time.recurrent).__name__ == "Mamba"
+
+
 def test_without_a_gate_and_mamba_nothing_moves_in_time_before_fusion():
     still = network("dmsf", mamba=False, gate=False)
     visual, audio = torch.randn(1, 10, 49, 512), torch.randn(1, 10, 128)
@@ -404,7 +415,7 @@ def test_weights_decay_but_not_biases_norms_or_the_state_space():
     assert decayed["weight_decay"] == 1e-4
     assert spared["weight_decay"] == 0
     assert all(p.ndim > 1 for p in decayed["params"])
-    mamba = made.localiser.visual_time.mamba
+    mamba = made.localiser.visual_time.recurrent
     ids = {id(p) for p in spared["params"]}
     assert {id(mamba.a_log), id(mamba.skip), id(mamba.dt_proj.bias)} <= ids
 

@@ -41,7 +41,12 @@ class Network(Block):
     adapter: bool = Field(True, description="dmsf: adapters behind the frozen encoders")
     adapter_ratio: Count = Field(4, description="features per unit of the adapters' bottleneck")
     temporal: Literal["sns", "bilstm"] = Field("sns", description="dmsf: SNS, or a BiLSTM instead")
-    mamba: bool = Field(True, description="SNS: the state-space block")
+    mamba: bool = Field(True, description="SNS: a recurrent block before the attention")
+    recurrent: Literal["mamba", "bilstm"] = Field(
+        "mamba",
+        description="SNS: what that block is: a state space, or a BiLSTM, as an earlier repository "
+        "of the authors describes it",
+    )
     gate: bool = Field(True, description="SNS: the gated self-attention")
     bidirectional: bool = Field(False, description="SNS: a second block, backwards in time")
     state: Count = Field(16, description="Mamba: size of the state")
