@@ -89,6 +89,18 @@ def test_frame_targets_cover_what_the_event_touches():
     assert targets.sum() == pytest.approx(3 + 5 * 0.7)
 
 
+def test_overlapping_events_can_take_the_last_rows_confidence():
+    """As where one-second labels of changing confidence meet inside a frame."""
+    rows = [("a", "Cat", 0.0, 1.0, 0.9), ("a", "Cat", 1.0, 2.0, 0.2), ("a", "Dog", 1.0, 2.0, 0.5)]
+    events = pd.DataFrame(rows, columns=tables.EVENTS)
+    size = {"frames": 4, "hop": 0.6}  # second frame: 0.6 to 1.2 s, in both
+    last = tables.frame_targets(events, ["a"], CLASSES, **size, overlap="last")
+    largest = tables.frame_targets(events, ["a"], CLASSES, **size)
+    assert last[0, :, 0].tolist() == pytest.approx([0.9, 0.2, 0.2, 0.2])
+    assert largest[0, :, 0].tolist() == pytest.approx([0.9, 0.9, 0.2, 0.2])
+    assert last[0, :, 1].tolist() == largest[0, :, 1].tolist() == pytest.approx([0, 0.5, 0.5, 0.5])
+
+
 def test_clip_targets_count_tags_and_events_alike():
     rows = [("a", "Cat", np.nan, np.nan, 1.0), ("b", "Dog", 0.0, 1.0, 1.0)]
     events = pd.DataFrame(rows, columns=tables.EVENTS)

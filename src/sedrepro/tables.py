@@ -10,6 +10,7 @@ import pandas as pd
 
 from .errors import SedreproError
 from .files import write_text
+from .settings import Overlap
 
 CLIPS = ["clip", "subset", "path", "seconds", "fold"]
 EVENTS = ["clip", "label", "onset", "offset", "confidence"]
@@ -23,7 +24,12 @@ def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """A TSV with at least these columns; names stay text, empty cells are NaN (or '' in text)."""
     try:
         table = pd.read_csv(
-            path, sep="\t", dtype={c: str for c in _TEXT}, na_values=[""], keep_default_na=False
+            path,
+            sep="\t",
+            dtype={c: str for c in _TEXT},
+            na_values=[""],
+            keep_default_na=False,
+            float_precision="round_trip",  # the default is off by a bit now and then
         )
     except FileNotFoundError:
         raise SedreproError(f"{path}: no such file") from None
@@ -106,12 +112,18 @@ def numbers(path: str | Path, table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def frame_targets(
-    events: pd.DataFrame, clips: Sequence[str], classes: Sequence[str], frames: int, hop: float
+    events: pd.DataFrame,
+    clips: Sequence[str],
+    classes: Sequence[str],
+    frames: int,
+    hop: float,
+    overlap: Overlap = "largest",
 ) -> np.ndarray:
     """Frame labels (clip, frame, class) in float32; confidences are soft targets.
 
-    An event covers frames floor(onset/hop) up to ceil(offset/hop), exclusive; overlapping events of
-    one class keep the larger confidence. Events without times are ignored here.
+    An event covers frames floor(onset/hop) up to ceil(offset/hop), exclusive. Where events of one
+    class meet in a frame the largest confidence counts, or that of the last row. Events without
+    times are ignored here.
     """
     targets = np.zeros((len(clips), frames, len(classes)), dtype=np.float32)
     row = {clip: index for index, clip in enumerate(clips)}
@@ -125,7 +137,10 @@ def frame_targets(
         first = int(onset / hop)
         last = min(frames, int(np.ceil(offset / hop)))
         cell = targets[row[clip], first:last, column[label]]
-        np.maximum(cell, np.float32(confidence), out=cell)
+        if overlap == "last":
+            cell[:] = confidence
+        else:
+            np.maximum(cell, np.float32(confidence), out=cell)
     return targets
 
 

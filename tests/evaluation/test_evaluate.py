@@ -42,7 +42,8 @@ SETS = ("validation", "public_eval")
 @pytest.fixture(scope="module")
 def project(root):
     """Few operating points: psds_eval takes its time for each."""
-    paper = {"rows": "all", "settings": {"decoding": {"operating_points": 5}}}
+    decoding = {"operating_points": 5, "event_free": "decoded"}
+    paper = {"rows": "all", "settings": {"decoding": decoding}}
     overlay = {"report": {"bootstrap": 20}, "papers": {"lgc_sed": paper}}
     return settings.load(overlay, papers=papers.settings_of(), root=root)
 
@@ -231,8 +232,7 @@ def test_a_reevaluated_row_decodes_the_scores_of_its_source(result, world, plan_
 def test_clips_without_events_can_be_left_out_of_everything(result, world, plan_of, project):
     """As if the silent clip, the first of each set, had not been scored at all."""
     plan = plan_of(MT)
-    decoding = plan.settings.decoding.model_copy(update={"event_free": False})
-    parity = replace(plan, settings=plan.settings.model_copy(update={"decoding": decoding}))
+    parity = with_event_free(plan, "omitted")
     found = evaluate(parity, project, world.layout)
     assert {(e["n_clips"], e["n_expected"]) for e in found["metrics"]} == {
         (CLIPS - 1, EXPECTED - 1)
@@ -255,6 +255,41 @@ def test_clips_without_events_can_be_left_out_of_everything(result, world, plan_
     assert value(found, model="student", **keys) != value(result, model="student", **keys)
 
 
+def with_event_free(plan, choice):
+    decoding = plan.settings.decoding.model_copy(update={"event_free": choice})
+    return replace(plan, settings=plan.settings.model_copy(update={"decoding": decoding}))
+
+
+def test_clips_without_events_can_count_by_their_duration_alone(world, plan_of, project):
+    """As if their network had said nothing: the false alarms are gone, the hours are not."""
+    plan, report = plan_of(MT), project.report.model_copy(update={"bootstrap": 0})
+    project = project.model_copy(update={"report": report})
+
+    def say(probability):
+        def edit(file):
+            for name in SETS:
+                for model in MODELS:
+                    file[name][model]["frame"][0] = probability
+                    file[name][model]["clip"][0] = probability
+
+        world.change(MT, edit)
+
+    say(0.95)
+    found = {
+        choice: evaluate(with_event_free(plan, choice), project, world.layout)
+        for choice in ("decoded", "duration", "omitted")
+    }
+    say(0)
+    assert found["duration"] == evaluate(with_event_free(plan, "decoded"), project, world.layout)
+    clips = {name: {e["n_clips"] for e in one["metrics"]} for name, one in found.items()}
+    assert clips == {"decoded": {CLIPS}, "duration": {CLIPS}, "omitted": {CLIPS - 1}}
+    for own in ("psds_eval", "sedrepro"):
+        keys = {"set": "validation", "model": "student", "metric": "psds1", "implementation": own}
+        decoded, duration, omitted = (value(one, **keys) for one in found.values())
+        assert decoded < duration  # without false alarms in the silent clip
+        assert omitted < duration  # as many false alarms in fewer hours
+
+
 def test_a_set_without_any_event_cannot_do_without_its_silent_clips(world, plan_of, project):
     tables.write(
         world.layout.table(Subset("desed", "validation"), "events"),
@@ -262,8 +297,7 @@ def test_a_set_without_any_event_cannot_do_without_its_silent_clips(world, plan_
         tables.EVENTS,
     )
     plan = plan_of(MT)
-    decoding = plan.settings.decoding.model_copy(update={"event_free": False})
-    parity = replace(plan, settings=plan.settings.model_copy(update={"decoding": decoding}))
+    parity = with_event_free(plan, "omitted")
     with pytest.raises(SedreproError, match=r"no clip of set 'validation' has an event"):
         evaluate(parity, project, world.layout)
 

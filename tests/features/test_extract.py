@@ -20,6 +20,7 @@ from sedrepro.features.extract import extract
 from sedrepro.features.front_ends import Mel
 from sedrepro.settings import FrontEnd, Layout, Project, Subset
 from sedrepro.store import Store
+from sedrepro.training.data import as_input
 
 SUBSET = Subset("desed", "weak")
 MEL = FrontEnd(seconds=1.0, n_fft=256, hop=128, n_mels=16)
@@ -88,7 +89,7 @@ def test_waveforms_are_the_very_samples() -> None:
     extract(PROJECT, SUBSET, "waveform", out=OUT)
     store = Store(OUT)
     assert store.dtype == np.int16
-    np.testing.assert_array_equal(store[0], values)
+    np.testing.assert_array_equal(as_input(torch.from_numpy(store[0])), values / np.float32(32768))
 
 
 def test_stereo_48_khz_short_and_long_clips_come_out_alike() -> None:
@@ -99,7 +100,7 @@ def test_stereo_48_khz_short_and_long_clips_come_out_alike() -> None:
     table(["stereo.wav", "fast.wav", "short.wav", "long.wav"], [1.0, 1.0, 0.25, 2.5])
     extract(PROJECT, SUBSET, "waveform", out=OUT)
     store = Store(OUT)
-    stereo, fast, short, long = store.read().astype(float) / 32768
+    stereo, fast, short, long = as_input(torch.from_numpy(store.read())).numpy()
     expected = tone(1, 16000)
     np.testing.assert_allclose(stereo, expected / 2, atol=1e-4)
     np.testing.assert_allclose(fast[800:-800], expected[800:-800], atol=2e-3)

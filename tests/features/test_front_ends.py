@@ -140,11 +140,37 @@ def test_waveforms_survive_the_round_trip() -> None:
     front_end = FrontEnd(kind="waveform", seconds=1.0)
     encode = KINDS["waveform"].encoder(front_end)
     every = np.arange(-32768, 32768, dtype=np.int16)
-    np.testing.assert_array_equal(encode(every.astype(np.float32) / 32768), every)
-    np.testing.assert_array_equal(encode(np.float32([-2, 1, 2])), [-32768, 32767, 32767])
-    np.testing.assert_array_equal(
-        as_input(torch.from_numpy(every)).numpy(), every.astype(np.float32) / 32768
+    for samples in (every, every[every < 100], every[abs(every) < 100], every[abs(every) < 2]):
+        heard = samples.astype(np.float32) / 32768
+        stored = encode(heard)
+        assert stored.dtype == np.int16
+        np.testing.assert_array_equal(as_input(torch.from_numpy(stored)).numpy(), heard)
+    np.testing.assert_array_equal(encode(np.float32([-2, 1, 2])), [-32768, 32767, 32767, 0])
+    np.testing.assert_array_equal(encode(np.zeros(3, np.float32)), [0, 0, 0, 0])
+    exact = KINDS["waveform"].encoder(front_end.model_copy(update={"form": "float32"}))
+    odd = np.float32([0.1, -1e-9])
+    np.testing.assert_array_equal(as_input(torch.from_numpy(exact(odd))).numpy(), odd)
+
+
+@pytest.mark.parametrize("level", [-20, -40, -55, -70, -85])
+def test_quiet_clips_keep_their_digits(level) -> None:
+    """The network's input scales each clip to its own range, down to its emptiest band."""
+    front_end = FrontEnd(kind="waveform", seconds=2.0)
+    draw, mel = np.random.default_rng(0), Mel(front_end)
+    pink = np.fft.rfft(draw.standard_normal(32000)) / np.sqrt(1 + np.arange(16001))
+    sound = np.fft.irfft(pink * (np.arange(16001) < 4000))  # nothing above 2 kHz
+    sound = (10 ** (level / 20) * sound / sound.std()).astype(np.float32)
+
+    def heard(samples):
+        return min_max(decibels(mel(torch.as_tensor(samples)[None])))
+
+    kept = as_input(torch.from_numpy(KINDS["waveform"].encoder(front_end)(sound)))
+    rounded = np.rint(sound * 32768) / np.float32(32768)
+    error, before = (
+        (heard(samples) - heard(sound)).square().mean().sqrt() for samples in (kept, rounded)
     )
+    assert error < 1e-3
+    assert level > -40 or before > 5e-3  # what 16 bits without a scale do
 
 
 def test_decibels_have_a_floor_and_a_range() -> None:

@@ -30,6 +30,17 @@ def test_known_values_of_a_real_system(student, name):
     assert own(points, truth, SCENARIOS[name]) == pytest.approx(GOLDEN[name], abs=1e-9)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("psds1", 0.3359), ("psds2", 0.5311)])
+def test_known_values_without_detections_in_clips_without_events(student, name, expected):
+    """What `decoding.event_free: duration` is for a real system; its hours stay."""
+    truth, events, _ = student
+    silent = ~np.isin(np.arange(len(truth.clips)), truth.events.clip)
+    assert silent.sum() == 15
+    assert sum(int(silent[e.clip].sum()) for e in events) == 1717
+    points = [lambda e=e: e[~silent[e.clip]] for e in events]
+    assert own(points, truth, SCENARIOS[name]) == pytest.approx(expected, abs=5e-5)
+
+
 def test_known_values_by_psds_eval(student):
     truth, events, _ = student
     scores = psds_eval_psds([lambda e=e: e for e in events], truth, list(SCENARIOS.values()))

@@ -47,19 +47,34 @@ def test_step_0_is_the_pretrained_network(kind, parallel):
     assert not torch.allclose(network(fbank, made), plain)
 
 
-def test_m3a_is_its_formula():
+@pytest.mark.parametrize(("competitors", "axis", "count"), [("tokens", 1, 4), ("channels", 2, 3)])
+def test_m3a_is_its_formula(competitors, axis, count):
     torch.manual_seed(0)
-    m3a = adapters.build("m3a", 6, long=10, short=3, scale=0.5)
+    m3a = adapters.build("m3a", 6, long=10, short=3, scale=0.5, competitors=competitors)
     for parameter in m3a.parameters():
         parameter.data.normal_()
     found, u = torch.randn(2, 4, 6), torch.randn(2, 4, 6)
     long = torch.relu(u @ m3a.long.down.weight.T + m3a.long.down.bias)
-    short = torch.softmax(u @ m3a.short.down.weight.T + m3a.short.down.bias, -1)
+    scores = (u @ m3a.short.down.weight.T + m3a.short.down.bias).exp()
+    short = count * scores / scores.sum(axis, keepdim=True)
     wanted = found + 0.5 * (
         m3a.gain[0] * (long @ m3a.long.up.weight.T + m3a.long.up.bias)
         + m3a.gain[1] * (short @ m3a.short.up.weight.T + m3a.short.up.bias)
     )
     torch.testing.assert_close(m3a.feed_forward(found, u), wanted)
+
+
+@pytest.mark.parametrize("competitors", ["tokens", "channels"])
+def test_both_branches_of_m3a_tell_tokens_apart(competitors):
+    """At full size, and once their last layers are no longer zero."""
+    torch.manual_seed(0)
+    m3a = adapters.build("m3a", 768, competitors=competitors)
+    for branch in (m3a.long, m3a.short):
+        branch.up.reset_parameters()
+    u = nn.functional.layer_norm(torch.randn(2, 496, 768), (768,))
+    with torch.no_grad():
+        long, short = (branch(u).std(1).mean().item() for branch in (m3a.long, m3a.short))
+    assert 0.3 < short / long < 3
 
 
 def test_mona_is_its_formula():

@@ -252,6 +252,33 @@ def test_avel_squashes_twice_as_released():
     torch.testing.assert_close(weak, expected)
 
 
+def test_cmrans_video_is_the_best_product_of_event_and_category():
+    weak = network("cmran", "weak")
+    torch.manual_seed(2)
+    event, category = torch.randn(3, 10), 2 * torch.randn(3, 29)
+    video = torch.zeros(3, 29)
+    video[torch.arange(3), torch.tensor([4, 0, 28])] = 1.0
+    loss = 0.0
+    for clip in range(3):
+        best = []
+        for k in category[clip].tolist():
+            best.append(max(k / (1 + math.exp(-e)) for e in event[clip].tolist()))
+        assert min(best) < 0 < max(best)  # so that the order of product and maximum matters
+        total = sum(math.exp(value) for value in best)
+        for label, value in enumerate(best):
+            score = math.exp(value) / total
+            said = score if video[clip, label] else -score
+            loss += math.log1p(math.exp(-said)) / 29 / 3
+    losses = weak.losses({"event": event, "category": category}, Target(None, video))
+    assert abs(losses["class"].value.item() - loss) < 1e-6
+    score = torch.softmax(weak.video({"event": event, "category": category}), -1)
+    expected = [
+        [max(k * torch.sigmoid(e).item() for e in event[c]) for k in category[c].tolist()]
+        for c in range(3)
+    ]
+    torch.testing.assert_close(score, torch.tensor(expected).softmax(-1), rtol=0, atol=1e-6)
+
+
 def test_cmran_has_the_released_parameters_less_those_no_sum_goes_through():
     """The release keeps the layers it clones, and attention and a guidance it never calls."""
     attention = 4 * (256 * 256 + 256)
@@ -288,6 +315,17 @@ def test_parts_that_are_switched_off_are_gone():
         assert part(visual, audio)["logits"].shape == (1, 10, 29)
     assert "attention" not in network("dmsf", agva="mean")(visual, audio)
     assert isinstance(network("dmsf", temporal="bilstm").visual_time.lstm, torch.nn.LSTM)
+
+
+def test_sns_can_have_a_bilstm_before_its_attention():
+    made = method("sns_bilstm").localiser
+    for sns in (made.visual_time, made.audio_time):
+        assert isinstance(sns.recurrent.lstm, torch.nn.LSTM)
+        assert sns.recurrent.lstm.bidirectional
+        assert isinstance(sns.attention, torch.nn.MultiheadAttention)  # and its gate stays
+        assert sns.gate.in_features == 2 * sns.gate.out_features
+    other = method("dmsf").localiser
+    assert type(other.visual_time.recurrent).__name__ == "Mamba"
 
 
 def test_without_a_gate_and_mamba_nothing_moves_in_time_before_fusion():
@@ -377,9 +415,32 @@ def test_weights_decay_but_not_biases_norms_or_the_state_space():
     assert decayed["weight_decay"] == 1e-4
     assert spared["weight_decay"] == 0
     assert all(p.ndim > 1 for p in decayed["params"])
-    mamba = made.localiser.visual_time.mamba
+    mamba = made.localiser.visual_time.recurrent
     ids = {id(p) for p in spared["params"]}
     assert {id(mamba.a_log), id(mamba.skip), id(mamba.dt_proj.bias)} <= ids
+
+
+def test_weight_decay_is_no_part_of_the_gradient():
+    """AdamW: a weight that nothing pulls at shrinks by rate × decay."""
+    made = method("dmsf")
+    optimiser = made.optimiser()
+    assert type(optimiser) is torch.optim.AdamW
+    decayed, spared = (group["params"][0] for group in optimiser.param_groups)
+    before = decayed.detach().clone(), spared.detach().clone()
+    for parameter in (decayed, spared):
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    torch.testing.assert_close(decayed, before[0] * (1 - 5e-4 * 1e-4), rtol=0, atol=1e-9)
+    assert torch.equal(spared, before[1])
+
+
+def test_dmsf_starts_slowly_and_the_dcase_recipes_do_not():
+    """The first of five epochs of linear start; DCASE's first update is before its schedule."""
+    made = method("dmsf", steps=10)
+    assert not made.full_rate_first
+    assert made.rate(0) == pytest.approx(1 / 51)
+    for paper in ("lgc_sed", "cross_task_sod", "mtda_hsed"):
+        assert method_of(paper).full_rate_first
 
 
 def test_rates_follow_their_schedules():
@@ -392,6 +453,26 @@ def test_rates_follow_their_schedules():
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     psp = method("psp", steps=10)
     assert [round(psp.rate(s), 4) for s in (0, 599, 600, 1199, 1200)] == [1, 1, 0.8, 0.8, 0.64]
+
+
+def test_psps_weak_targets_are_shares_of_the_video():
+    psp, other = method("psp", "weak"), method("av_att", "weak")
+    assert psp.settings.streams()[0].labels == "frames"
+    assert other.settings.streams()[0].labels == "clips"
+    labels = torch.zeros(3, 10, 28)
+    labels[0, 2:7, 3] = labels[1, :, 5] = 1  # and the last video has no event
+    videos = torch.randn(3, 10, 7, 7, 12), torch.randn(3, 10, 8)
+    batch = batch_of(psp, videos, labels, labels.amax(1))
+    targets = {}
+    for name, made in (("psp", psp), ("other", other)):
+        made.localiser.losses = lambda found, target, name=name: targets.setdefault(name, target)
+        made.losses(batch, 1)
+        assert targets[name].segments is None
+    expected = torch.zeros(3, 29)
+    expected[0, 3] = expected[0, 28] = 0.5
+    expected[1, 5] = expected[2, 28] = 1
+    torch.testing.assert_close(targets["psp"].video, expected)
+    assert targets["other"].video.nonzero().tolist() == [[0, 3], [1, 5], [2, 28]]
 
 
 @pytest.mark.parametrize("condition", ["full", "weak"])
@@ -410,6 +491,7 @@ def test_baselines_have_the_releases_recipes(condition):
         assert (s.batch, *of_rate, *rest) == recipe, row
         assert s.optimiser.schedule == "steps"
         assert s.optimiser.weight_decay == 0
+        assert s.training.validate_every == (1 if row.startswith("cmran") else 5)
 
 
 def test_every_row_of_the_miniature_is_short():

@@ -3,13 +3,18 @@
 import copy
 import csv
 import math
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny import ROOT, random_batch, tiny_method, tiny_plan
 from torch.nn import functional as F
 
+from sedrepro import tables
 from sedrepro.errors import SedreproError
 from sedrepro.networks.beats import Beats, Config, Recorded, Walk
 from sedrepro.networks.pretrained import Listener
@@ -17,15 +22,18 @@ from sedrepro.objectives import mixup
 from sedrepro.papers import method_of, settings_of
 from sedrepro.papers.mtda_hsed.method import overwritten
 from sedrepro.papers.mtda_hsed.settings import Settings
-from sedrepro.settings import Run, load, plan
+from sedrepro.settings import Grid, Layout, Run, load, plan
 from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
+from sedrepro.settings.project import Row
 from sedrepro.sources.look import weights as look
-from sedrepro.training.data import Loader
+from sedrepro.store import writing
+from sedrepro.training.data import Loader, Pool
 
 CRNN = 1_785_094
 FUSED = 57_600 + 2 * 131_584
 SIZES = {
     "baseline": CRNN,
+    "baseline_coherent": CRNN,
     "mona": CRNN + 24 * 111_872,
     "adapter": CRNN + 24 * 99_136,
     "act_net": CRNN + 12 * 202_726,
@@ -77,6 +85,28 @@ def test_every_row_has_its_size(root):
     assert sum(p.numel() for p in frozen.parameters()) == 90_311_792
 
 
+def test_differences_measure_the_modules_alone(root):
+    """What every module row is compared with differs from it by the module, and by nothing else."""
+    project, model = load(papers=settings_of(), root=root), settings_of()["mtda_hsed"]
+    spec = project.papers["mtda_hsed"]
+
+    def settings(row):
+        made = plan(project, Run("mtda_hsed", row, "hetero", 42), model).settings
+        return made.model_dump(mode="json")
+
+    reference = settings(spec.baseline)
+    modules = [row for row in SIZES if not row.startswith(("baseline", "atst"))]
+    for row in modules:
+        own = settings(row)
+        assert {key for key in own if own[key] != reference[key]} <= {"adapter", "dbmf", "encoder"}
+        assert own["encoder"] == reference["encoder"] | {"cached": False}
+    assert spec.baseline in spec.headline
+    published = settings("baseline")
+    assert {key for key in published if published[key] != reference[key]} == {"mixup"}
+    for table in spec.tables.values():
+        assert table.rows is None or spec.baseline in table.rows
+
+
 def test_the_batch_is_the_baselines(root):
     project = load(papers=settings_of(), root=root)
     models = settings_of()
@@ -91,18 +121,42 @@ def test_the_batch_is_the_baselines(root):
     assert planned.grid.seconds == 0.064
     sizes = [6750, 10000, 13470, 1420, 14412]  # clips of the streams when all are there
 
-    class Pool(SimpleNamespace):
+    class Clips(SimpleNamespace):
         def __len__(self):
             return self.clips
 
     pools = [
-        Pool(stream=s, group=s.group, clips=n) for s, n in zip(planned.streams, sizes, strict=True)
+        Clips(stream=s, group=s.group, clips=n) for s, n in zip(planned.streams, sizes, strict=True)
     ]
     loader = object.__new__(Loader)
     loader.pools = pools
     assert loader._shortest() == 118
     pools[3].clips = 600  # the epoch follows the weak clips that are there
     assert loader._shortest() == 50
+
+
+@pytest.mark.parametrize("overlap", ["last", "largest"])
+def test_labels_of_maestro_that_meet_in_a_frame(overlap, root, tmp_path):
+    """The recipe writes one row over the other; frames of 64 ms do not end with the second."""
+    project, model = load(papers=settings_of(), root=root), settings_of()["mtda_hsed"]
+    settings = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), model).settings
+    assert settings.label_overlap == "last"
+    settings = settings.model_copy(update={"label_overlap": overlap})
+    stream = replace(settings.streams()[0], inputs=("wave16k",))
+    assert [one.overlap for one in settings.streams()[1:]] == ["largest"] * 4  # of DESED all are 1
+    layout, home = Layout(str(tmp_path / "data"), str(tmp_path / "results")), stream.subsets[0]
+    clips = pd.DataFrame([["w", "train", "w.wav", 10.0, "train"]], columns=tables.CLIPS)
+    rows = [("w", "car", 0.0, 1.0, 0.9), ("w", "car", 1.0, 2.0, 0.2)]
+    tables.write(layout.table(home, "clips"), clips, tables.CLIPS)
+    events = pd.DataFrame(rows, columns=tables.EVENTS)
+    tables.write(layout.table(home, "events"), events, tables.EVENTS)
+    store = Path(layout.store(home, "wave16k"))
+    store.parent.mkdir(parents=True)
+    with writing(store, shape=(4,), dtype="float32", attributes={}) as stored:
+        stored.add("w", 10.0, np.zeros(4))
+    planned = SimpleNamespace(grid=Grid(156, 0.064), classes=["car"])
+    targets = Pool(stream, planned, layout).frames[0, :, 0]
+    assert targets[14:17].tolist() == pytest.approx([0.9, 0.2 if overlap == "last" else 0.9, 0.2])
 
 
 def parameters_of(method):
@@ -475,6 +529,16 @@ def test_published_values_belong_to_cells_that_are_printed(root):
         line["metric"]: line["published"] for line in lines if line["row"] == "atst_sed_desed"
     }
     assert theirs == {"psds1": "0.583", "psds2": "0.810"}
+
+
+def test_rows_of_our_making_say_so(root):
+    rows = load(papers=settings_of(), root=root).papers["mtda_hsed"].table
+    exact = {"untrained", "baseline", "baseline_coherent"}
+    own = {name for name, row in rows.items() if row.kind != "published"} - exact
+    assert {name for name, row in rows.items() if row.reconstructed} == own
+    assert all("reconstructed" in rows[name].label for name in own)
+    with pytest.raises(ValueError, match="'M3A' of a reconstructed row must say"):
+        Row(label="M3A", reconstructed=True)
 
 
 # ATST-SED

@@ -154,7 +154,7 @@ def tiny_plan(
 
 
 def random_batch(plan: Plan, seed: int = 0) -> Batch:
-    """Random inputs as stored, with random targets where a stream has labels."""
+    """Random inputs as networks get them, with random targets where a stream has labels."""
     draw = np.random.default_rng(seed)
     inputs: dict[str, list[np.ndarray]] = {name: [] for name in plan.front_ends}
     frames, clips, parts, start = [], [], {}, 0
@@ -162,9 +162,10 @@ def random_batch(plan: Plan, seed: int = 0) -> Batch:
         group, shape = stream.group, (stream.group, plan.grid.frames, len(plan.classes))
         for name in stream.inputs:
             front_end = plan.front_ends[name]
-            sound = draw.gamma(1.0, size=(group, *front_end.shape))
             if front_end.kind == "waveform":
-                sound = np.clip(draw.normal(scale=0.1, size=sound.shape), -1, 1)
+                sound = np.clip(draw.normal(scale=0.1, size=(group, front_end.samples)), -1, 1)
+            else:
+                sound = draw.gamma(1.0, size=(group, *front_end.shape))
             inputs[name].append(sound)
         labels = (draw.random(shape) < 0.3) * (stream.labels == "frames")
         tags = (draw.random((group, shape[2])) < 0.3) * (stream.labels == "clips")

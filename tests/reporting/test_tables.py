@@ -179,6 +179,45 @@ def test_a_few_missing_clips_stand_beside_the_verdict(copy, tmp_path):
     assert "reproduced, partial data (" in text
 
 
+def test_mixed_precision_stands_beside_the_score(copy, tmp_path):
+    whole_data(copy)
+    copy.project = at_full_scale(copy)
+    said = "trained in mixed precision; the authors trained in float32"
+    path = Path(copy.layout.run(Run(PAPER, "mt", "desed", 43), "run.json"))
+    content = json.loads(path.read_text())
+    content["hardware"]["amp"] = True
+    path.write_text(json.dumps(content))
+    root = with_published(tmp_path, copy, 0.36)
+    rows = lines(copy, root)
+    assert pick(rows, "mt")["note"] == said
+    assert pick(rows, "mt_median7")["note"] == said  # decoded anew from the same scores
+    assert said not in pick(rows, "lgc")["note"]
+    text = Path(copy.layout.paper_table(PAPER, "md")).read_text()
+    assert f"- Mean teacher, median 7, Mean teacher: {said}" in text
+    assert not copy.project.amp  # nobody who did not ask for it has to read this
+
+
+def test_a_reconstruction_is_never_judged(copy, tmp_path):
+    """Not even where its value is the published one: it says so in all files."""
+    whole_data(copy)
+    copy.project = at_full_scale(copy)
+    mean = round(float(np.mean(values(copy, "mt", **KEY))), 4)
+    root = with_published(tmp_path, copy, mean)
+    assert pick(lines(copy, root), "mt")["verdict"] == "reproduced"
+    spec = copy.project.papers[PAPER]
+    row = spec.table["mt"].model_copy(update={"reconstructed": True})
+    spec = spec.model_copy(update={"table": {**spec.table, "mt": row}})
+    copy.project = copy.project.model_copy(update={"papers": {**copy.project.papers, PAPER: spec}})
+    found = pick(lines(copy, root), "mt")
+    said = "not comparable: the row is our reconstruction"
+    assert (found["verdict"], found["published_status"]) == ("not comparable", said)
+    assert found["note"] == said
+    for kind in ("md", "tex"):
+        text = Path(copy.layout.paper_table(PAPER, kind)).read_text()
+        assert f"Published, Mean teacher: {said}" in text
+        assert "reproduced" not in text.replace("not reproduced", "")
+
+
 def test_one_seed_keeps_the_bootstrap_interval(copy):
     shutil.rmtree(copy.layout.run(Run(PAPER, "lgc", "desed", 43)))
     row = pick(lines(copy), "lgc")

@@ -327,3 +327,10 @@ def test_a_file_that_cannot_be_read(tmp_path):
 def test_an_empty_file_changes_nothing(tmp_path):
     (tmp_path / "empty.yaml").write_text("# nothing yet\n")
     assert read_yaml(tmp_path / "empty.yaml") == {}
+
+
+def test_the_readme_links_to_what_the_page_links_to(root):
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    for paper, spec in load(papers=settings_of(), root=root).papers.items():
+        (line,) = [one for one in readme.splitlines() if f"| `{paper}` |" in one]
+        assert f"({spec.url})" in line, paper

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sedrepro.features.encoders import scaled
 from sedrepro.files import write_json
 from sedrepro.networks.pretrained import Listener
 from sedrepro.settings import Layout, Project, Subset
@@ -34,9 +35,9 @@ def project(tmp_path, root, monkeypatch) -> Project:
     )
     rng = np.random.default_rng(0)
     path = Layout.of(made).store(SUBSET, "wave16k")
-    with writing(path, shape=(16000,), dtype="int16", attributes={}) as store:
+    with writing(path, shape=(16001,), dtype="int16", attributes={}) as store:
         for k in range(35):  # more than one batch
-            store.add(f"clip{k}", 0.5, rng.integers(-3000, 3000, 16000))
+            store.add(f"clip{k}", 0.5, scaled(rng.uniform(-0.1, 0.1, 16000)))
     return made
 
 

@@ -51,6 +51,30 @@ def test_an_untrained_run_is_shown_what_it_scores(monkeypatch, layout):
     assert seen(monkeypatch, layout, kind="untrained") == [7, 7]
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_the_first_update_is_at_the_schedules_rate_or_before_it(full, monkeypatch, layout):
+    rates = []
+
+    class Rising(toys.Plateau):
+        full_rate_first = full
+
+        def rate(self, step):
+            return (step + 1) / 100
+
+    step = Trainer._step
+
+    def noted(self, batch):
+        rates.append(self.optimiser.param_groups[0]["lr"])
+        step(self, batch)
+
+    monkeypatch.setattr(papers, "method_of", lambda paper: Rising)
+    monkeypatch.setattr(Trainer, "_step", noted)
+    train(toys.plan("plateau"), Project(device="cpu"), layout)
+    assert rates == pytest.approx(
+        [0.02 * (1 if full else 0.01), *(0.0002 * n for n in range(2, 9))]
+    )
+
+
 def test_a_cut_rate_holds_from_the_next_update_on(monkeypatch, layout):
     rates = []
 

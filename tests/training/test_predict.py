@@ -15,11 +15,13 @@ import torch
 
 from sedrepro.cli import main
 from sedrepro.errors import SedreproError
+from sedrepro.features.encoders import scaled
 from sedrepro.files import write_json
 from sedrepro.metrics.decode import median_filter
 from sedrepro.papers import method_of
 from sedrepro.settings import FrontEnd
 from sedrepro.sources.look import weights as look
+from sedrepro.training.data import as_input
 from sedrepro.training.predict import Joined, Predictor, Windows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "papers"))
@@ -119,8 +121,7 @@ def test_a_long_recording_is_its_windows_joined(run, tmp_path):
     hop, frames = predictor.step, predictor.frames
     assert len(found.scores["frame"]) == int(np.ceil(3.3 * RATE / hop))
     # In the middle of the first window nothing else has a say.
-    stored = np.rint(samples[:RATE] * 32768).astype(np.int16)
-    inputs = torch.from_numpy(stored).float()[None] / 32768
+    inputs = as_input(torch.from_numpy(scaled(samples[:RATE]))[None])
     with torch.no_grad():
         first = predictor.method.scores("student", {"tiny_wave": inputs})["frame"][0].numpy()
     alone = round(0.8 * frames)

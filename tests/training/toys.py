@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, binary_cross_entropy, mse_loss
 
 from sedrepro import tables
+from sedrepro.features.encoders import scaled
 from sedrepro.papers.contract import Batch, Epoch, Method, Term
 from sedrepro.settings import (
     Data,
@@ -113,6 +114,8 @@ class SpectraSettings(ToySettings):
 
 
 class Spectra(Toy):
+    full_rate_first = True  # as the DCASE recipes
+
     def averaged(self) -> dict[str, str]:
         return {"teacher": "student"}
 
@@ -366,7 +369,7 @@ def _subset(layout: Layout, subset: Subset, count: int, expected: int, rng) -> N
 def _values(spec: FrontEnd, target: np.ndarray, rng) -> np.ndarray:
     if spec.kind == "waveform":
         loud = np.repeat(target @ [0.2, 0.5, 0.9], spec.samples // FRAMES)
-        return (loud * rng.uniform(-1, 1, spec.samples) * 20000).astype(np.int16)
+        return scaled(loud * rng.uniform(-1, 1, spec.samples) * 0.6)
     values = rng.uniform(0, 0.3, spec.shape).astype(np.float32)
     for k in range(len(CLASSES)):
         values[k, :FRAMES] += 2 * target[:, k]

@@ -66,6 +66,11 @@ class Scored:
     def is_last(self) -> bool:
         return self.model.endswith(LAST)
 
+    def silence(self, undecoded: np.ndarray) -> None:
+        """Let nothing be detected in some of the clips (clip): their scores become 0."""
+        for values in self.arrays.values():
+            values[undecoded] = 0
+
 
 @dataclass
 class Measures:

@@ -86,11 +86,20 @@ def evaluate(
             if not held.reports or _absent(file, held, layout):
                 continue
             truth = _truth(file, held, plan, run, layout)
-            counted = _counted(truth, held, plan)
+            silent = _without_events(truth, held)
+            choice = plan.settings.decoding.event_free
+            counted = ~silent if choice == "omitted" else np.ones_like(silent)
+            if not counted.any():
+                raise SedreproError(
+                    f"{plan.run}: no clip of set {held.name!r} has an event; "
+                    "decoding.event_free: omitted leaves none"
+                )
+            undecoded = silent[counted] & (choice == "duration")
             truth = truth.only(counted)
             curves[held.name] = {}
             draws.clips[held.name] = digest(truth.clips)
             for scored in _scores(file, held, counted, run):
+                scored.silence(undecoded)
                 found = _measure(scored, truth, held, plan, project)
                 for key, interval in found.values.items():
                     metrics.append(_entry(scored, truth, key, interval))
@@ -191,17 +200,11 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
     )
 
 
-def _counted(truth: Truth, held: HeldOut, plan: Plan) -> np.ndarray:
-    """Which clips everything is measured on (clip)."""
-    if plan.settings.decoding.event_free:
-        return np.ones(len(truth.clips), dtype=bool)
-    counted = np.isin(truth.clips, truth.events["clip"].unique())
-    if not counted.any():
-        raise SedreproError(
-            f"{plan.run}: no clip of set {held.name!r} has an event; "
-            "decoding.event_free: false leaves none"
-        )
-    return counted
+def _without_events(truth: Truth, held: HeldOut) -> np.ndarray:
+    """Which clips have no event (clip); only of sets that are scored as sound events."""
+    if "sed" not in held.metrics:
+        return np.zeros(len(truth.clips), dtype=bool)
+    return ~np.isin(truth.clips, truth.events["clip"].unique())
 
 
 def _paths(subset: Subset, layout: Layout) -> dict[str, str]:

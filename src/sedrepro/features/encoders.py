@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,15 +49,28 @@ def _stft_logmel(front_end: FrontEnd) -> Encoder:
     return LogMel(front_end)
 
 
-def _waveform(front_end: FrontEnd) -> Encoder:
-    def encode(samples: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+MOST_DOUBLINGS = 30
 
-    return encode
+
+def scaled(samples: np.ndarray) -> np.ndarray:
+    """Samples in ±1 as 16-bit ones, and behind them how often they were doubled before rounding.
+
+    A quiet clip so keeps its digits: the network's input is scaled to each clip's own range, in
+    which rounding to a fixed step would be heard. 16-bit recordings come back as they were.
+    """
+    peak = float(np.abs(samples).max(initial=0.0))
+    doublings = math.floor(math.log2(32767 / (32768 * peak))) if peak else 0
+    doublings = min(max(doublings, 0), MOST_DOUBLINGS)
+    kept = np.clip(np.rint(np.ldexp(samples, 15 + doublings)), -32768, 32767)
+    return np.append(kept, doublings).astype(np.int16)
+
+
+def _waveform(front_end: FrontEnd) -> Encoder:
+    return scaled if front_end.form == "scaled" else np.float32
 
 
 KINDS: dict[str, Kind] = {
     "mel": Kind(_mel, _mel_dtype),
     "stft_logmel": Kind(_stft_logmel, lambda front_end: "float32"),
-    "waveform": Kind(_waveform, lambda front_end: "int16"),
+    "waveform": Kind(_waveform, lambda f: "int16" if f.form == "scaled" else "float32"),
 }

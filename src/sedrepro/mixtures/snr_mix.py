@@ -127,7 +127,7 @@ def _present(listed: pd.DataFrame, project: Project) -> tuple[pd.DataFrame, str]
     if short:
         notes.append(f"{short} scenes shorter than {settings.seconds:g} s, padded with silence")
     sounding = files[kept.index].astype(float).clip(upper=settings.longest)
-    return kept.assign(offset=(kept["onset"] + sounding).round(6)), "; ".join(notes)
+    return kept.assign(offset=kept["onset"] + sounding), "; ".join(notes)
 
 
 def _lengths(paths: Iterable[str]) -> dict[str, float | None]:

@@ -53,15 +53,24 @@ class LongTerm(nn.Module):
         return self.up(F.relu(self.down(u)))
 
 
-class ShortTerm(nn.Module):
-    """A bottleneck whose channels compete in a softmax."""
+Competitors = Literal["tokens", "channels"]
 
-    def __init__(self, width: int, inner: int) -> None:
+
+class ShortTerm(nn.Module):
+    """A bottleneck in which tokens compete for each channel, or channels in each token.
+
+    The shares of the softmax are scaled to a mean of 1. As they are they lie near 1 / competitors,
+    and the branch would hardly tell one token from another.
+    """
+
+    def __init__(self, width: int, inner: int, competitors: Competitors = "tokens") -> None:
         super().__init__()
         self.down, self.up = nn.Linear(width, inner), _up(inner, width)
+        self.axis = -2 if competitors == "tokens" else -1
 
     def forward(self, u: Tensor) -> Tensor:
-        return self.up(self.down(u).softmax(-1))
+        found = self.down(u)
+        return self.up(found.softmax(self.axis) * found.shape[self.axis])
 
 
 class M3a(Adapter):
@@ -72,12 +81,19 @@ class M3a(Adapter):
     """
 
     def __init__(
-        self, width: int, long: int, short: int, *, scale: float = 1.0, parallel: bool = True
+        self,
+        width: int,
+        long: int,
+        short: int,
+        *,
+        competitors: Competitors = "tokens",
+        scale: float = 1.0,
+        parallel: bool = True,
     ) -> None:
         super().__init__()
         self.scale, self.parallel = scale, parallel
         self.long = LongTerm(width, long) if long else None
-        self.short = ShortTerm(width, short) if short else None
+        self.short = ShortTerm(width, short, competitors) if short else None
         self.gain = nn.Parameter(torch.ones(bool(long) + bool(short)))
 
     def feed_forward(self, found: Tensor, u: Tensor) -> Tensor:
@@ -181,13 +197,14 @@ def build(
     inner: int = 64,
     long: int = 1536,
     short: int = 192,
+    competitors: Competitors = "tokens",
     scale: float = 1.0,
     parallel: bool = True,
     dropout: float = 0.1,
 ) -> Adapter:
     """One block's adapter."""
     if kind == "m3a":
-        return M3a(width, long, short, scale=scale, parallel=parallel)
+        return M3a(width, long, short, competitors=competitors, scale=scale, parallel=parallel)
     if kind == "houlsby":
         return Houlsby(width, inner, dropout)
     if kind == "mona":

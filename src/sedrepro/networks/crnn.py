@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .precision import Float32Linear
+
 
 class Detection(NamedTuple):
     """What the network says about a batch."""
@@ -108,16 +110,15 @@ class Heads(nn.Module):
 
     def __init__(self, features: int, classes: int, *, bias: float | None = None) -> None:
         super().__init__()
-        self.frame = nn.Linear(features, classes)
-        self.attention = nn.Linear(features, classes)
+        self.frame = Float32Linear(features, classes)
+        self.attention = Float32Linear(features, classes)
         if bias is not None:
             nn.init.constant_(self.frame.bias, bias)
 
     def forward(self, hidden: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """`valid` (clip, class): other classes of a clip score 0 and take no attention."""
-        # Probabilities near 0 and 1 need float32, also in mixed precision.
-        frame = self.frame(hidden).float().sigmoid()
-        logits = self.attention(hidden).float()
+        frame = self.frame(hidden).sigmoid()
+        logits = self.attention(hidden)
         if valid is not None:
             frame = frame.masked_fill(~valid[:, None], 0.0)
             logits = logits.masked_fill(~valid[:, None], -1e30)
@@ -131,10 +132,10 @@ class Projector(nn.Module):
 
     def __init__(self, features: int, dimension: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, dimension)
+        self.linear = Float32Linear(features, dimension)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return F.normalize(F.leaky_relu(self.linear(hidden), 0.2).float(), dim=-1)
+        return F.normalize(F.leaky_relu(self.linear(hidden), 0.2), dim=-1)
 
 
 class Crnn(nn.Module):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .crnn import Block, Gate, Heads
+from .precision import Float32Linear
 
 
 class TwoFold(NamedTuple):
@@ -147,8 +148,8 @@ class ActivityBranch(nn.Module):
         self.scale = nn.Parameter(torch.ones(()))
         self.rnn = nn.GRU(channels, hidden, layers, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * hidden, states)
+        self.head = Float32Linear(2 * hidden, states)
 
     def forward(self, fused: Tensor, shared: Tensor) -> Tensor:
         features = (self.scale * self.features(fused) + shared).mean(3).transpose(1, 2)
-        return self.head(self.dropout(self.rnn(features)[0])).float()
+        return self.head(self.dropout(self.rnn(features)[0]))

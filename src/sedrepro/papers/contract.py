@@ -20,7 +20,7 @@ from ..settings import Plan
 class Batch:
     """One training batch: the groups of all streams, one after the other.
 
-    `inputs[front_end]` is (clip, …) as stored, in float32 (int16 waveforms are scaled to ±1);
+    `inputs[front_end]` is (clip, …) as stored, in float32 (waveforms in ±1);
     `frames` (clip, frame, class) and `clips` (clip, class) are the targets, zero where a stream has
     none; `parts[stream]` is the place of each group.
     """
@@ -62,6 +62,10 @@ class Method(ABC):
 
     average_before_step: ClassVar[bool] = True
     """The DCASE recipes average after the losses and before the optimiser's step."""
+
+    full_rate_first: ClassVar[bool] = False
+    """Whether the first update runs at the full rate whatever `rate(0)` says: the DCASE recipes ask
+    their schedule for the first time after it."""
 
     def __init__(
         self, plan: Plan, *, steps_per_epoch: int, device: torch.device, amp: bool
@@ -114,8 +118,12 @@ class Method(ABC):
         parameters = [p for p in self.networks.parameters() if p.requires_grad]
         return [{"params": parameters, "lr": self.settings.training.learning_rate}]
 
+    def optimiser(self) -> torch.optim.Optimizer:
+        """What moves `param_groups`; by default Adam."""
+        return torch.optim.Adam(self.param_groups(), fused=self.device.type == "cuda" or None)
+
     def rate(self, step: int) -> float:
-        """The factor on every learning rate, in force from the update after `step`."""
+        """The factor on every learning rate, in force from the update after `step` = 0, 1, …"""
         return 1.0
 
     def load_weights(self, files: Mapping[str, Path]) -> None:  # noqa: B027

@@ -36,6 +36,7 @@ class Method(contract.Method):
     """
 
     settings: Settings
+    full_rate_first = True
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -59,7 +60,7 @@ class Method(contract.Method):
         )
 
     def rate(self, step: int) -> float:
-        # Update n runs at ramp(n), but the first, before which nothing is set, at the full rate.
+        # Update n runs at ramp(n), but the first (`full_rate_first`) at the full rate.
         return self.ramp(step + 1)
 
     def spectra(self, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import SedreproError
 from ..papers import settings_of
 from ..settings import Layout, Project, Run, plan, runs
-from ..settings.project import Column, Row, Table
+from ..settings.project import Column, Paper, Row
 from . import stats
+from .notes import below, precision
 from .records import Record, finite, number, read_rows, records
 from .remarks import remarks
 
 KEYS = ("table", "row", "condition", "subset", "model", "metric", "implementation")
 NOTHING_TO_RUN = "other people's number: nothing to run"
+RECONSTRUCTED = "not comparable: the row is our reconstruction"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Cell:
     note: str
     partial: bool = False
     """Some clips are missing, too few to forbid the verdict."""
+    mixed: str = ""
+    """That runs were made in mixed precision, where the authors' were not."""
 
     @property
     def judgement(self) -> str:
@@ -212,7 +216,7 @@ def collect(
                 row,
                 spec.table[row],
                 [
-                    _cell(project, spec.table[row], by_row[row, c.condition], c,
+                    _cell(project, spec, row, by_row, c,
                           _published(numbers, name, row, c, spec.table[row].kind == "published"))
                     for c in columns
                 ],
@@ -220,7 +224,7 @@ def collect(
             )
             for row in (table.rows if table.rows is not None else spec.table)
         ]  # fmt: skip
-        notes = _notes(project, table, columns, rows)
+        notes = below(project, table, columns, rows)
         wanted = {row.name: row.row for row in rows}
         notes += remarks(table.remarks, list(spec.conditions), wanted, by_row)
         tables.append(
@@ -281,10 +285,19 @@ def _published(
 
 
 def _cell(
-    project: Project, row: Row, found: list[Record], column: PrintedColumn, published: Published
+    project: Project,
+    spec: Paper,
+    name: str,
+    by_row: Mapping[tuple[str, str], list[Record]],
+    column: PrintedColumn,
+    published: Published,
 ) -> Cell:
+    row, found = spec.table[name], by_row.get((name, column.condition), [])
     if row.kind == "published":
         return Cell(published, None, None, None, 0, 0, stats.NOT_RUN, NOTHING_TO_RUN)
+    if row.reconstructed and published.value is not None:
+        status = "; ".join(filter(None, (RECONSTRUCTED, published.status)))
+        published = replace(published, status=status)
     c = column.column
     keys = {"set": c.subset, "model": c.model, "metric": c.metric}
     keys |= {"implementation": c.implementation, "label": c.label}
@@ -302,8 +315,12 @@ def _cell(
     if published.status.startswith("not comparable"):
         blocked.append(published.status)
     notes = _absences(found, {record.run for record, _ in entries})
+    trained = found
+    if row.kind == "reevaluate" and row.source:
+        trained = by_row.get((row.source, column.condition), [])
+    mixed = precision(spec, trained)
     if ours is not None:
-        notes += blocked + partial
+        notes += blocked + partial + ([mixed] if mixed else [])
         if not ours.finite:
             notes.append("our value is undefined (not a number)")
     verdict = stats.verdict(ours, published.value, published.sd, obstacles=blocked)
@@ -317,6 +334,7 @@ def _cell(
         verdict=verdict,
         note="; ".join(notes),
         partial=bool(partial) and verdict in stats.JUDGED,
+        mixed=mixed if ours is not None else "",
     )
 
 
@@ -345,40 +363,3 @@ def _absences(found: list[Record], measured: set[Run]) -> list[str]:
                 name if record.run.fold is None else f"{name} fold {record.run.fold}"
             )
     return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
-
-
-def _notes(
-    project: Project, table: Table, columns: list[PrintedColumn], rows: list[PrintedRow]
-) -> list[str]:
-    """What is printed under a table, in reading order."""
-    notes = [MINIATURE] if project.scale == "mini" else []
-    notes += [table.note] if table.note else []
-    notes += [PARAMETERS] if "parameters" in table.about else []
-    notes += [f"{row.row.label}: {row.row.note}" for row in rows if row.row.note]
-    sources, unread, absent = defaultdict(dict), defaultdict(int), defaultdict(dict)
-    provisos: dict[str, dict[str, None]] = defaultdict(dict)
-    clips: dict[str, None] = {}
-    for row in rows:
-        for column, cell in zip(columns, row.cells, strict=True):
-            if cell.published.value is not None and cell.published.source:
-                sources[cell.published.source][row.row.label] = None
-                if cell.published.status:
-                    provisos[cell.published.status][row.row.label] = None
-            elif cell.published.status:
-                unread[cell.published.status] += 1
-            if cell.ours is None and cell.note and not row.context:
-                absent[cell.note][row.row.label] = None
-            if cell.n_clips is not None:
-                clips[f"{cell.n_clips} of {cell.n_expected} clips of {column.column.subset}"] = None
-    notes += [f"Published, {', '.join(labels)}: {source}" for source, labels in sources.items()]
-    notes += [f"Published, {', '.join(labels)}: {why}" for why, labels in provisos.items()]
-    notes += [f"{count} published cells stay empty: {status}" for status, count in unread.items()]
-    notes += [f"No value, {', '.join(labels)}: {why}" for why, labels in absent.items()]
-    return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])
-
-
-PARAMETERS = "Parameters are those of the network that a row trains, without a frozen encoder's."
-MINIATURE = (
-    "Miniature: synthetic look-alike data and a small network; it cannot be compared with the "
-    "published numbers."
-)

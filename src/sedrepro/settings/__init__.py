@@ -6,7 +6,7 @@ from .load import load, merge, read_yaml
 from .paper import PaperSettings
 from .project import Paper, Project, Row
 from .runs import Layout, Plan, Run, plan, runs
-from .streams import Grid, HeldOut, Stream, Subset
+from .streams import Grid, HeldOut, Overlap, Stream, Subset
 
 __all__ = [
     "Block",
@@ -17,6 +17,7 @@ __all__ = [
     "Grid",
     "HeldOut",
     "Layout",
+    "Overlap",
     "Paper",
     "PaperSettings",
     "Plan",

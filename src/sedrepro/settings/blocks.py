@@ -35,7 +35,7 @@ class FrontEnd(Block):
     ] = Field(
         "mel",
         description="mel: linear mel spectrum, centred frames; stft_logmel: natural log of a "
-        "Slaney mel spectrum, frames inside the clip; waveform: 16-bit samples, of "
+        "Slaney mel spectrum, frames inside the clip; waveform: samples, of "
         "which a run computes the mel spectrum of these parameters. Of each second of a video: "
         "vgg_*: the released AVE features; audioclip_*: features of the AudioCLIP towers; frames: "
         "its middle picture; segment_logmel: as stft_logmel. beats, atst_frame: the pooled "
@@ -43,6 +43,11 @@ class FrontEnd(Block):
     )  # fmt: skip
     sample_rate: Count = Field(16000, description="Hz; audio is resampled and down-mixed to it")
     seconds: Positive = Field(10.0, description="clip length; shorter clips are padded with zeros")
+    form: Literal["scaled", "float32"] = Field(
+        "scaled",
+        description="waveform: how samples are kept: scaled: in 16 bits, a quiet clip doubled as "
+        "often as they allow; float32: as read, in twice the space",
+    )
     n_fft: Count = Field(2048, description="samples in the Fourier transform (and its window)")
     hop: Count = Field(256, description="samples between spectrum frames")
     n_mels: Count = Field(128, description="mel bands")
@@ -80,7 +85,7 @@ class FrontEnd(Block):
     def shape(self) -> tuple[int, ...]:
         """The shape of one stored clip: mel bands × frames, samples, or seconds × what each has."""
         if self.kind == "waveform":
-            return (self.samples,)
+            return (self.samples + (self.form == "scaled"),)  # how often it was doubled comes last
         if self.kind in EMBEDDINGS:
             return (self.steps, self.channels)
         per_second = {
@@ -163,8 +168,10 @@ class Decoding(Detecting):
         description="tagging papers: frame scores count only where the clip's score exceeds this",
     )
     operating_points: Count = Field(50, description="thresholds of the PSDS by psds_eval")
-    event_free: bool = Field(
-        True,
-        description="score clips without any event too; false: they are left out and not expected, "
-        "as in recipes that never decode them (15 of DESED's 1,168 validation clips)",
+    event_free: Literal["decoded", "duration", "omitted"] = Field(
+        "decoded",
+        description="clips without any event (15 of DESED's 1,168 validation clips): decoded like "
+        "all others; duration: nothing is detected in them but their length counts, as where a "
+        "recipe's data set drops them and psds_eval is told of them; omitted: left out and not "
+        "expected. Of sets scored as sound events",
     )

@@ -64,6 +64,11 @@ class Desed(Block):
     )
     classes: Names = Field(list(DESED_CLASSES), description="class names, in index order")
     weak_split: WeakSplit = Field(default_factory=WeakSplit, description="the cut of the weak set")
+    strong_real_in_validation: Literal["dropped", "kept"] = Field(
+        "dropped",
+        description="the 35 clips of AudioSet-strong that are in the validation set too; the "
+        "DCASE 2024 baseline trained on them",
+    )
     soundscapes: Soundscapes = Field(
         default_factory=Soundscapes, description="the recipe of `synthetic: mix`"
     )

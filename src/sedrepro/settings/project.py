@@ -46,7 +46,20 @@ class Row(Block):
     conditions: dict[Key, dict[str, Any]] = Field(
         default_factory=dict, description="what this row changes under one condition alone"
     )
+    reconstructed: bool = Field(
+        False,
+        description="made from a description, not from its authors' code or equations: the label "
+        "says `reconstructed`, and its scores are never compared with published ones",
+    )
     note: str = Field("", description="printed under the table")
+
+    @model_validator(mode="after")
+    def _says_that_it_is_reconstructed(self) -> Row:
+        if self.reconstructed and "reconstructed" not in self.label:
+            raise ValueError(
+                f"label {self.label!r} of a reconstructed row must say `reconstructed`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _source_where_needed(self) -> Row:
@@ -110,6 +123,11 @@ class Paper(Block):
         "",
         description="what is known of a full-scale run's cost; `sedrepro plan` tells it until "
         "one has been measured",
+    )
+    precision: str = Field(
+        "",
+        description="what the authors computed in, where it is known; runs in mixed precision name "
+        "it beside their scores",
     )
     corpora: list[str] = Field(description="corpora the paper needs")
     conditions: dict[Key, dict[str, Any]] = Field(
@@ -185,7 +203,11 @@ class Project(Block):
         "auto", description="auto: a GPU if the job has one, else the CPU"
     )
     gpu: int = Field(1, ge=0, description="GPUs a training job asks for; mini: 0")
-    amp: bool = Field(True, description="mixed precision on a GPU")
+    amp: bool = Field(
+        False,
+        description="mixed precision on a GPU: faster, but the papers' authors trained in float32; "
+        "such runs say so beside their scores",
+    )
     deterministic: bool = Field(False, description="bit-identical runs on a GPU too (slower)")
     device_store_gb: float = Field(
         24.0, ge=0, description="training data up to this size is kept on the device"

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Overlap = Literal["largest", "last"]
+"""Whose confidence a frame takes where several events of one class meet: the largest, or that of
+the last row of the table."""
+
 
 @dataclass(frozen=True)
 class Subset:
@@ -36,6 +40,7 @@ class Stream:
     group: int
     labels: Literal["frames", "clips", "none"]
     ends_epoch: bool = True
+    overlap: Overlap = "largest"
 
 
 @dataclass(frozen=True)

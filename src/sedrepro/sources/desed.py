@@ -109,7 +109,7 @@ def adapt(subset: str, project: Project) -> Tables:
     if subset == "validation" and project.scale == "full":
         notes += _version_note(path)
     if subset == "strong_real":
-        names, note = _without_validation(names, root)
+        names, note = _without_validation(names, root, project)
         notes += note
     present = [name for name in names if (folder / f"{name}.wav").exists()]
     clips = pd.DataFrame(
@@ -211,15 +211,19 @@ def _version_note(path: Path) -> list[str]:
     return [f"{path.name} is another version than the one with md5 {VALIDATION_MD5}"]
 
 
-def _without_validation(names: list[str], root: Path) -> tuple[list[str], list[str]]:
-    """AudioSet-strong holds some validation recordings; to train on them would be a leak."""
+def _without_validation(
+    names: list[str], root: Path, project: Project
+) -> tuple[list[str], list[str]]:
+    """AudioSet-strong holds some validation recordings; to train on them is a leak."""
     path = root / PLACES["validation"].table
     if not path.exists():
         return names, ["validation.tsv is absent: overlap with it unknown"]
     held = set(tables.read(path, ["filename"])["filename"].map(_stem))
     kept = [name for name in names if name not in held]
-    left_out = len(names) - len(kept)
-    return kept, [f"{left_out} recordings of the validation set left out"] if left_out else []
+    shared = len(names) - len(kept)
+    if project.data.desed.strong_real_in_validation == "kept":
+        return names, [f"{shared} recordings of the validation set kept"] if shared else []
+    return kept, [f"{shared} recordings of the validation set left out"] if shared else []
 
 
 def _unavailable(place: Place, project: Project) -> str | None:

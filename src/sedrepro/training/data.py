@@ -47,9 +47,12 @@ class Clips:
 
 
 def as_input(values: Tensor) -> Tensor:
-    """Stored values as a network's input: float32, 16-bit samples scaled to ±1."""
+    """Stored values as a network's input: float32, samples in ±1.
+
+    16-bit samples (`features.encoders.scaled`) end with how often their clip was doubled.
+    """
     if values.dtype == torch.int16:
-        return values.float().div_(32768.0)
+        return torch.ldexp(values[..., :-1].float(), -15 - values[..., -1:].int())
     return values.float()
 
 
@@ -71,7 +74,12 @@ class Pool:
                 self.clips[start:stop] = tables.clip_targets(events, part.names, classes)
                 if stream.labels == "frames":
                     self.frames[start:stop] = tables.frame_targets(
-                        events, part.names, classes, grid.frames, grid.seconds
+                        events,
+                        part.names,
+                        classes,
+                        grid.frames,
+                        grid.seconds,
+                        stream.overlap,
                     )
             start = stop
         self._resident: dict[str, Tensor] = {}

@@ -51,7 +51,7 @@ class Trainer:
         self.tests: Judges = {}
         if "best_test" in self.options.keep:
             self.tests = self._tests(held, layout)
-        self.optimiser = self._optimiser()
+        self.optimiser = method.optimiser()
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
         self.epoch = self.position = self.step = 0
         self.sums: dict[str, Tensor] = {}
@@ -61,13 +61,10 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self.best_test: dict[str, Any] | None = None
         self.pending: tuple[int, int, Tensor] | None = None
+        if not method.full_rate_first:
+            self._set_rates()
         saved = self._load()
         self.cost = Cost(method.device, saved)
-
-    def _optimiser(self) -> torch.optim.Optimizer:
-        groups = self.method.param_groups()
-        fused = {"fused": True} if self.method.device.type == "cuda" else {}
-        return torch.optim.Adam(groups, **fused)
 
     def run(self) -> None:
         """All remaining epochs."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...networks.audiovisual import Agva
+from ...networks.precision import Float32Linear
 from ..contract import Term
 from .localiser import Found, Localiser, Sizes, Target, xavier
 from .settings import Settings
@@ -60,7 +61,8 @@ class Avel(Recurrents):
     def __init__(self, sizes: Sizes, settings: Settings) -> None:
         super().__init__(sizes, settings)
         width = 2 * settings.network.lstm * (self.hears + self.sees)
-        self.hidden, self.out = nn.Linear(width, 64), nn.Linear(64, sizes.classes)
+        self.hidden = nn.Linear(width, 64)
+        self.out = Float32Linear(64, sizes.classes)
         xavier(self.hidden, self.out)
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
@@ -78,7 +80,7 @@ class Dmrn(Recurrents):
         self.move_visual, self.move_audio = (
             nn.Sequential(nn.Linear(d, d), nn.Tanh(), nn.Linear(d, d)) for _ in range(2)
         )
-        self.out = nn.Linear(d, sizes.classes)
+        self.out = Float32Linear(d, sizes.classes)
         xavier(self.out)
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
@@ -93,7 +95,7 @@ class Probe(Localiser):
 
     def __init__(self, sizes: Sizes, settings: Settings) -> None:
         super().__init__(sizes, settings)
-        self.out = nn.Linear(sizes.visual + sizes.audio, sizes.classes)
+        self.out = Float32Linear(sizes.visual + sizes.audio, sizes.classes)
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
         return {"logits": self.out(torch.cat([visual.mean(2), audio], -1))}

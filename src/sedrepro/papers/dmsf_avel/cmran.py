@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...networks.precision import Float32Linear
 from ..contract import Term
 from .localiser import Found, Localiser, Sizes, Target
 from .settings import Settings
@@ -103,8 +104,8 @@ class Cmran(Localiser):
         self.visual_decoder, self.audio_decoder = Decoder(sizes.visual), Decoder(sizes.audio)
         self.relation, self.norm = attention(net.relation_heads), nn.LayerNorm(D)
         self.dropout = nn.Dropout(DROPOUT)
-        self.event = nn.Linear(D, 1)
-        self.category = nn.Linear(D, sizes.classes - (not weak))
+        self.event = Float32Linear(D, 1)
+        self.category = Float32Linear(D, sizes.classes - (not weak))
         self.weak = weak
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
@@ -123,8 +124,7 @@ class Cmran(Localiser):
 
     def losses(self, found: Found, target: Target) -> dict[str, Term]:
         if target.segments is None:
-            best = torch.sigmoid(found["event"]).amax(1, keepdim=True)
-            score = torch.softmax(best * found["category"], -1)
+            score = torch.softmax(self.video(found), -1)
             return {"class": Term(1, F.multilabel_soft_margin_loss(score, target.video))}
         # Of a clip without an event the first class, as released.
         category = target.segments[..., :-1].amax(1).argmax(-1)
@@ -133,6 +133,14 @@ class Cmran(Localiser):
             "event": Term(1, event),
             "class": Term(1, F.cross_entropy(found["category"], category)),
         }
+
+    def video(self, found: Found) -> Tensor:
+        """Logits of a video (clip, class): of each class the largest product over the seconds.
+
+        So a class whose logit is negative takes the second in which an event is least likely.
+        """
+        event = torch.sigmoid(found["event"])[..., None]
+        return (event * found["category"][:, None]).amax(1)
 
     def probabilities(self, found: Found) -> Tensor:
         """The best category where an event is more likely than not, else background."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.audiovisual import Adapter, Agva
+from ...networks.precision import Float32Linear
 from ...networks.selective import Mamba
 from ...objectives.mutual import mutual
 from ..contract import Term
@@ -38,26 +39,31 @@ class FeedForward(nn.Module):
 
 
 class Sns(nn.Module):
-    """State space, then self-attention behind a gate that looks at both; (clip, second, d)."""
+    """State space or BiLSTM, then self-attention behind a gate that looks at both.
+
+    (clip, second, d).
+    """
 
     def __init__(self, d: int, net: Network) -> None:
         super().__init__()
         self.dropout = nn.Dropout(net.dropout)
         if net.mamba:
             self.norm = nn.LayerNorm(d)
-            self.mamba = Mamba(d, state=net.state)
-            self.backwards = Mamba(d, state=net.state) if net.bidirectional else None
+            state_space = net.recurrent == "mamba"
+            self.recurrent = Mamba(d, state=net.state) if state_space else Recurrent(d)
+            two = state_space and net.bidirectional
+            self.backwards = Mamba(d, state=net.state) if two else None
         if net.gate:
             self.attention_norm, self.attention = nn.LayerNorm(d), attention(d, net)
             self.gate = nn.Linear(2 * d, d)
             nn.init.zeros_(self.gate.bias)
-        self.has_mamba, self.has_gate = net.mamba, net.gate
+        self.has_recurrent, self.has_gate = net.mamba, net.gate
         self.out = FeedForward(d, net, before=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.has_mamba:
+        if self.has_recurrent:
             y = self.norm(x)
-            moved = self.mamba(y)
+            moved = self.recurrent(y)
             if self.backwards is not None:
                 moved = moved + self.backwards(y.flip(1)).flip(1)
             x = x + self.dropout(moved)
@@ -69,7 +75,7 @@ class Sns(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A BiLSTM in the place of SNS."""
+    """A BiLSTM, in the place of SNS or of its state space."""
 
     def __init__(self, d: int) -> None:
         super().__init__()
@@ -122,7 +128,7 @@ class Dmsf(Localiser):
         build = (lambda: Sns(d, net)) if net.temporal == "sns" else (lambda: Recurrent(d))
         self.visual_time, self.audio_time = build(), build()
         self.cic = Cic(d, net) if net.cic else None
-        heads = (nn.Linear(d, sizes.classes) for _ in range(4))
+        heads = (Float32Linear(d, sizes.classes) for _ in range(4))
         self.visual_head, self.audio_head, self.visual_before, self.audio_before = heads
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:

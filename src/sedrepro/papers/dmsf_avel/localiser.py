@@ -27,7 +27,7 @@ class Sizes:
 class Target:
     """One-hot (clip, second, class) and (clip, class), the background being the last class.
 
-    Under weak supervision there are only video labels.
+    Under weak supervision there are only video labels, or the shares of a video that classes take.
     """
 
     segments: Tensor | None

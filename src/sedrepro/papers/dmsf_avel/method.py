@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ...networks.audiovisual import Pictures, Sounds
@@ -86,7 +87,11 @@ class Method(contract.Method):
             chosen = [p for p, decayed in zip(trained, decays, strict=True) if decayed == wanted]
             if chosen:
                 groups.append({"params": chosen, "weight_decay": value})
-        return [{**group, "lr": rate, "decoupled_weight_decay": True} for group in groups]
+        return [{**group, "lr": rate} for group in groups]
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """AdamW, whose decay is no part of the gradient; without decay it is the releases' Adam."""
+        return torch.optim.AdamW(self.param_groups(), fused=self.device.type == "cuda" or None)
 
     def rate(self, step: int) -> float:
         schedule = self.settings.optimiser
@@ -101,10 +106,12 @@ class Method(contract.Method):
     def losses(self, batch: Batch, step: int) -> dict[str, Term]:
         found = self.forward(NETWORK, *(batch.inputs[name] for name in self.settings.inputs))
         ramp = min(1.0, step / (self.settings.losses.ramp_epochs * self.steps_per_epoch))
-        full = self.settings.supervision == "full"
-        segments = with_background(batch.frames) if full else None
-        target = Target(segments, with_background(batch.clips), ramp)
-        return self.localiser.losses(found, target)
+        segments, video = with_background(batch.frames), with_background(batch.clips)
+        if self.settings.supervision == "weak":
+            if self.settings.weak_targets == "shares":
+                video = segments.mean(1)
+            segments = None
+        return self.localiser.losses(found, Target(segments, video, ramp))
 
     def scores(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`frame` and `clip` have the background as their last class."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...networks.audiovisual import Agva
+from ...networks.precision import Float32Linear
 from ...objectives.mutual import pair_similarity
 from ..contract import Term
 from .baselines import recurrent
@@ -51,8 +52,8 @@ class Psp(Localiser):
         self.maps = nn.ModuleDict({name: nn.Linear(d, d, bias=False) for name in names})
         self.norm = nn.LayerNorm(d, eps=1e-6)
         self.hidden = nn.Linear(d, 64, bias=False)
-        self.out = nn.Linear(64, sizes.classes, bias=False)
-        self.gate = nn.Linear(sizes.classes, 1, bias=False) if weak else None
+        self.out = Float32Linear(64, sizes.classes, bias=False)
+        self.gate = Float32Linear(sizes.classes, 1, bias=False) if weak else None
         self.dropout = nn.Dropout(DROPOUT)
         xavier(*self.maps.values(), self.hidden, self.out)
 

@@ -41,7 +41,12 @@ class Network(Block):
     adapter: bool = Field(True, description="dmsf: adapters behind the frozen encoders")
     adapter_ratio: Count = Field(4, description="features per unit of the adapters' bottleneck")
     temporal: Literal["sns", "bilstm"] = Field("sns", description="dmsf: SNS, or a BiLSTM instead")
-    mamba: bool = Field(True, description="SNS: the state-space block")
+    mamba: bool = Field(True, description="SNS: a recurrent block before the attention")
+    recurrent: Literal["mamba", "bilstm"] = Field(
+        "mamba",
+        description="SNS: what that block is: a state space, or a BiLSTM, as an earlier repository "
+        "of the authors describes it",
+    )
     gate: bool = Field(True, description="SNS: the gated self-attention")
     bidirectional: bool = Field(False, description="SNS: a second block, backwards in time")
     state: Count = Field(16, description="Mamba: size of the state")
@@ -102,6 +107,12 @@ class Settings(PaperSettings):
         True,
         description="weak: train on background videos too; without, none is ever predicted",
     )
+    weak_targets: Literal["tags", "shares"] = Field(
+        "tags",
+        description="weak: what a video's scores learn: which class it has; shares: how much of it "
+        "each class and the background take, as PSP's released targets, which so tell how long an "
+        "event is",
+    )
     without_shared: bool = Field(
         False, description="leave out training rows whose video is also in validation or test"
     )
@@ -121,7 +132,8 @@ class Settings(PaperSettings):
         train = Subset("ave", "train", "!shared" if self.without_shared else None)
         subsets, labels = (train,), "frames"
         if self.supervision == "weak":
-            labels = "clips"
+            # Shares of the video are counted from its segments.
+            labels = "frames" if self.weak_targets == "shares" else "clips"
             if self.negatives:
                 subsets = (train, Subset("ave", "negatives"))
         return [Stream("videos", subsets, self.inputs, self.batch, labels)]

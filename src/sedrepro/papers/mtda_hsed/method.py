@@ -45,6 +45,7 @@ class Method(contract.Method):
     """L = BCE of frames and clips + 2r mean teacher, the latter on DESED only."""
 
     settings: Settings
+    full_rate_first = True
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -77,7 +78,15 @@ class Method(contract.Method):
         if adapter.kind != "none":
             options = {
                 name: getattr(adapter, name)
-                for name in ("inner", "long", "short", "scale", "parallel", "dropout")
+                for name in (
+                    "inner",
+                    "long",
+                    "short",
+                    "competitors",
+                    "scale",
+                    "parallel",
+                    "dropout",
+                )
             }
             made = [
                 adapters.build(adapter.kind, encoder.width, bands=encoder.bands, **options)
@@ -154,7 +163,7 @@ class Method(contract.Method):
     def rate(self, step: int) -> float:
         if self.atst:
             return self.atst.rate(step)
-        # Update n runs at the factor of n, but the first, before which nothing is set, at 1.
+        # Update n runs at the factor of n, but the first (`full_rate_first`) at 1.
         step += 1
         start = self.settings.mean_teacher.decay_epoch * self.steps_per_epoch
         if step <= start:

@@ -14,6 +14,7 @@ from ...settings import (
     FrontEnd,
     Grid,
     HeldOut,
+    Overlap,
     PaperSettings,
     Stream,
     Subset,
@@ -76,6 +77,11 @@ class Adapter(Block):
     )
     long: int = Field(1536, ge=0, description="m3a: width of the long-term branch; 0: none")
     short: int = Field(192, ge=0, description="m3a: width of the short-term branch; 0: none")
+    competitors: Literal["tokens", "channels"] = Field(
+        "tokens",
+        description="m3a: among what the short-term branch's softmax shares out; its axis is not "
+        "known. Shares are scaled to a mean of 1, else the branch adds next to nothing",
+    )
     scale: float = Field(1.0, description="m3a: factor of both branches")
     parallel: bool = Field(True, description="m3a: beside the feed-forward layer, or behind it")
     inner: Count = Field(64, description="mona, houlsby, act_net: width of the bottleneck")
@@ -184,6 +190,11 @@ class Settings(PaperSettings):
         description="which of several such names counts in a frame: the last listed one that does "
         "not repeat an earlier one's confidence, as the baseline's code; or the surest",
     )
+    label_overlap: Overlap = Field(
+        "last",
+        description="which of MAESTRO's one-second labels counts in a frame that two share: "
+        "the last, as the baseline's code writes one row over the other; or the largest",
+    )
     shared: list[str] = Field(
         ["Speech", "Dog", "Dishes"],
         description="classes of DESED that are valid in MAESTRO; those that data.desed.classes "
@@ -229,7 +240,7 @@ class Settings(PaperSettings):
         strong = (real,) if self.atst.stage else (real, synth)
         windows = (Subset(MAESTRO, "train", "train"),)
         return [
-            Stream("maestro", windows, inputs, batch.maestro, "frames"),
+            Stream("maestro", windows, inputs, batch.maestro, "frames", overlap=self.label_overlap),
             Stream("synth", (synth,), inputs, batch.synth, "frames"),
             Stream("strong", strong, inputs, batch.strong, "frames"),
             Stream("weak", (Subset(DESED, "weak", "train"),), inputs, batch.weak, "clips"),

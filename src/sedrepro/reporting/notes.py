@@ -1,0 +1,61 @@
+"""What stands beside a score and under a table, in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..settings import Project
+from ..settings.project import Paper, Table
+from .records import Record
+
+if TYPE_CHECKING:
+    from .collect import PrintedColumn, PrintedRow
+
+PARAMETERS = "Parameters are those of the network that a row trains, without a frozen encoder's."
+MINIATURE = (
+    "Miniature: synthetic look-alike data and a small network; it cannot be compared with the "
+    "published numbers."
+)
+
+
+def precision(spec: Paper, trained: Sequence[Record]) -> str:
+    """What stands beside scores of networks that were trained in another precision."""
+    if spec.precision and any(record.block("hardware").get("amp") for record in trained):
+        return f"trained in mixed precision; the authors trained in {spec.precision}"
+    return ""
+
+
+def below(
+    project: Project, table: Table, columns: list[PrintedColumn], rows: list[PrintedRow]
+) -> list[str]:
+    """What is printed under a table, in reading order."""
+    notes = [MINIATURE] if project.scale == "mini" else []
+    notes += [table.note] if table.note else []
+    notes += [PARAMETERS] if "parameters" in table.about else []
+    notes += [f"{row.row.label}: {row.row.note}" for row in rows if row.row.note]
+    sources, unread, absent = defaultdict(dict), defaultdict(int), defaultdict(dict)
+    provisos: dict[str, dict[str, None]] = defaultdict(dict)
+    mixed: dict[str, dict[str, None]] = defaultdict(dict)
+    clips: dict[str, None] = {}
+    for row in rows:
+        for column, cell in zip(columns, row.cells, strict=True):
+            if cell.published.value is not None and cell.published.source:
+                sources[cell.published.source][row.row.label] = None
+                if cell.published.status:
+                    provisos[cell.published.status][row.row.label] = None
+            elif cell.published.status:
+                unread[cell.published.status] += 1
+            if cell.ours is None and cell.note and not row.context:
+                absent[cell.note][row.row.label] = None
+            if cell.mixed:
+                mixed[cell.mixed][row.row.label] = None
+            if cell.n_clips is not None:
+                clips[f"{cell.n_clips} of {cell.n_expected} clips of {column.column.subset}"] = None
+    notes += [f"Published, {', '.join(labels)}: {source}" for source, labels in sources.items()]
+    notes += [f"Published, {', '.join(labels)}: {why}" for why, labels in provisos.items()]
+    notes += [f"{count} published cells stay empty: {status}" for status, count in unread.items()]
+    notes += [f"{', '.join(labels)}: {text}" for text, labels in mixed.items()]
+    notes += [f"No value, {', '.join(labels)}: {why}" for why, labels in absent.items()]
+    return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])
