@@ -151,7 +151,9 @@ def test_every_set_and_model_with_every_implementation(result):
         ("psds2", "psds_eval"), ("psds2", "sed_scores_eval"), ("psds2", "sedrepro"),
         ("intersection_f1", "psds_eval"), ("intersection_f1", "sedrepro (strict)"),
         ("event_f1", "sed_eval"), ("event_f1", "sedrepro"),
+        ("event_f1_micro", "sed_eval"), ("event_f1_micro", "sedrepro"),
         ("segment_f1", "sed_eval"), ("segment_f1", "sedrepro"), ("weak_f1", "sedrepro"),
+        ("segment_f1_micro", "sed_eval"), ("segment_f1_micro", "sedrepro"),
     }  # fmt: skip
     own = {key for key in full if key[1].startswith("sedrepro")}
     for name in SETS:
@@ -193,7 +195,8 @@ def test_values_are_those_of_the_scored_clips_and_the_runs_decoding(result, worl
 def test_implementations_of_one_metric_agree_as_far_as_they_should(result, world, plan_of):
     windows = plan_of(MT).settings.decoding.windows(world.classes)
     scores = median_filter(world.frames["validation", "student"], windows)
-    for metric in ("psds1", "psds2", "event_f1", "segment_f1"):
+    f1s = ("event_f1", "event_f1_micro", "segment_f1", "segment_f1_micro")
+    for metric in ("psds1", "psds2", *f1s):
         keys = {"metric": metric, "set": "validation", "model": "student"}
         own = value(result, implementation="sedrepro", **keys)
         package = "psds_eval" if metric.startswith("psds") else "sed_eval"
