@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from .. import papers, settings
+from ..errors import SedreproError
 from ..settings import Layout, Paper, Project, Run
 
 
@@ -31,6 +32,8 @@ def export(options: argparse.Namespace, project: Project) -> int:
     from ..evaluation import export
 
     run, layout = Run.parse(options.run), Layout.of(project)
+    if run.paper not in project.papers:
+        raise SedreproError(f"{run.paper}: no such paper; papers are {', '.join(project.papers)}")
     plan = settings.plan(project, run, papers.settings_of()[run.paper])
     model = options.model or headline_model(project.papers[run.paper])
     output = export.output(plan, layout, options.set, model)
