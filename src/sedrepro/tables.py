@@ -117,6 +117,8 @@ def check_events(
 
 def numbers(path: str | Path, table: pd.DataFrame, column: str) -> pd.Series:
     """A column as floats; a cell that is neither empty nor a number is named."""
+    if table[column].dtype.kind in "fi":  # every cell was read as a number, or is empty
+        return table[column].astype(float)
     values = pd.to_numeric(table[column], errors="coerce")
     wrong = values.isna() & table[column].notna()
     if wrong.any():
