@@ -17,7 +17,7 @@ from world import CLIPS, EXPECTED, HOP, MT, WHOLE, World
 from sedrepro import papers, settings, tables
 from sedrepro.cli import main
 from sedrepro.evaluation import evaluate
-from sedrepro.files import read_json, write_json
+from sedrepro.files import read_json
 from sedrepro.metrics.resamples import Resamples
 from sedrepro.settings import Layout, Subset
 
@@ -110,13 +110,15 @@ def test_what_is_recorded_is_a_whole_run_folder(project):
     command("export", MT, "--detections", "detections", "--model", "student")
     score("--detections", "detections")
     run, metrics = read_json(f"{FOLDER}/run.json"), read_json(f"{FOLDER}/metrics.json")
-    assert (run["status"], run["kind"], run["paper"]) == ("done", "external", "lgc_sed")
+    assert (run["status"], run["row"], run["paper"]) == ("done", "external", "lgc_sed")
     assert (run["name"], run["set"]) == ("theirs", "validation")
+    assert metrics["parents"]["run"]["key"] == run["key"]
     curve = metrics["curves"]["validation"]["external"]["psds1"]
     assert len(curve["efpr"]) == len(curve["etpr"]) > 1
     kept = Resamples(f"{FOLDER}/resamples.npz")
     key = ("validation", "external", "psds1", "psds_eval", "")
     assert np.all(kept.minus(kept, key) == 0)
+    assert kept.key == metrics["key"]
     score("--detections", "detections")
     assert read_json(f"{FOLDER}/run.json") == run
     first = sorted(Path("detections").glob("*.tsv"))[0]
@@ -395,7 +397,7 @@ def test_an_export_needs_a_finished_run_and_a_new_folder(project, capsys):
     assert "no model 'tutor'; models are student" in line(MT, "--scores", "x", "--model", "tutor")
     assert "sets are validation, public_eval" in line(MT, "--scores", "x", "--set", "y")
     assert "no such paper" in line("none/mt/desed/seed42", "--scores", "x")
-    write_json(world.layout.run(MT, "run.json"), {"status": "not_run", "reason": "no data"})
+    world.sign(status="not_run", reason="no data")
     assert "was not run: no data" in line(MT, "--scores", "x")
     assert not Path("x").exists()
 

@@ -14,7 +14,7 @@ from ..metrics.decode import frame_times, operating_points
 from ..metrics.events import Events
 from ..settings import Layout, Plan
 from .measures import Truth
-from .run import read, scored_by, why_not_run
+from .run import read, why_not_run
 from .sed import Frames
 
 DETECTIONS = ["event_label", "onset", "offset", "filename"]
@@ -32,7 +32,7 @@ class Output:
 
 def output(plan: Plan, layout: Layout, subset: str | None, model: str) -> Output:
     """From the run's scores; by default of the first set that it was scored on."""
-    if (reason := why_not_run(scored_by(plan), layout)) is not None:
+    if (reason := why_not_run(plan.scored, layout)) is not None:
         raise SedreproError(f"{plan.run}: was not run: {reason}")
     sets = []
     for held, truth, scores in read(plan, layout):

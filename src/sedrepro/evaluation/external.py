@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from .. import chain
 from ..errors import SedreproError
 from ..files import digest, file_digest, write_json
-from ..metrics.resamples import Kept
+from ..metrics.resamples import Draws
 from ..settings import Decoding, HeldOut, Layout, Plan
 from ..settings.project import Report
 from . import released, sed
@@ -80,34 +80,29 @@ def record_external(
     The one place that knows how such a run is recorded.
     """
     truth, subset, folder = known.truth, external.held.name, external.folder(layout)
-    content = {
-        "kind": "external",
+    told = {
         "paper": external.plan.run.paper,
-        "name": external.name,
         "set": subset,
-        "model": MODEL,
+        "classes": truth.classes,
         "decoding": external.decoding.model_dump(mode="json"),
-        "report": report.model_dump(mode="json", include={"bootstrap", "confidence"}),
-        "files": {what: content_of(path) for what, path in external.files.items()},
-        "truth": digest(
-            [truth.clips, truth.seconds.tolist(), truth.events.to_csv(index=False)],
-        ),
     }
+    given = {what: content_of(path) for what, path in external.files.items()}
+    run = chain.link("run", told, {"files": given})
+    clips = digest([truth.clips, truth.seconds.tolist(), truth.events.to_csv(index=False)])
+    statistics = report.model_dump(mode="json", include={"bootstrap", "confidence"})
+    metrics = chain.link("metrics", told | statistics, {"run": {"key": run["key"]}, "truth": clips})
+    found_here = {
+        "status": "done",
+        "reason": "",
+        "metrics": found.entries(subset, MODEL, truth),
+        "curves": {subset: {MODEL: found.curves}},
+    }
+    draws = Draws(found.resampled(subset, MODEL), {subset: digest(truth.clips)}, metrics["key"])
+    draws.write(folder / "resamples.npz")
+    write_json(folder / "metrics.json", {**metrics, "content": digest(found_here), **found_here})
+    about = {"status": "done", "reason": "", "row": "external", "name": external.name}
     paths = {what: str(path) for what, path in external.files.items()}
-    Kept(found.resampled(subset, MODEL), {subset: digest(truth.clips)}).write(
-        folder / "resamples.npz"
-    )
-    write_json(
-        folder / "metrics.json",
-        {
-            "status": "done",
-            "reason": "",
-            "metrics": found.entries(subset, MODEL, truth),
-            "curves": {subset: {MODEL: found.curves}},
-        },
-    )
-    about: dict[str, Any] = {"status": "done", "reason": "", "key": digest(content), **content}
-    write_json(folder / "run.json", {**about, "paths": paths})
+    write_json(folder / "run.json", {**run, **about, **told, "model": MODEL, "paths": paths})
     return folder
 
 
