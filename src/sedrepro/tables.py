@@ -21,11 +21,15 @@ _TEXT |= {"filename", "event_label", "event_labels"}  # of DESED's own tables
 
 
 def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A TSV with at least these columns; names stay text, empty cells are NaN (or '' in text)."""
+    """A TSV with at least these columns; names stay text, empty cells are NaN (or '' in text).
+
+    A file named `.csv` has commas. Numbers are read exactly: an onset may lie on a collar.
+    """
+    separator = "," if Path(path).suffix == ".csv" else "\t"
     try:
         table = pd.read_csv(
             path,
-            sep="\t",
+            sep=separator,
             dtype={c: str for c in _TEXT},
             na_values=[""],
             keep_default_na=False,
@@ -41,12 +45,24 @@ def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         raise SedreproError(f"{path}: a row has more cells than the heading")
     for column in columns:
         if column not in table:
+            _check_separator(path, table, separator)
             raise SedreproError(
                 f"{path}: column {column!r} is missing; found {', '.join(map(str, table.columns))}"
             )
     text = [c for c in table.columns if c in _TEXT]
     table[text] = table[text].fillna("")
     return table
+
+
+def _check_separator(path: str | Path, table: pd.DataFrame, separator: str) -> None:
+    """Say so where the heading is one cell because other characters separate its columns."""
+    names = {",": "commas", ";": "semicolons", "\t": "tabs", " ": "spaces"}
+    heading = str(table.columns[0])
+    for other in names:
+        if len(table.columns) == 1 and other != separator and other in heading:
+            raise SedreproError(
+                f"{path}: columns must be separated by {names[separator]}, not {names[other]}"
+            )
 
 
 def write(path: str | Path, table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -88,7 +104,8 @@ def check_events(
                     f"classes are {', '.join(classes)}"
                 )
     timed = events["onset"].notna() | events["offset"].notna()
-    wrong = timed & ~((events["onset"] >= 0) & (events["offset"] > events["onset"]))
+    possible = (events["onset"] >= 0) & (events["offset"] > events["onset"])
+    wrong = timed & ~(possible & np.isfinite(events["offset"]))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         event = events.iloc[row]
@@ -101,6 +118,8 @@ def check_events(
 
 def numbers(path: str | Path, table: pd.DataFrame, column: str) -> pd.Series:
     """A column as floats; a cell that is neither empty nor a number is named."""
+    if table[column].dtype.kind in "fi":  # every cell was read as a number, or is empty
+        return table[column].astype(float)
     values = pd.to_numeric(table[column], errors="coerce")
     wrong = values.isna() & table[column].notna()
     if wrong.any():

@@ -10,15 +10,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from world import CLIPS, EXPECTED, HOP, MODELS, MT, SETS, World, layout_in
 
-from sedrepro import chain, papers, settings, tables
+from sedrepro import papers, settings, tables
 from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate, write
 from sedrepro.evaluation.run import FAMILIES
-from sedrepro.files import file_digest, write_json
 from sedrepro.metrics.bootstrap import around, draws
 from sedrepro.metrics.decode import detect, median_filter
-from sedrepro.metrics.events import reference
 from sedrepro.metrics.f1 import (
     class_f1,
     clip_counts,
@@ -29,14 +28,10 @@ from sedrepro.metrics.f1 import (
 from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS, area
 from sedrepro.metrics.resamples import Resamples
-from sedrepro.settings import HeldOut, Layout, Run, Subset
+from sedrepro.settings import HeldOut, Run, Subset
 from sedrepro.settings.tasks import EvaluateTask
 
-HOP, FRAMES, CLIPS, EXPECTED = 0.064, 100, 14, 17
-MT = Run("lgc_sed", "mt", "desed", 42)
 MEDIAN7 = Run("lgc_sed", "mt_median7", "desed", 42)
-MODELS = ("student", "teacher", "student@last")
-SETS = ("validation", "public_eval")
 
 
 @pytest.fixture(scope="module")
@@ -53,85 +48,15 @@ def plan_of(project):
     return lambda run: settings.plan(project, run, papers.settings_of()[run.paper])
 
 
-class World:
-    """Tables and the scores of one run, made of random numbers with something to find in them."""
-
-    def __init__(self, folder: Path, classes: list[str]) -> None:
-        self.layout = Layout(str(folder / "data"), str(folder / "results"))
-        self.classes = classes
-        self.frames, self.clips, self.events = {}, {}, {}
-        rng = np.random.default_rng(0)
-        path = Path(self.layout.run(MT, "scores.h5"))
-        path.parent.mkdir(parents=True)
-        with h5py.File(path, "w") as file:
-            file.attrs["classes"] = json.dumps(classes)
-            file.attrs["models"] = json.dumps(list(MODELS))
-            file.attrs["hop"] = HOP
-            for name in SETS:
-                self._set(file, name, rng)
-        self.sign()
-
-    def sign(self, **more: str) -> None:
-        """The run's record, of the scores as they lie there."""
-        scores = file_digest(self.layout.run(MT, "scores.h5"))
-        told = {"status": "done", "reason": "", "schema": chain.SCHEMA["run"], "key": "a run"}
-        told |= {"content": {"scores.h5": scores}}
-        write_json(self.layout.run(MT, "run.json"), {**told, **more})
-
-    def _set(self, file: h5py.File, name: str, rng) -> None:
-        clips = [f"{name}{n}" for n in range(CLIPS + 1)]  # the last one was not scored
-        rows = []
-        for clip in clips[1:]:  # the first one is silent
-            for label in rng.choice(self.classes, size=3, replace=False):
-                onset = round(float(rng.uniform(0, 4)), 3)
-                offset = round(onset + float(rng.uniform(0.3, 2.3)), 3)
-                rows.append((clip, label, onset, offset, 1.0))
-        home = Subset("desed", name)
-        self.events[name] = pd.DataFrame(rows, columns=tables.EVENTS)
-        listed = pd.DataFrame(
-            {"clip": clips, "subset": name, "path": "", "seconds": 6.4, "fold": ""}
-        )
-        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, ""]], columns=tables.AUDIT)
-        tables.write(self.layout.table(home, "clips"), listed, tables.CLIPS)
-        tables.write(self.layout.table(home, "events"), self.events[name], tables.EVENTS)
-        tables.write(self.layout.table(home, "audit"), audit, tables.AUDIT)
-        self.clips[name] = clips[:CLIPS]
-        group = file.create_group(name)
-        group["clips"] = np.array(clips[:CLIPS], dtype=h5py.string_dtype())
-        group["seconds"] = np.full(CLIPS, 6.4)
-        targets = tables.frame_targets(self.events[name], clips[:CLIPS], self.classes, FRAMES, HOP)
-        for model in MODELS:
-            noise = rng.normal(-2, 1, (CLIPS, 1, 1)) + rng.normal(0, 0.7, targets.shape)
-            frame = (1 / (1 + np.exp(-(noise + 4 * targets)))).astype(np.float32)
-            self.frames[name, model] = frame
-            group[f"{model}/frame"], group[f"{model}/clip"] = frame, frame.max(axis=1)
-            group[f"{model}/attention"] = frame[:, 0]
-
-    def truth(self, name: str):
-        events = self.events[name]
-        columns = tuple(events[c].tolist() for c in ("clip", "label", "onset", "offset"))
-        return reference(
-            clips=self.clips[name],
-            seconds=np.full(CLIPS, 6.4),
-            classes=self.classes,
-            events=columns,
-        )
-
-    def change(self, run: Run, edit) -> None:
-        with h5py.File(self.layout.run(run, "scores.h5"), "r+") as file:
-            edit(file)
-        self.sign()
-
-
 @pytest.fixture
 def world(tmp_path, plan_of):
-    return World(tmp_path, list(plan_of(MT).classes))
+    return World(layout_in(tmp_path), list(plan_of(MT).classes))
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory, plan_of, project):
     """What evaluating an unspoilt world gives."""
-    world = World(tmp_path_factory.mktemp("world"), list(plan_of(MT).classes))
+    world = World(layout_in(tmp_path_factory.mktemp("world")), list(plan_of(MT).classes))
     return evaluate(plan_of(MT), project, world.layout)
 
 
@@ -152,7 +77,9 @@ def test_every_set_and_model_with_every_implementation(result):
         ("psds2", "psds_eval"), ("psds2", "sed_scores_eval"), ("psds2", "sedrepro"),
         ("intersection_f1", "psds_eval"), ("intersection_f1", "sedrepro (strict)"),
         ("event_f1", "sed_eval"), ("event_f1", "sedrepro"),
+        ("event_f1_micro", "sed_eval"), ("event_f1_micro", "sedrepro"),
         ("segment_f1", "sed_eval"), ("segment_f1", "sedrepro"), ("weak_f1", "sedrepro"),
+        ("segment_f1_micro", "sed_eval"), ("segment_f1_micro", "sedrepro"),
     }  # fmt: skip
     own = {key for key in full if key[1].startswith("sedrepro")}
     for name in SETS:
@@ -194,7 +121,8 @@ def test_values_are_those_of_the_scored_clips_and_the_runs_decoding(result, worl
 def test_implementations_of_one_metric_agree_as_far_as_they_should(result, world, plan_of):
     windows = plan_of(MT).settings.decoding.windows(world.classes)
     scores = median_filter(world.frames["validation", "student"], windows)
-    for metric in ("psds1", "psds2", "event_f1", "segment_f1"):
+    f1s = ("event_f1", "event_f1_micro", "segment_f1", "segment_f1_micro")
+    for metric in ("psds1", "psds2", *f1s):
         keys = {"metric": metric, "set": "validation", "model": "student"}
         own = value(result, implementation="sedrepro", **keys)
         package = "psds_eval" if metric.startswith("psds") else "sed_eval"

@@ -12,16 +12,13 @@ from sedrepro.metrics.f1 import (
     intersection_f1,
     macro_f1,
     macro_f1_of_found,
+    micro_f1,
     segment_counts,
 )
 from sedrepro.metrics.intersection import count
 from sedrepro.metrics.packages import psds_eval_f1, sed_eval_event_f1, sed_eval_segment_f1
 
 NOTHING = Events.of([])
-
-
-def micro(total):
-    return 2 * total.tp.sum() / (2 * total.tp.sum() + total.fp.sum() + total.fn.sum())
 
 
 def intersection_total(detected, truth):
@@ -38,10 +35,10 @@ def test_known_values_of_a_real_system(student):
     # One onset lies exactly on the collar.
     event = collar_counts(detected, truth).total()
     assert macro_f1(event) == pytest.approx(0.398728161794, abs=6e-4)
-    assert micro(event) == pytest.approx(0.409501061571, abs=6e-4)
+    assert micro_f1(event) == pytest.approx(0.409501061571, abs=6e-4)
     segment = segment_counts(detected, truth).total()
     assert macro_f1(segment) == pytest.approx(0.693525560985, abs=1e-9)
-    assert micro(segment) == pytest.approx(0.754657812212, abs=1e-9)
+    assert micro_f1(segment) == pytest.approx(0.754657812212, abs=1e-9)
 
 
 def test_known_values_by_sed_eval(student):
@@ -64,8 +61,18 @@ def test_agree_with_the_packages(simulate, seed):
     assert dict(zip(truth.classes, class_f1(event), strict=True)) == pytest.approx(theirs.by_class)
     segment, theirs = segment_counts(detected, truth).total(), sed_eval_segment_f1(detected, truth)
     assert macro_f1(segment) == pytest.approx(theirs.macro)
-    assert micro(segment) == pytest.approx(theirs.micro)
+    assert micro_f1(segment) == pytest.approx(theirs.micro)
     assert 0 < macro_f1(event) < macro_f1(segment)
+
+
+def test_a_class_without_truth_does_not_count_in_the_micro_average():
+    truth = Reference(["a"], np.array([10.0]), ["x", "y"], Events.of([(0, 0, 0, 2), (0, 0, 5, 6)]))
+    detected = Events.of([(0, 0, 0, 2), (0, 1, 4, 6)])
+    value = micro_f1(collar_counts(detected, truth).total())
+    assert value == pytest.approx(2 / 3)
+    assert value == pytest.approx(sed_eval_event_f1(detected, truth).micro)
+    nothing = Reference(["a"], np.array([10.0]), ["x"], NOTHING)
+    assert np.isnan(micro_f1(collar_counts(NOTHING, nothing).total()))
 
 
 def test_a_class_never_found_is_left_out_by_the_package_and_zero_by_us():

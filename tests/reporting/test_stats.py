@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
+from sedrepro.errors import SedreproError
 from sedrepro.reporting import stats
-from sedrepro.reporting.stats import Measured, Summary, summarise, t_interval, verdict
+from sedrepro.reporting.stats import (
+    Measured,
+    Summary,
+    Versions,
+    recomputed,
+    summarise,
+    t_interval,
+    verdict,
+)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 20])
@@ -138,3 +147,52 @@ def test_the_rule_is_written_down_with_every_verdict(root):
     text = (root / "docs" / "results.md").read_text()
     for word in stats.VERDICTS:
         assert f"**{word}**" in text
+
+
+@pytest.mark.parametrize(
+    ("ours", "published", "word"),
+    [
+        (0.334468560216, "0.334", "recomputed"),
+        (0.334468560216, "0.3345", "recomputed"),
+        (0.334468560216, "0.3344", "not recomputed"),
+        (0.334468560216, "0.353", "not recomputed"),  # the teacher's, within the interval
+        (0.3345, "0.334", "recomputed"),  # either way of rounding a half
+        (0.3345, "0.335", "recomputed"),
+        (0.33450001, "0.334", "not recomputed"),
+        (0.3, "0.30", "recomputed"),
+        (0.304, "0.3", "recomputed"),
+        (0.304, "0.30", "recomputed"),
+        (0.306, "0.30", "not recomputed"),
+        (0.6, "1", "recomputed"),  # what is printed without decimals says no more
+        (None, "0.334", "not run"),
+        (0.334, " ", "no published number"),
+        (math.nan, "0.334", "not comparable"),
+    ],
+)
+def test_detections_are_recomputed_at_the_printed_precision(ours, published, word):
+    assert recomputed(ours, published, "detections") == word
+
+
+@pytest.mark.parametrize(
+    ("ours", "word"),
+    [(0.337, "recomputed"), (0.331, "recomputed"), (0.3371, "not recomputed"),
+     (0.3309, "not recomputed")],
+)  # fmt: skip
+def test_checkpoints_are_recomputed_within_a_fixed_distance(ours, word):
+    assert recomputed(ours, "0.334", "checkpoint") == word
+
+
+def test_another_version_of_a_package_explains_a_number_it_gives_of_the_same_detections():
+    versions = [Versions("0.528", "0.533")]
+    other = "recomputed, other version"
+    assert recomputed(0.528100025564, "0.533", "detections", versions) == other
+    assert recomputed(0.528100025564, "0.53", "detections", versions) == "recomputed"
+    # Neither of another value of ours, nor of another published one.
+    assert recomputed(0.4, "0.533", "detections", versions) == "not recomputed"
+    assert recomputed(0.528100025564, "0.553", "detections", versions) == "not recomputed"
+    assert recomputed(0.533, "0.533", "detections", versions) == "recomputed"
+
+
+def test_a_published_cell_that_is_no_number_is_an_error():
+    with pytest.raises(SedreproError, match=r"'33\.4 %' is not a number"):
+        recomputed(0.334, "33.4 %", "detections")

@@ -11,7 +11,7 @@ import yaml
 from .. import __version__, papers, settings
 from ..errors import SedreproError
 from ..settings import Layout, Project, Run
-from . import predict
+from . import export, predict, score
 
 
 def run(words: list[str] | None = None) -> int:
@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "detect events in recordings of your own with a finished run"
     predict.arguments(add("predict", _predict, text))
+    text = "score somebody else's detections or scores on a set of a paper"
+    score.arguments(add("score", _score, text))
+    text = "write a run's scores or detections in the forms others read"
+    export.arguments(add("export", _export, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
 
@@ -179,6 +183,14 @@ def _predict(options: argparse.Namespace) -> int:
         return weights.path(resource, project)
 
     return predict.predict(options, find)
+
+
+def _score(options: argparse.Namespace) -> int:
+    return score.score(options, _project(options))
+
+
+def _export(options: argparse.Namespace) -> int:
+    return export.export(options, _project(options))
 
 
 def _unlock(options: argparse.Namespace) -> int:

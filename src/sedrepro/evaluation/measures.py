@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import tables
 from ..metrics import events
-from ..metrics.bootstrap import Interval
+from ..metrics.bootstrap import Interval, Resampled
+from ..metrics.resamples import Key
 
 LAST = "@last"
 """Models of the last checkpoint are called `<model>@last`."""
@@ -66,10 +69,11 @@ class Scored:
     def is_last(self) -> bool:
         return self.model.endswith(LAST)
 
-    def silence(self, undecoded: np.ndarray) -> None:
-        """Let nothing be detected in some of the clips (clip): their scores become 0."""
+    def silenced(self, undecoded: np.ndarray) -> Scored:
+        """The same with nothing detected in some of the clips (clip): their scores are 0."""
         for values in self.arrays.values():
             values[undecoded] = 0
+        return self
 
 
 @dataclass
@@ -81,3 +85,34 @@ class Measures:
 
     def add(self, metric: str, implementation: str, value: Interval, label: str = "") -> None:
         self.values[metric, implementation, label] = value
+
+    def entries(self, subset: str, model: str, truth: Truth) -> list[dict[str, Any]]:
+        """The values as metrics.json lists them."""
+        return [
+            {
+                "metric": metric,
+                "implementation": implementation,
+                "set": subset,
+                "model": model,
+                "label": label,
+                "value": _number(value.value),
+                "ci_low": _number(value.low),
+                "ci_high": _number(value.high),
+                "n_clips": len(truth.clips),
+                "n_expected": truth.n_expected,
+            }
+            for (metric, implementation, label), value in self.values.items()
+        ]
+
+    def resampled(self, subset: str, model: str) -> dict[Key, np.ndarray]:
+        """What every resample gave, of the values that keep it."""
+        return {
+            (subset, model, *key): value.values
+            for key, value in self.values.items()
+            if isinstance(value, Resampled)
+        }
+
+
+def _number(value: float | None) -> float | None:
+    """JSON knows no NaN: what is undefined is null."""
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from .. import chain, tables
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, write_json
 from ..kept import Kept
-from ..metrics.bootstrap import Resampled
 from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, PaperSettings, Plan, Project, Run, Subset
 from ..settings.project import Report
@@ -76,38 +74,36 @@ def evaluate(
     """
     draws = Draws() if draws is None else draws
     run = plan.scored
-    reason = _why_not_run(run, layout)
+    reason = why_not_run(run, layout)
     if reason is not None:
         reason = reason if run == plan.run else f"{run}: {reason}"
         return {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
     metrics, curves = [], {}
+    for held, truth, scores in read(plan, layout):
+        curves[held.name] = {}
+        draws.clips[held.name] = digest(truth.clips)
+        for scored in scores:
+            found = _measure(scored, truth, held, plan, project)
+            metrics += found.entries(scored.set, scored.model, truth)
+            draws.values |= found.resampled(scored.set, scored.model)
+            if found.curves:
+                curves[held.name][scored.model] = found.curves
+    return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
+
+
+def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[Scored]]]:
+    """Every reported set that was scored: what is true of its clips, and each model's scores."""
+    run = plan.scored
     with _open(run, layout) as file:
         for held in plan.held_out:
             if not held.reports or _absent(file, held, layout):
                 continue
             truth = _truth(file, held, plan, run, layout)
             silent = _without_events(truth, held)
-            choice = plan.settings.decoding.event_free
-            counted = ~silent if choice == "omitted" else np.ones_like(silent)
-            if not counted.any():
-                raise SedreproError(
-                    f"{plan.run}: no clip of set {held.name!r} has an event; "
-                    "decoding.event_free: omitted leaves none"
-                )
-            undecoded = silent[counted] & (choice == "duration")
-            truth = truth.only(counted)
-            curves[held.name] = {}
-            draws.clips[held.name] = digest(truth.clips)
-            for scored in _scores(file, held, counted, run):
-                scored.silence(undecoded)
-                found = _measure(scored, truth, held, plan, project)
-                for key, interval in found.values.items():
-                    metrics.append(_entry(scored, truth, key, interval))
-                    if isinstance(interval, Resampled):
-                        draws.values[scored.set, scored.model, *key] = interval.values
-                if found.curves:
-                    curves[held.name][scored.model] = found.curves
-    return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
+            counted = _counted(silent, held, plan)
+            undecoded = silent[counted] & (plan.settings.decoding.event_free == "duration")
+            scores = _scores(file, held, counted, run)
+            yield held, truth.only(counted), (scored.silenced(undecoded) for scored in scores)
 
 
 def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: Project) -> Measures:
@@ -124,28 +120,8 @@ def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: P
     return found
 
 
-def _entry(scored: Scored, truth: Truth, key: tuple[str, str, str], value: Any) -> dict[str, Any]:
-    metric, implementation, label = key
-    return {
-        "metric": metric,
-        "implementation": implementation,
-        "set": scored.set,
-        "model": scored.model,
-        "label": label,
-        "value": _number(value.value),
-        "ci_low": _number(value.low),
-        "ci_high": _number(value.high),
-        "n_clips": len(truth.clips),
-        "n_expected": truth.n_expected,
-    }
-
-
-def _number(value: float | None) -> float | None:
-    """JSON knows no NaN: what is undefined is null."""
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _why_not_run(run: Run, layout: Layout) -> str | None:
+def why_not_run(run: Run, layout: Layout) -> str | None:
+    """The reason, where a run has ended without having been made."""
     described = _described(run, layout)
     return described.get("reason", "") if described.get("status") == "not_run" else None
 
@@ -195,7 +171,7 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
         seconds=file[held.name]["seconds"][:],
         classes=classes,
         events=events[events["clip"].isin(clips)],
-        n_expected=_expected(held.subset, layout),
+        n_expected=expected(held.subset, layout),
         paths=_paths(held.subset, layout),
     )
 
@@ -207,19 +183,31 @@ def _without_events(truth: Truth, held: HeldOut) -> np.ndarray:
     return ~np.isin(truth.clips, truth.events["clip"].unique())
 
 
+def _counted(silent: np.ndarray, held: HeldOut, plan: Plan) -> np.ndarray:
+    """Which clips everything is measured on (clip)."""
+    if plan.settings.decoding.event_free != "omitted":
+        return np.ones_like(silent)
+    if silent.all():
+        raise SedreproError(
+            f"{plan.run}: no clip of set {held.name!r} has an event; "
+            "decoding.event_free: omitted leaves none"
+        )
+    return ~silent
+
+
 def _paths(subset: Subset, layout: Layout) -> dict[str, str]:
     table = tables.read_clips(layout.table(subset, "clips"))
     return dict(zip(table["clip"], table["path"], strict=True))
 
 
-def _expected(subset: Subset, layout: Layout) -> int | None:
+def expected(subset: Subset, layout: Layout) -> int | None:
     """Clips the set should have; of a portion, those that the table gives it."""
     if subset.portion is not None:
         clips = tables.read_clips(layout.table(subset, "clips"))
         return int(clips["fold"].map(subset.holds).sum())
     audit = tables.read(layout.table(subset, "audit"), tables.AUDIT)
-    expected = audit["expected"].dropna()
-    return int(expected.iloc[0]) if len(expected) else None
+    known = audit["expected"].dropna()
+    return int(known.iloc[0]) if len(known) else None
 
 
 def _scores(file: h5py.File, held: HeldOut, counted: np.ndarray, run: Run) -> Iterator[Scored]:

@@ -1,8 +1,9 @@
-"""The `sed` family: what DESED's papers report, from frame and clip scores."""
+"""The `sed` family: what DESED's papers report, from frame and clip scores, or detections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from ..errors import SedreproError
 from ..metrics import f1, packages
 from ..metrics.bootstrap import Interval, PerClip, Resampled, bootstrap
 from ..metrics.decode import detect, median_filter, operating_points, peak_quantiles
-from ..metrics.events import Events
+from ..metrics.events import Events, Reference
 from ..metrics.intersection import Counts, count
 from ..metrics.psds import SCENARIOS, Roc, Scenario, psds, roc
-from ..settings import PaperSettings
+from ..settings import Decoding, PaperSettings
 from ..settings.project import Report
 from .measures import Measures, Scored, Truth
 
@@ -27,19 +28,77 @@ CURVE_POINTS = 199
 """Most steps of a stored PSD-ROC, its end not counted."""
 
 
+Point = Callable[[], Events]
+"""An operating point makes its events when it is asked: only one set is in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Filtered scores (clip, frame, class), from which events are made at any threshold."""
+
+    scores: np.ndarray
+    hop: float
+    seconds: np.ndarray
+    trim: bool
+
+    @classmethod
+    def of(cls, scored: Scored, truth: Truth, decoding: Decoding) -> Frames:
+        if decoding.scores not in scored.arrays:
+            raise SedreproError(
+                f"{scored.model} has no scores {decoding.scores!r} of {scored.set!r}; it has "
+                f"{', '.join(scored.arrays)}"
+            )
+        raw = scored.arrays[decoding.scores]
+        smooth = median_filter(raw, decoding.windows(truth.classes))
+        return cls(smooth, scored.hop, truth.reference.seconds, decoding.trim)
+
+    def points(self, thresholds: Sequence[Any] | np.ndarray) -> list[Point]:
+        seconds = self.seconds if self.trim else None
+        return [
+            lambda t=threshold: detect(self.scores, t, hop=self.hop, seconds=seconds)
+            for threshold in thresholds
+        ]
+
+    def detections(self, decoding: Decoding) -> Detections:
+        points = self.points(operating_points(decoding.operating_points))
+        return Detections(points, self.points([decoding.threshold])[0](), self)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a system detects; somebody else's may have no detections at the threshold of F1."""
+
+    points: list[Point]
+    """The operating points of the PSDS."""
+    detected: Events | None
+    """What the F1 scores are of."""
+    frames: Frames | None = None
+    """The scores behind it, where they are known."""
+
+
 def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Report) -> Measures:
     """Everything for a selected checkpoint; of the last one only what our own code computes.
 
     A set without timed events has weak F1 only.
     """
     found = Measures()
+    decoding = settings.decoding
     if len(truth.reference.events):
-        _Frames(scored, truth, settings, report).measure(found)
+        detections = Frames.of(scored, truth, decoding).detections(decoding)
+        found = measure_detections(detections, truth, report, official=not scored.is_last)
     if "clip" in scored.arrays:
-        counts = f1.clip_counts(
-            scored.arrays["clip"], truth.tags, threshold=settings.decoding.threshold
-        )
+        counts = f1.clip_counts(scored.arrays["clip"], truth.tags, threshold=decoding.threshold)
         found.add("weak_f1", OWN, _interval(counts, f1.macro_f1, report))
+    return found
+
+
+def measure_detections(
+    detections: Detections, truth: Truth, report: Report, *, official: bool = True
+) -> Measures:
+    """PSDS, and F1 scores where there are detections at their threshold; `official`: by the
+    packages too."""
+    found = Measures()
+    _Measuring(detections, truth.reference, report, official).measure(found)
     return found
 
 
@@ -47,95 +106,92 @@ def _interval(counts: PerClip, statistic: Callable[[Any], float], report: Report
     return bootstrap(counts, statistic, resamples=report.bootstrap, confidence=report.confidence)
 
 
-class _Frames:
-    """Metrics of frame scores: decoded once, counted per clip once."""
+class _Measuring:
+    """Metrics of detections: counted per clip once."""
 
     def __init__(
-        self, scored: Scored, truth: Truth, settings: PaperSettings, report: Report
+        self, detections: Detections, truth: Reference, report: Report, official: bool
     ) -> None:
-        decoding = settings.decoding
-        self.truth, self.report, self.hop = truth.reference, report, scored.hop
-        self.official, self.trim = not scored.is_last, decoding.trim
-        if decoding.scores not in scored.arrays:
-            raise SedreproError(
-                f"{scored.model} has no scores {decoding.scores!r} of {scored.set!r}; it has "
-                f"{', '.join(scored.arrays)}"
-            )
-        frames = scored.arrays[decoding.scores]
-        self.scores = median_filter(frames, decoding.windows(truth.classes))
-        self.points = self._points(operating_points(decoding.operating_points))
-        self.detected = self._points([decoding.threshold])[0]()
-
-    def _points(self, thresholds: Sequence[Any] | np.ndarray) -> list[Callable[[], Events]]:
-        seconds = self.truth.seconds if self.trim else None
-        return [
-            lambda t=threshold: detect(self.scores, t, hop=self.hop, seconds=seconds)
-            for threshold in thresholds
-        ]
+        self.points, self.detected = detections.points, detections.detected
+        self.frames, self.truth = detections.frames, truth
+        self.report, self.official = report, official
 
     def measure(self, found: Measures) -> None:
         self._psds(found)
-        self._intersection_f1(found)
-        self._event_f1(found)
-        self._segment_f1(found)
+        if self.detected is not None:
+            self._intersection_f1(found, self.detected)
+            self._event_f1(found, self.detected)
+            self._segment_f1(found, self.detected)
 
-    def _count(self, points: list[Callable[[], Events]]) -> dict[str, Counts]:
+    def _count(self, points: list[Point]) -> dict[str, Counts]:
         criteria = [scenario.criteria for scenario in SCENARIOS.values()]
         return dict(zip(SCENARIOS, count(points, self.truth, criteria), strict=True))
 
     def _psds(self, found: Measures) -> None:
         counted = self._count(self.points)
         if self.official:
-            self._official_psds(found, counted)
+            self._psds_eval(found, counted)
+            if self.frames is not None:
+                self._sed_scores_eval(found, self.frames)
         for name, scenario in SCENARIOS.items():
             found.add(name, OWN, self._psds_interval(counted[name], scenario))
 
-    def _official_psds(self, found: Measures, counted: dict[str, Counts]) -> None:
-        # Without intervals the dense thresholds need not be counted.
-        points = peak_quantiles(self.scores, DENSE) if self.report.bootstrap else []
-        dense = self._count(self._points(points))
-        scenarios = list(SCENARIOS.values())
-        values = packages.psds_eval_psds(self.points, self.truth, scenarios)
+    def _psds_eval(self, found: Measures, counted: dict[str, Counts]) -> None:
+        values = packages.psds_eval_psds(self.points, self.truth, list(SCENARIOS.values()))
         for (name, scenario), value in zip(SCENARIOS.items(), values, strict=True):
             near = self._psds_interval(counted[name], scenario)
             found.add(name, "psds_eval", _moved(near, value))
+            found.curves[name] = _thin(roc(counted[name].total(), scenario), scenario.e_max)
+
+    def _sed_scores_eval(self, found: Measures, frames: Frames) -> None:
+        # Without intervals the dense thresholds need not be counted.
+        points = peak_quantiles(frames.scores, DENSE) if self.report.bootstrap else []
+        dense = self._count(frames.points(points))
+        for name, scenario in SCENARIOS.items():
             value = packages.sed_scores_eval_psds(
-                self.scores, self.truth, scenario, hop=self.hop, trim=self.trim
+                frames.scores, self.truth, scenario, hop=frames.hop, trim=frames.trim
             )
             near = self._psds_interval(dense[name], scenario)
             found.add(name, "sed_scores_eval", _moved(near, value))
-            found.curves[name] = _thin(roc(counted[name].total(), scenario), scenario.e_max)
 
     def _psds_interval(self, counts: Counts, scenario: Scenario) -> Interval:
         return _interval(counts, lambda total: psds(total, scenario), self.report)
 
-    def _intersection_f1(self, found: Measures) -> None:
-        (counts,) = count([lambda: self.detected], self.truth, [f1.INTERSECTION])
+    def _intersection_f1(self, found: Measures, detected: Events) -> None:
+        (counts,) = count([lambda: detected], self.truth, [f1.INTERSECTION])
         counted = f1.intersection_counts(counts)
         if self.official:
-            value = packages.psds_eval_f1(self.detected, self.truth, f1.INTERSECTION)
+            value = packages.psds_eval_f1(detected, self.truth, f1.INTERSECTION)
             own = _interval(counted, f1.macro_f1_of_found, self.report)
             found.add("intersection_f1", "psds_eval", _moved(own, value))
         found.add("intersection_f1", STRICT, _interval(counted, f1.macro_f1, self.report))
 
-    def _event_f1(self, found: Measures) -> None:
-        counts = f1.collar_counts(self.detected, self.truth)
-        own = _interval(counts, f1.macro_f1, self.report)
-        if self.official:
-            official = packages.sed_eval_event_f1(self.detected, self.truth)
-            found.add("event_f1", "sed_eval", _moved(own, official.macro))
+    def _event_f1(self, found: Measures, detected: Events) -> None:
+        counts = f1.collar_counts(detected, self.truth)
+        official = packages.sed_eval_event_f1(detected, self.truth) if self.official else None
+        self._means(found, "event_f1", counts, official)
+        if official is not None:
             for index, label in enumerate(self.truth.classes):
                 if label in official.by_class:
                     one = _interval(counts, lambda t, k=index: f1.class_f1(t)[k], self.report)
                     found.add("event_f1", "sed_eval", _moved(one, official.by_class[label]), label)
-        found.add("event_f1", OWN, own)
 
-    def _segment_f1(self, found: Measures) -> None:
-        own = _interval(f1.segment_counts(self.detected, self.truth), f1.macro_f1, self.report)
-        if self.official:
-            official = packages.sed_eval_segment_f1(self.detected, self.truth)
-            found.add("segment_f1", "sed_eval", _moved(own, official.macro))
-        found.add("segment_f1", OWN, own)
+    def _segment_f1(self, found: Measures, detected: Events) -> None:
+        counts = f1.segment_counts(detected, self.truth)
+        official = packages.sed_eval_segment_f1(detected, self.truth) if self.official else None
+        self._means(found, "segment_f1", counts, official)
+
+    def _means(
+        self, found: Measures, metric: str, counts: f1.F1Counts, official: packages.SedEval | None
+    ) -> None:
+        """The mean over classes, and the F1 of all classes' counts together."""
+        macro = _interval(counts, f1.macro_f1, self.report)
+        micro = _interval(counts, f1.micro_f1, self.report)
+        if official is not None:
+            found.add(metric, "sed_eval", _moved(macro, official.macro))
+            found.add(f"{metric}_micro", "sed_eval", _moved(micro, official.micro))
+        found.add(metric, OWN, macro)
+        found.add(f"{metric}_micro", OWN, micro)
 
 
 def _moved(own: Interval, value: float) -> Interval:

@@ -51,6 +51,14 @@ def gated(frames: np.ndarray, clips: np.ndarray, gate: float) -> np.ndarray:
     return np.where(clips[..., None, :] > gate, frames, 0) if gate else frames
 
 
+def frame_times(frames: int, hop: float, seconds: float | None = None) -> np.ndarray:
+    """When frames begin, and when the last one ends; with `seconds` at the end of the clip."""
+    times = np.arange(frames + 1) * hop
+    if seconds is not None and seconds < times[-1]:
+        times = np.append(times[times < seconds], seconds)
+    return times
+
+
 def detect(
     scores: np.ndarray,
     threshold: float | Sequence[float] | np.ndarray,

@@ -49,6 +49,13 @@ def macro_f1(total: F1Counts) -> float:
     return float(np.mean(f1[~np.isnan(f1)])) if not np.isnan(f1).all() else float("nan")
 
 
+def micro_f1(total: F1Counts) -> float:
+    """The F1 of the counts of all classes that have truth, as one."""
+    judged = total.tp + total.fn > 0
+    tp, fp, fn = (counts[judged].sum() for counts in (total.tp, total.fp, total.fn))
+    return float(2 * tp / (2 * tp + fp + fn)) if judged.any() else float("nan")
+
+
 def macro_f1_of_found(total: F1Counts) -> float:
     """The mean over the classes found at least once, as psds_eval has it: flatters weak systems."""
     found = total.tp > 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import SedreproError
+from .decode import frame_times
 from .events import Events, Reference, merge
 from .intersection import Criteria
 from .psds import Scenario
@@ -166,9 +167,7 @@ def sed_scores_eval_psds(
         classes = [label for label, kept in zip(truth.classes, judged, strict=True) if kept]
         tables = {}
         for clip, seconds, values in zip(truth.clips, truth.seconds, scores, strict=True):
-            times = np.arange(len(values) + 1) * hop
-            if trim and seconds < times[-1]:
-                times = np.append(times[times < seconds], seconds)
+            times = frame_times(len(values), hop, seconds if trim else None)
             tables[clip] = create_score_dataframe(
                 values[: len(times) - 1, judged].astype(float), times, classes
             )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from decimal import Decimal, InvalidOperation
+from typing import Literal, NamedTuple
 
 from scipy.special import stdtrit
+
+from ..errors import SedreproError
 
 REPRODUCED = "reproduced"
 WITHIN_SPREAD = "within published spread"
@@ -23,6 +26,10 @@ VERDICTS = (
     NO_PUBLISHED_NUMBER,
     NOT_RUN,
 )
+RECOMPUTED = "recomputed"
+RECOMPUTED_OTHER_VERSION = "recomputed, other version"
+NOT_RECOMPUTED = "not recomputed"
+"""Verdicts on released systems: scoring them again is no reproduction of their training."""
 JUDGED = (REPRODUCED, WITHIN_SPREAD, NOT_REPRODUCED)
 
 ENOUGH = 0.95
@@ -115,3 +122,58 @@ def verdict(
     if published_sd is not None and abs(ours.mean - published) <= published_sd:
         return WITHIN_SPREAD
     return NOT_REPRODUCED
+
+
+CHECKPOINTS_MAY_DIFFER = Decimal("0.003")
+"""What another front end or resampler may move the score of somebody's weights by."""
+
+
+class Versions(NamedTuple):
+    """A metric of one released system by two versions of a package, as printed numbers."""
+
+    ours: str
+    """By the version in use here."""
+    other: str
+    """By the version that the published number is of."""
+
+
+def recomputed(
+    ours: float | None,
+    published: str,
+    kind: Literal["detections", "checkpoint"],
+    versions: Sequence[Versions] = (),
+) -> str:
+    """Whether a released system scores what its authors print; never judged by an interval.
+
+    Detections must give the published cell at the precision that it is printed with; weights may
+    differ a little. `versions` are known pairs: where ours is the first and the published number
+    the second, the package's version explains the difference.
+    """
+    if ours is None:
+        return NOT_RUN
+    if not published.strip():
+        return NO_PUBLISHED_NUMBER
+    if not math.isfinite(ours):
+        return NOT_COMPARABLE
+    value, cell = Decimal(repr(float(ours))), _printed(published)
+    within = CHECKPOINTS_MAY_DIFFER if kind == "checkpoint" else _half_a_digit(cell)
+    if abs(value - cell) <= within:
+        return RECOMPUTED
+    for pair in versions:
+        here, there = _printed(pair.ours), _printed(pair.other)
+        same = abs(there - cell) <= _half_a_digit(cell)
+        if same and abs(value - here) <= _half_a_digit(here):
+            return RECOMPUTED_OTHER_VERSION
+    return NOT_RECOMPUTED
+
+
+def _printed(text: str) -> Decimal:
+    try:
+        return Decimal(text.strip())
+    except InvalidOperation:
+        raise SedreproError(f"{text!r} is not a number as tables print them") from None
+
+
+def _half_a_digit(printed: Decimal) -> Decimal:
+    """How far a value can lie from its printed form: half of the last place."""
+    return Decimal(1).scaleb(printed.as_tuple().exponent) / 2

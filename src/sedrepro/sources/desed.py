@@ -101,7 +101,7 @@ def adapt(subset: str, project: Project) -> Tables:
         if reason := _unavailable(place, project):
             return _absent(subset, place.clips, reason)
     notes: list[str] = []
-    table, events = _read(path, place.labels, project.data.desed.classes)
+    table, events = read_table(path, place.labels, project.data.desed.classes)
     names = list(dict.fromkeys(table["clip"]))
     folder = _audio_folder(root, place.audio)
     if subset.startswith("synth"):  # soundscapes without a target event are not in the table
@@ -158,11 +158,11 @@ def _audio_folder(root: Path, audio_folder: str) -> Path:
     return resampled if resampled.is_dir() and not any(folder.glob("*.wav")) else folder
 
 
-def _read(path: Path, labels: str, classes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_table(path: Path, labels: str, classes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A subset's official table with a `clip` column, and its events, checked."""
     columns = {"weak": ["event_labels"], "none": [], "strong": ["onset", "offset", "event_label"]}
     table = tables.read(path, ["filename", *columns[labels]])
-    table["clip"] = table["filename"].map(_stem)
+    table["clip"] = table["filename"].map(clip_of)
     if labels == "none":
         return table, pd.DataFrame(columns=tables.EVENTS)
     if labels == "weak":
@@ -183,7 +183,7 @@ def _read(path: Path, labels: str, classes: list[str]) -> tuple[pd.DataFrame, pd
     return table, events.assign(confidence=1.0)[tables.EVENTS]
 
 
-def _stem(filename: str) -> str:
+def clip_of(filename: str) -> str:
     """The clip of a table's file name; some synthetic tables name the annotation, not the audio."""
     return filename.removesuffix(".wav").removesuffix(".jams")
 
@@ -218,7 +218,7 @@ def _without_validation(
     path = root / PLACES["validation"].table
     if not path.exists():
         return names, ["validation.tsv is absent: overlap with it unknown"]
-    held = set(tables.read(path, ["filename"])["filename"].map(_stem))
+    held = set(tables.read(path, ["filename"])["filename"].map(clip_of))
     kept = [name for name in names if name not in held]
     shared = len(names) - len(kept)
     if project.data.desed.strong_real_in_validation == "kept":
