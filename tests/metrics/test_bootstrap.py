@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sedrepro.metrics.bootstrap import around, bootstrap, draws
+from sedrepro.metrics.bootstrap import Drawing, around, draws
 from sedrepro.metrics.decode import detect, operating_points
 from sedrepro.metrics.events import Events, Reference, merge
 from sedrepro.metrics.f1 import collar_counts, intersection_counts, macro_f1
@@ -61,14 +61,14 @@ def test_the_interval_holds_its_share_of_the_resamples(simulate):
     scores, truth = simulate(8, clips=40)
     (counts,) = count(points_of(scores, truth), truth, [SCENARIOS["psds2"].criteria])
     f1 = intersection_counts(counts, point=3)
-    interval = bootstrap(f1, macro_f1, resamples=200, confidence=0.9, seed=1)
-    values = np.array([macro_f1(t) for t in f1.resampled(draws(40, 200, seed=1))])
+    interval = Drawing(range(40), 200, 0.9).interval(f1, macro_f1)
+    values = np.array([macro_f1(t) for t in f1.resampled(draws(40, 200))])
     moved = values - np.median(values) + interval.value
     inside = (moved >= interval.low) & (moved <= interval.high)
     assert inside.mean() == pytest.approx(0.9, abs=0.011)
     assert interval.low < interval.value < interval.high
     assert interval.value == macro_f1(f1.total())
-    assert bootstrap(f1, macro_f1, resamples=0, confidence=0.9)[1:] == (None, None)
+    assert Drawing(range(40), 0, 0.9).interval(f1, macro_f1)[1:] == (None, None)
 
 
 class Shares:
@@ -90,8 +90,7 @@ def test_intervals_over_clips_hold_the_truth_as_often_as_they_say():
     held = 0
     for _ in range(times):
         clips = random.binomial(10, random.beta(7, 3, size=60))  # some are harder than others
-        settings = {"resamples": 200, "confidence": 0.9}
-        found = bootstrap(Shares(clips), float, **settings)
+        found = Drawing(range(60), 200, 0.9).interval(Shares(clips), float)
         held += found.low <= truth <= found.high
     # Three standard errors, and what 60 clips fall short of endless ones.
     assert held / times == pytest.approx(0.89, abs=0.04)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,7 +11,8 @@ import pandas as pd
 
 from .. import tables
 from ..metrics import events
-from ..metrics.bootstrap import Interval
+from ..metrics.bootstrap import Drawing, Interval
+from ..settings.project import Report
 
 LAST = "@last"
 """Models of the last checkpoint are called `<model>@last`."""
@@ -27,6 +29,8 @@ class Truth:
     n_expected: int | None
     paths: dict[str, str] = field(default_factory=dict)
     """Where each clip lies."""
+    units: Sequence[str] = ()
+    """What intervals draw: the unit of each clip; empty: every clip is one of its own."""
 
     def only(self, counted: np.ndarray) -> Truth:
         """The truth of the clips that count (clip); the others are no longer expected."""
@@ -35,8 +39,13 @@ class Truth:
             self,
             clips=[clip for clip, counts in zip(self.clips, counted, strict=True) if counts],
             seconds=self.seconds[counted],
+            units=[unit for unit, counts in zip(self.units, counted, strict=False) if counts],
             n_expected=None if self.n_expected is None else self.n_expected - left_out,
         )
+
+    def drawing(self, report: Report) -> Drawing:
+        """How intervals over these clips are made."""
+        return Drawing(self.units or self.clips, report.bootstrap, report.confidence)
 
     @cached_property
     def reference(self) -> events.Reference:

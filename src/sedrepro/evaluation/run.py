@@ -22,6 +22,7 @@ from ..settings.project import Report
 from ..training.state import measured
 from . import maestro, sed, segments, tagging
 from .measures import Measures, Scored, Truth
+from .units import units
 
 Family = Callable[[Scored, Truth, PaperSettings, Report], Measures]
 
@@ -89,11 +90,12 @@ def evaluate(
             counted = _counted(truth, held, plan)
             truth = truth.only(counted)
             curves[held.name] = {}
-            draws.clips[held.name] = digest(truth.clips)
+            draws.clips[held.name] = digest([truth.clips, truth.units])
+            draws.units[held.name] = len(set(truth.units))
             for scored in _scores(file, held, counted, run):
                 found = _measure(scored, truth, held, plan, project)
                 for key, interval in found.values.items():
-                    metrics.append(_entry(scored, truth, key, interval))
+                    metrics.append(_entry(scored, truth, held, key, interval))
                     if isinstance(interval, Resampled):
                         draws.values[scored.set, scored.model, *key] = interval.values
                 if found.curves:
@@ -115,7 +117,9 @@ def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: P
     return found
 
 
-def _entry(scored: Scored, truth: Truth, key: tuple[str, str, str], value: Any) -> dict[str, Any]:
+def _entry(
+    scored: Scored, truth: Truth, held: HeldOut, key: tuple[str, str, str], value: Any
+) -> dict[str, Any]:
     metric, implementation, label = key
     return {
         "metric": metric,
@@ -126,6 +130,8 @@ def _entry(scored: Scored, truth: Truth, key: tuple[str, str, str], value: Any) 
         "value": _number(value.value),
         "ci_low": _number(value.low),
         "ci_high": _number(value.high),
+        "unit": held.unit,
+        "n_units": len(set(truth.units)),
         "n_clips": len(truth.clips),
         "n_expected": truth.n_expected,
     }
@@ -181,13 +187,15 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
     if not clips:
         raise SedreproError(f"{run}: no clip of set {held.name!r} was scored")
     events = tables.read_events(layout.table(held.subset, "events"))
+    paths = _paths(held.subset, layout)
     return Truth(
         clips=clips,
         seconds=file[held.name]["seconds"][:],
         classes=classes,
         events=events[events["clip"].isin(clips)],
         n_expected=_expected(held.subset, layout),
-        paths=_paths(held.subset, layout),
+        paths=paths,
+        units=units(held, clips, paths),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import SedreproError
 from ..metrics import f1, packages
-from ..metrics.bootstrap import Interval, PerClip, Resampled, bootstrap
+from ..metrics.bootstrap import Interval, Resampled
 from ..metrics.decode import detect, median_filter, operating_points, peak_quantiles
 from ..metrics.events import Events
 from ..metrics.intersection import Counts, count
@@ -39,12 +39,8 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
         counts = f1.clip_counts(
             scored.arrays["clip"], truth.tags, threshold=settings.decoding.threshold
         )
-        found.add("weak_f1", OWN, _interval(counts, f1.macro_f1, report))
+        found.add("weak_f1", OWN, truth.drawing(report).interval(counts, f1.macro_f1))
     return found
-
-
-def _interval(counts: PerClip, statistic: Callable[[Any], float], report: Report) -> Interval:
-    return bootstrap(counts, statistic, resamples=report.bootstrap, confidence=report.confidence)
 
 
 class _Frames:
@@ -54,7 +50,8 @@ class _Frames:
         self, scored: Scored, truth: Truth, settings: PaperSettings, report: Report
     ) -> None:
         decoding = settings.decoding
-        self.truth, self.report, self.hop = truth.reference, report, scored.hop
+        self.truth, self.hop = truth.reference, scored.hop
+        self.drawing = truth.drawing(report)
         self.official, self.trim = not scored.is_last, decoding.trim
         if decoding.scores not in scored.arrays:
             raise SedreproError(
@@ -92,7 +89,7 @@ class _Frames:
 
     def _official_psds(self, found: Measures, counted: dict[str, Counts]) -> None:
         # Without intervals the dense thresholds need not be counted.
-        points = peak_quantiles(self.scores, DENSE) if self.report.bootstrap else []
+        points = peak_quantiles(self.scores, DENSE) if self.drawing.resamples else []
         dense = self._count(self._points(points))
         scenarios = list(SCENARIOS.values())
         values = packages.psds_eval_psds(self.points, self.truth, scenarios)
@@ -107,31 +104,31 @@ class _Frames:
             found.curves[name] = _thin(roc(counted[name].total(), scenario), scenario.e_max)
 
     def _psds_interval(self, counts: Counts, scenario: Scenario) -> Interval:
-        return _interval(counts, lambda total: psds(total, scenario), self.report)
+        return self.drawing.interval(counts, lambda total: psds(total, scenario))
 
     def _intersection_f1(self, found: Measures) -> None:
         (counts,) = count([lambda: self.detected], self.truth, [f1.INTERSECTION])
         counted = f1.intersection_counts(counts)
         if self.official:
             value = packages.psds_eval_f1(self.detected, self.truth, f1.INTERSECTION)
-            own = _interval(counted, f1.macro_f1_of_found, self.report)
+            own = self.drawing.interval(counted, f1.macro_f1_of_found)
             found.add("intersection_f1", "psds_eval", _moved(own, value))
-        found.add("intersection_f1", STRICT, _interval(counted, f1.macro_f1, self.report))
+        found.add("intersection_f1", STRICT, self.drawing.interval(counted, f1.macro_f1))
 
     def _event_f1(self, found: Measures) -> None:
         counts = f1.collar_counts(self.detected, self.truth)
-        own = _interval(counts, f1.macro_f1, self.report)
+        own = self.drawing.interval(counts, f1.macro_f1)
         if self.official:
             official = packages.sed_eval_event_f1(self.detected, self.truth)
             found.add("event_f1", "sed_eval", _moved(own, official.macro))
             for index, label in enumerate(self.truth.classes):
                 if label in official.by_class:
-                    one = _interval(counts, lambda t, k=index: f1.class_f1(t)[k], self.report)
+                    one = self.drawing.interval(counts, lambda t, k=index: f1.class_f1(t)[k])
                     found.add("event_f1", "sed_eval", _moved(one, official.by_class[label]), label)
         found.add("event_f1", OWN, own)
 
     def _segment_f1(self, found: Measures) -> None:
-        own = _interval(f1.segment_counts(self.detected, self.truth), f1.macro_f1, self.report)
+        own = self.drawing.interval(f1.segment_counts(self.detected, self.truth), f1.macro_f1)
         if self.official:
             official = packages.sed_eval_segment_f1(self.detected, self.truth)
             found.add("segment_f1", "sed_eval", _moved(own, official.macro))

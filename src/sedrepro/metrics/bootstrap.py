@@ -1,8 +1,13 @@
-"""Bootstrap over clips. Counts per clip are kept, so a resample is a weighted sum of counts."""
+"""Bootstrap over the units of a set: clips that depend on each other are drawn together.
+
+Counts per clip are kept, so a resample is a weighted sum of counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +33,7 @@ class Interval(NamedTuple):
 class Resampled(Interval):
     """An interval that keeps what it was estimated from: the statistic of every resample.
 
-    Resamples of one number of clips are always the same draws, so those of two systems on the same
+    Resamples of the same units are always the same draws, so those of two systems on the same
     clips are pairs: their differences make the interval of the difference.
     """
 
@@ -42,10 +47,10 @@ class Resampled(Interval):
         return made
 
 
-def draws(n_clips: int, resamples: int, *, seed: int = 0) -> np.ndarray:
-    """How often each clip is drawn (resample, clip); a pure function of its arguments."""
+def draws(n_units: int, resamples: int, *, seed: int = 0) -> np.ndarray:
+    """How often each unit is drawn (resample, unit); a pure function of its arguments."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=resamples)
+    return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=resamples)
 
 
 def around(value: float, resampled: np.ndarray, confidence: float) -> Interval:
@@ -63,18 +68,38 @@ def around(value: float, resampled: np.ndarray, confidence: float) -> Interval:
     return Resampled.of(interval, resampled)
 
 
-def bootstrap(
-    counts: PerClip,
-    statistic: Callable[[Any], float],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int = 0,
-) -> Interval:
-    """A statistic of total counts with its interval over resampled clips."""
-    value = statistic(counts.total())
-    if not resamples:
-        return Interval(value)
-    weights = draws(counts.n_clips, resamples, seed=seed)
-    values = [statistic(total) for total in counts.resampled(weights)]
-    return around(value, np.array(values), confidence)
+@dataclass(frozen=True)
+class Drawing:
+    """How the intervals of a set are made: what is drawn together, how often, at which level."""
+
+    units: Sequence[Hashable]
+    """The unit of each clip."""
+    resamples: int
+    confidence: float
+
+    @cached_property
+    def _unit(self) -> np.ndarray:
+        """The units numbered as they first occur (clip)."""
+        numbers: dict[Hashable, int] = {}
+        return np.array([numbers.setdefault(unit, len(numbers)) for unit in self.units], dtype=int)
+
+    @cached_property
+    def n_units(self) -> int:
+        return len(set(self.units))
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """How often each clip counts (resample, clip): as often as its unit is drawn."""
+        # With a single unit every resample would be the same: there is nothing to learn from.
+        resamples = self.resamples if self.n_units > 1 else 0
+        return draws(self.n_units, resamples)[:, self._unit]
+
+    def around(self, value: float, resampled: np.ndarray) -> Interval:
+        """The interval of a value, from those that `weights` gave."""
+        return around(value, resampled, self.confidence)
+
+    def interval(self, counts: PerClip, statistic: Callable[[Any], float]) -> Interval:
+        """A statistic of total counts with its interval."""
+        value = statistic(counts.total())
+        values = [statistic(total) for total in counts.resampled(self.weights)]
+        return self.around(value, np.array(values, dtype=float))

@@ -83,14 +83,16 @@ def difference(
         if other is None or None in ends:
             continue
         values.append(ends[0] - ends[1])  # type: ignore[operator]
-        resampled.append(record.resamples.minus(other.resamples, key))
+        mine, other_draws = record.resamples.draws(key), other.resamples.draws(key)
+        resampled.append(mine.minus(other_draws) if mine else None)
     if not values:
         return None
     mean = float(np.mean(values))
     runs = stats.t_interval(values, confidence)[2:] if len(values) > 1 else None
     clips = None
-    if all(one is not None and one.shape == resampled[0].shape for one in resampled):
-        interval: Interval = around(mean, np.mean(resampled, axis=0), confidence)
+    known = [one.values for one in resampled if one is not None]
+    if len(known) == len(values) and len({one.shape for one in known}) == 1:
+        interval: Interval = around(mean, np.mean(known, axis=0), confidence)
         if interval.low is not None and interval.high is not None:
             clips = interval.low, interval.high
     return Difference(mean, len(values), runs, clips)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Unit = Literal["clip", "recording", "video", "events"]
+
 
 @dataclass(frozen=True)
 class Subset:
@@ -42,7 +44,9 @@ class Stream:
 class HeldOut:
     """A set scored after training; `selects` sets are scored during it to choose the checkpoint.
 
-    `metrics` names the families of `sedrepro.evaluation` computed from its scores.
+    `metrics` names the families of `sedrepro.evaluation` computed from its scores. `unit` is what
+    intervals resample: clips of one recording, of one video, or mixed of the same event recordings
+    depend on each other and are drawn together.
     """
 
     name: str
@@ -51,6 +55,7 @@ class HeldOut:
     metrics: tuple[str, ...] = ("sed",)
     selects: bool = False
     reports: bool = True
+    unit: Unit = "clip"
 
 
 @dataclass(frozen=True)
