@@ -405,10 +405,10 @@ def test_what_is_kept_of_two_rows_gives_the_interval_of_their_difference(
     weights = draws(len(truth.seconds), 20)
     resampled = [[macro_f1(total) for total in one.resampled(weights)] for one in counts]
     value = macro_f1(counts[0].total()) - macro_f1(counts[1].total())
-    together = around(value, np.subtract(*resampled), 0.9)
+    together = around(value, np.subtract(*resampled), 0.9, CLIPS)
     key = ("validation", "teacher", "event_f1", "sedrepro", "")
     kept = stored[0].draws(key).minus(stored[1].draws(key))
-    found = around(together.value, kept.values, 0.9)
+    found = around(together.value, kept.values, 0.9, kept.units)
     assert found == pytest.approx(together, abs=1e-6)
     assert found.low < found.high
 

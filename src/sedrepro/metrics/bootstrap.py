@@ -5,12 +5,14 @@ Counts per clip are kept, so a resample is a weighted sum of counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy.special import stdtrit
 
 
 class PerClip(Protocol):
@@ -53,19 +55,20 @@ def draws(n_units: int, resamples: int, *, seed: int = 0) -> np.ndarray:
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=resamples)
 
 
-def around(value: float, resampled: np.ndarray, confidence: float) -> Interval:
-    """The value with the central interval of resampled values, moved so that their median is on it.
+def around(value: float, resampled: np.ndarray, confidence: float, n_units: int) -> Interval:
+    """The bootstrap's standard interval: a value, and its standard error times a t quantile.
 
-    Resampling makes classes more uneven, which PSDS punishes: unmoved, its interval lies too low,
-    and with few clips beside the value. Undefined resamples are left out.
+    Resamples of n units vary too little, by the square root of (n - 1) / n, and tell their
+    deviation as inexactly as n units do: hence the factor, and t with n - 1 degrees of freedom. The
+    interval lies about the value, not about the resamples: resampling makes classes more uneven,
+    which PSDS punishes. Undefined resamples are left out.
     """
     defined = resampled[~np.isnan(resampled)]
-    if not len(defined) or np.isnan(value):
+    if len(defined) < 2 or n_units < 2 or np.isnan(value):
         return Interval(value)
-    ends = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
-    low, middle, high = np.quantile(defined, ends)
-    interval = Interval(value, float(value + low - middle), float(value + high - middle))
-    return Resampled.of(interval, resampled)
+    error = float(defined.std(ddof=1)) * math.sqrt(n_units / (n_units - 1))
+    half = float(stdtrit(n_units - 1, (1 + confidence) / 2)) * error
+    return Resampled.of(Interval(value, value - half, value + half), resampled)
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,11 @@ class Drawing:
     @cached_property
     def weights(self) -> np.ndarray:
         """How often each clip counts (resample, clip): as often as its unit is drawn."""
-        # With a single unit every resample would be the same: there is nothing to learn from.
-        resamples = self.resamples if self.n_units > 1 else 0
-        return draws(self.n_units, resamples)[:, self._unit]
+        return draws(self.n_units, self.resamples)[:, self._unit]
 
     def around(self, value: float, resampled: np.ndarray) -> Interval:
         """The interval of a value, from those that `weights` gave."""
-        return around(value, resampled, self.confidence)
+        return around(value, resampled, self.confidence, self.n_units)
 
     def interval(self, counts: PerClip, statistic: Callable[[Any], float]) -> Interval:
         """A statistic of total counts with its interval."""

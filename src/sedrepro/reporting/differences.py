@@ -92,7 +92,8 @@ def difference(
     clips = None
     known = [one.values for one in resampled if one is not None]
     if len(known) == len(values) and len({one.shape for one in known}) == 1:
-        interval: Interval = around(mean, np.mean(known, axis=0), confidence)
+        units = min(one.units for one in resampled if one is not None)
+        interval: Interval = around(mean, np.mean(known, axis=0), confidence, units)
         if interval.low is not None and interval.high is not None:
             clips = interval.low, interval.high
     return Difference(mean, len(values), runs, clips)
