@@ -15,6 +15,7 @@ import pytest
 from sedrepro import papers, settings
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
+from sedrepro.metrics.resamples import Resamples
 from sedrepro.reporting import tabulate
 from sedrepro.reporting.collect import collect, published_numbers
 from sedrepro.reporting.tables import COLUMNS, latex, to_csv
@@ -98,12 +99,24 @@ def test_the_columns_are_those_of_the_architecture(root, made):
 def test_our_mean_and_interval_are_those_of_the_runs(made):
     row = pick(lines(made), "lgc")
     found = np.array(values(made, "lgc", **KEY))
-    half = 12.7062 * found.std(ddof=1) / math.sqrt(2)
+    draws = [
+        Resamples(made.layout.run(Run(PAPER, "lgc", "desed", seed), "resamples.npz")).draws(
+            ("validation", "teacher", "psds1", "psds_eval", "")
+        )
+        for seed in (42, 43)
+    ]
+    seeds = found.var(ddof=1) / 2
+    clips = np.cov(draws[0].values, draws[1].values)[0, 1] * 12 / 11
+    # t of 1 degree of freedom for two seeds, of 11 for twelve clips.
+    t = (12.7062 * seeds + 2.20099 * clips) / (seeds + clips)
+    half = t * math.sqrt(seeds + clips)
     assert float(row["ours_mean"]) == pytest.approx(found.mean(), rel=1e-5)
     assert float(row["ours_std"]) == pytest.approx(found.std(ddof=1), rel=1e-5)
     assert float(row["ci_low"]) == pytest.approx(found.mean() - half, rel=1e-4)
     assert (row["n_runs"], row["n_clips"], row["n_expected"]) == ("2", "12", "13")
-    assert row["aggregate"] == "2 seeds, t-interval over runs"
+    assert row["aggregate"] == "2 seeds: another training, other clips"
+    text = Path(made.layout.paper_table(PAPER, "md")).read_text()
+    assert "- Intervals, 2 seeds: another training, other clips." in text
 
 
 def test_every_row_of_every_table_is_there_in_printing_order(made):
@@ -185,8 +198,22 @@ def test_one_seed_keeps_the_bootstrap_interval(copy):
     (value,) = values_of_one(copy)
     assert (row["n_runs"], row["ours_std"]) == ("1", "")
     assert float(row["ci_low"]) == pytest.approx(value - 0.03, rel=1e-5)
-    assert row["aggregate"] == "1 seed, bootstrap over clips"
+    assert row["aggregate"] == "1 seed: this model, other clips"
     assert "seed 43: not started yet" in row["note"]
+
+
+def test_the_unit_that_was_drawn_is_printed(copy):
+    """Also in how many units the clips of a set come."""
+    shutil.rmtree(copy.layout.run(Run(PAPER, "lgc", "desed", 43)))
+
+    def edit(content):
+        for entry in content["metrics"]:
+            entry |= {"unit": "recording", "n_units": 5}
+
+    change(copy, "lgc", 42, edit)
+    assert pick(lines(copy), "lgc")["aggregate"] == "1 seed: this model, other recordings"
+    text = Path(copy.layout.paper_table(PAPER, "md")).read_text()
+    assert "12 of 13 clips of validation in 5 units" in text
 
 
 def values_of_one(place):
@@ -223,7 +250,7 @@ def test_folds_and_seeds_are_averaged_together(tmp_path):
     ]
     assert len(expected) == 4
     assert row.cells[0].ours.mean == pytest.approx(np.mean(expected))
-    assert row.cells[0].aggregate == "2 seeds x 2 folds, t-interval over runs"
+    assert row.cells[0].aggregate == "2 seeds x 2 folds: another training, these clips"
     assert (row.cells[0].n_clips, row.cells[0].n_expected) == (24, 26)
 
 

@@ -55,6 +55,17 @@ class Drawn:
             return None
         return Drawn(self.values - other.values, self.clips, self.units)
 
+    def covariance(self, other: Drawn) -> float | None:
+        """What two values owe to the units they share; None where too few resamples tell.
+
+        As for a standard error, resamples of n units vary too little by (n - 1) / n.
+        """
+        both = ~np.isnan(self.values) & ~np.isnan(other.values)
+        if both.sum() < 2 or self.units < 2:
+            return None
+        covariance = np.cov(self.values[both], other.values[both])[0, 1]
+        return float(covariance) * self.units / (self.units - 1)
+
 
 class Resamples:
     """A run's resamples as stored; a file that is absent or damaged holds none."""

@@ -45,6 +45,9 @@ class Cell:
     note: str
     partial: bool = False
     """Some clips are missing, too few to forbid the verdict."""
+    unit: str = "clip"
+    """What intervals draw."""
+    n_units: int | None = None
 
     @property
     def judgement(self) -> str:
@@ -60,18 +63,13 @@ class Cell:
 
     @property
     def aggregate(self) -> str:
-        """What the value averages over and where its interval comes from."""
+        """What the value averages over, and what its interval speaks of."""
         if self.ours is None:
             return ""
         runs = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
         if self.folds:
             runs += f" x {self.folds} fold{'s' * (self.folds != 1)}"
-        ends = {
-            "runs": "t-interval over runs",
-            "clips": "bootstrap over clips",
-            "none": "no interval",
-        }
-        return f"{runs}, {ends[self.ours.interval]}"
+        return f"{runs}: {stats.estimand(self.ours.interval, self.unit)}"
 
 
 @dataclass(frozen=True)
@@ -290,10 +288,13 @@ def _cell(
     keys |= {"implementation": c.implementation, "label": c.label}
     entries = [(record, entry) for record in found if (entry := record.find(**keys))]
     measured = []
-    for _, entry in entries:
+    for record, entry in entries:
         value = number(entry.get("value"))
         ends = finite(entry.get("ci_low")), finite(entry.get("ci_high"))
-        measured.append(stats.Measured(math.nan if value is None else value, *ends))
+        draws = record.draws(**keys) if len(entries) > 1 else None
+        measured.append(
+            stats.Measured(math.nan if value is None else value, *ends, draws, record.run.fold)
+        )
     ours = stats.summarise(measured, project.report.confidence)
     clips = _clips([(record.run, entry) for record, entry in entries])
     blocked = ["miniature: look-alike data"] if project.scale == "mini" else []
@@ -303,6 +304,7 @@ def _cell(
         blocked.append(published.status)
     notes = _absences(found, {record.run for record, _ in entries})
     if ours is not None:
+        ours = stats.of_scores(ours)
         notes += blocked + partial
         if not ours.finite:
             notes.append("our value is undefined (not a number)")
@@ -317,6 +319,8 @@ def _cell(
         verdict=verdict,
         note="; ".join(notes),
         partial=bool(partial) and verdict in stats.JUDGED,
+        unit=str(entries[0][1].get("unit") or "clip") if entries else "clip",
+        n_units=_units([entry for _, entry in entries]),
     )
 
 
@@ -330,6 +334,13 @@ def _clips(entries: list[tuple[Run, dict]]) -> tuple[int, int] | None:
         per_seed[run.seed][0] += int(scored)
         per_seed[run.seed][1] += int(expected)
     return tuple(min(per_seed.values())) if per_seed else None  # type: ignore[return-value]
+
+
+def _units(entries: list[dict]) -> int | None:
+    """How many units intervals drew; nothing where each clip is one."""
+    counts = [finite(entry.get("n_units")) for entry in entries if entry.get("unit") != "clip"]
+    known = [int(count) for count in counts if count is not None]
+    return min(known) if known else None
 
 
 def _absences(found: list[Record], measured: set[Run]) -> list[str]:
@@ -358,6 +369,7 @@ def _notes(
     sources, unread, absent = defaultdict(dict), defaultdict(int), defaultdict(dict)
     provisos: dict[str, dict[str, None]] = defaultdict(dict)
     clips: dict[str, None] = {}
+    intervals: dict[str, None] = {}
     for row in rows:
         for column, cell in zip(columns, row.cells, strict=True):
             if cell.published.value is not None and cell.published.source:
@@ -369,11 +381,16 @@ def _notes(
             if cell.ours is None and cell.note and not row.context:
                 absent[cell.note][row.row.label] = None
             if cell.n_clips is not None:
-                clips[f"{cell.n_clips} of {cell.n_expected} clips of {column.column.subset}"] = None
+                units = "" if cell.n_units is None else f" in {cell.n_units} units"
+                known = f"{cell.n_clips} of {cell.n_expected} clips"
+                clips[f"{known} of {column.column.subset}{units}"] = None
+            if cell.ours is not None and cell.ours.interval != "none":
+                intervals[cell.aggregate] = None
     notes += [f"Published, {', '.join(labels)}: {source}" for source, labels in sources.items()]
     notes += [f"Published, {', '.join(labels)}: {why}" for why, labels in provisos.items()]
     notes += [f"{count} published cells stay empty: {status}" for status, count in unread.items()]
     notes += [f"No value, {', '.join(labels)}: {why}" for why, labels in absent.items()]
+    notes += [f"Intervals, {'; '.join(intervals)}."] if intervals else []
     return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])
 
 
