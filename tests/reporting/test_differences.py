@@ -22,6 +22,7 @@ from sedrepro.reporting.differences import (
     differences,
     sentence,
 )
+from sedrepro.reporting.page.overview import claims
 from sedrepro.settings import Run
 
 PAPER = "lgc_sed"
@@ -130,23 +131,61 @@ def test_the_baseline_is_the_first_trained_headline_row_unless_named(made):
     assert baseline(spec.model_copy(update={"baseline": "clc"}), tables[0]) == "clc"
 
 
+HIGHER = (0.012, 0.049)
+
+
 @pytest.mark.parametrize(
-    ("difference", "words"),
+    ("difference", "scale", "words"),
     [
-        (Difference(0.031, 3, (0.012, 0.049), "both"), "LGC beats MT by 0.031 [0.012, 0.049]"),
+        (
+            Difference(0.031, 3, HIGHER, "both"),
+            "full",
+            "LGC beats MT by 0.031 [0.012, 0.049] (another training, other clips)",
+        ),
         (
             Difference(-0.03, 3, (-0.05, -0.01), "both"),
-            "LGC falls behind MT by 0.030 [0.010, 0.050]",
+            "full",
+            "LGC falls behind MT by 0.030 [0.010, 0.050] (another training, other clips)",
+        ),
+        # A single pair, or the miniature, cannot tell methods apart.
+        (
+            Difference(0.031, 1, HIGHER, "clips", unit="video"),
+            "full",
+            "LGC is 0.031 [0.012, 0.049] above MT (these two models, other videos)",
+        ),
+        (
+            Difference(-0.03, 3, (-0.05, -0.01), "both"),
+            "mini",
+            "LGC is 0.030 [0.010, 0.050] below MT (another training, other clips)",
+        ),
+        (
+            Difference(0.031, 2, HIGHER, "runs"),
+            "full",
+            "LGC is 0.031 [0.012, 0.049] above MT (another training, these clips)",
         ),
         (
             Difference(0.01, 1, (-0.004, 0.024), "clips"),
-            "LGC and MT do not differ clearly: +0.010 [−0.004, +0.024]",
+            "full",
+            "LGC and MT do not differ clearly: +0.010 [−0.004, +0.024] "
+            "(these two models, other clips)",
         ),
-        (Difference(-0.01, 1, None, "none"), "LGC is 0.010 below MT (no interval)"),
+        (Difference(-0.01, 1, None, "none"), "full", "LGC is 0.010 below MT (no interval)"),
     ],
 )
-def test_it_is_said_in_words(difference, words):
-    assert sentence("LGC", "MT", difference) == words
+def test_it_is_said_in_words(difference, scale, words):
+    assert sentence("LGC", "MT", difference, scale) == words
+
+
+@pytest.mark.parametrize("seeds", [(42,), (42, 43)])
+def test_the_miniature_beats_nothing(copy, seeds):
+    for row in copy.project.papers[PAPER].selected():
+        for seed in {42, 43} - set(seeds):
+            shutil.rmtree(copy.layout.run(Run(PAPER, row, "desed", seed)))
+    tables, found = collect(copy.project, PAPER, copy.layout, copy.root)
+    said = claims(copy.project, copy.project.papers[PAPER], tables, found)
+    assert said
+    assert all(" above " in one or " below " in one or "differ" in one for one in said)
+    assert not [one for one in said if "beats" in one or "behind" in one]
 
 
 def test_nothing_finished_is_nothing_to_subtract(empty):

@@ -176,7 +176,16 @@ CASES = [
     (ours(0.40, 0.38, 0.42), 0.43, 0.02, [], stats.NOT_REPRODUCED),
     (ours(0.40, 0.38, 0.42), 0.43, None, [], stats.NOT_REPRODUCED),
     (ours(0.40, 0.38, 0.42), 0.30, None, [], stats.NOT_REPRODUCED),
-    (ours(0.40), 0.40, None, [], stats.NOT_REPRODUCED),
+    # Wider than the margin: it holds the number, and would many; what it leaves out it decides.
+    (ours(0.40, 0.371, 0.429), 0.41, None, [], stats.REPRODUCED),
+    (ours(0.40, 0.369, 0.431), 0.41, None, [], stats.INCONCLUSIVE),
+    (ours(0.40, 0.369, 0.431), 0.40, 0.002, [], stats.INCONCLUSIVE),
+    (ours(0.40, 0.369, 0.431), 0.41, 0.04, [], stats.REPRODUCED),
+    (ours(0.40, 0.369, 0.431), 0.44, None, [], stats.NOT_REPRODUCED),
+    (ours(0.04, 0.0, 0.09), 0.05, None, [], stats.INCONCLUSIVE),
+    # No interval at all.
+    (ours(0.40), 0.40, None, [], stats.INCONCLUSIVE),
+    (ours(0.40), 0.43, 0.02, [], stats.INCONCLUSIVE),
     (ours(0.40), 0.41, 0.02, [], stats.WITHIN_SPREAD),
     (ours(0.40, 0.38, 0.42), 0.40, None, ["miniature"], stats.NOT_COMPARABLE),
     (ours(math.nan), 0.40, 0.1, [], stats.NOT_COMPARABLE),
@@ -208,8 +217,8 @@ SCORE_SETS = [
     (runs(0.341, 0.349, 0.345), 0.350, None, (1168, 1168), stats.REPRODUCED, False),
     (runs(0.341, 0.349, 0.345), 0.359, None, (1168, 1168), stats.NOT_REPRODUCED, False),
     (runs(0.341, 0.349, 0.345), 0.359, 0.015, (1168, 1168), stats.WITHIN_SPREAD, False),
-    # Two runs, 12.7 standard errors: nothing within 0.05 can be told from 0.345.
-    (runs(0.341, 0.349), 0.390, None, (1168, 1168), stats.REPRODUCED, False),
+    # Two runs, 12.7 standard errors: nothing within 0.05 can be told from 0.345, so nothing is.
+    (runs(0.341, 0.349), 0.390, None, (1168, 1168), stats.INCONCLUSIVE, False),
     # One run: the bootstrap decides, and it is narrower.
     (one(0.345, 0.325, 0.366), 0.390, None, (1168, 1168), stats.NOT_REPRODUCED, False),
     (one(0.345, 0.325, 0.366), 0.326, None, (1168, 1168), stats.REPRODUCED, False),
@@ -235,6 +244,11 @@ def test_ten_known_score_sets(scores, published, spread, clips, expected, aside)
 def test_the_tolerance_is_written_down(root):
     text = " ".join((root / "docs" / "results.md").read_text().split())
     assert f"at least {stats.ENOUGH:.0%} of the expected clips".replace("%", " %") in text
+
+
+def test_the_margin_is_written_down(root):
+    text = (root / "docs" / "results.md").read_text()
+    assert f"a margin of {stats.MARGIN}" in " ".join(text.split())
 
 
 def test_the_rule_is_written_down_with_every_verdict(root):

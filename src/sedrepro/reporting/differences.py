@@ -57,17 +57,22 @@ class Difference:
         return f"{self.value:+.3f}{ends}".replace("-", "−")
 
 
-def sentence(row: str, other: str, found: Difference) -> str:
-    """The difference in words: "LGC beats Mean teacher by 0.031 [0.012, 0.049]"."""
-    size = abs(found.value)
+def sentence(row: str, other: str, found: Difference, scale: str) -> str:
+    """The difference in words: "LGC beats Mean teacher by 0.031 [0.012, 0.049]".
+
+    Whether a method beats another only several trainings at full scale can tell. One pair of
+    models, or the miniature, has scores that lie above or below each other.
+    """
+    size, side = abs(found.value), "above" if found.value >= 0 else "below"
     if found.ends is None:
-        side = "above" if found.value >= 0 else "below"
         return f"{row} is {size:.3f} {side} {other} (no interval)"
     if found.word == "no clear difference":
-        return f"{row} and {other} do not differ clearly: {found}"
+        return f"{row} and {other} do not differ clearly: {found} ({found.estimand})"
     low, high = sorted(map(abs, found.ends))
+    if found.interval != "both" or scale != "full":
+        return f"{row} is {size:.3f} [{low:.3f}, {high:.3f}] {side} {other} ({found.estimand})"
     verb = "beats" if found.word == "higher" else "falls behind"
-    return f"{row} {verb} {other} by {size:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{row} {verb} {other} by {size:.3f} [{low:.3f}, {high:.3f}] ({found.estimand})"
 
 
 def difference(

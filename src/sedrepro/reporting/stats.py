@@ -14,6 +14,7 @@ from ..metrics.resamples import Drawn
 
 REPRODUCED = "reproduced"
 WITHIN_SPREAD = "within published spread"
+INCONCLUSIVE = "inconclusive"
 NOT_REPRODUCED = "not reproduced"
 NOT_COMPARABLE = "not comparable"
 NO_PUBLISHED_NUMBER = "no published number"
@@ -21,15 +22,19 @@ NOT_RUN = "not run"
 VERDICTS = (
     REPRODUCED,
     WITHIN_SPREAD,
+    INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_COMPARABLE,
     NO_PUBLISHED_NUMBER,
     NOT_RUN,
 )
-JUDGED = (REPRODUCED, WITHIN_SPREAD, NOT_REPRODUCED)
+JUDGED = (REPRODUCED, WITHIN_SPREAD, INCONCLUSIVE, NOT_REPRODUCED)
 
 ENOUGH = 0.95
 """The share of expected clips from which on a number is judged, its partial data stated beside."""
+
+MARGIN = 0.03
+"""How far an interval may reach to either side and still show that a number is reproduced."""
 
 
 def coverage(found: float, expected: float) -> Literal["whole", "partial", "short"]:
@@ -170,7 +175,9 @@ def verdict(
 ) -> str:
     """Whether a published number is reproduced; `obstacles` are reasons why none can be compared.
 
-    Without an interval of our own only the published spread can make room for a difference.
+    That an interval holds the published number says little where it would hold any: one that
+    reaches further than the margin, or than the published spread if that is larger, is
+    inconclusive. So is a value without an interval, unless it lies within that spread.
     """
     if ours is None:
         return NOT_RUN
@@ -178,9 +185,10 @@ def verdict(
         return NO_PUBLISHED_NUMBER
     if obstacles or not ours.finite:
         return NOT_COMPARABLE
-    low, high = ours.low, ours.high
+    low, high, spread = ours.low, ours.high, published_sd or 0.0
     if low is not None and high is not None and low <= published <= high:
-        return REPRODUCED
-    if published_sd is not None and abs(ours.mean - published) <= published_sd:
+        reach = max(high - ours.mean, ours.mean - low)
+        return REPRODUCED if reach <= max(MARGIN, spread) else INCONCLUSIVE
+    if published_sd is not None and abs(ours.mean - published) <= spread:
         return WITHIN_SPREAD
-    return NOT_REPRODUCED
+    return INCONCLUSIVE if low is None or high is None else NOT_REPRODUCED
