@@ -18,6 +18,7 @@ from sedrepro.files import write_json
 from sedrepro.metrics.resamples import Resamples
 from sedrepro.reporting import tabulate
 from sedrepro.reporting.collect import collect, published_numbers
+from sedrepro.reporting.stats import MARGIN
 from sedrepro.reporting.tables import COLUMNS, latex, to_csv
 from sedrepro.settings import Run
 from written import numbers, rewrite, run_record
@@ -153,9 +154,21 @@ def test_whole_data_at_full_scale_is_judged(copy, tmp_path):
     whole_data(copy)
     copy.project = at_full_scale(copy)
     mean = float(np.mean(values(copy, "mt", **KEY)))
-    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4))), "mt")
+    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4), "0.2")), "mt")
     assert (row["verdict"], row["note"]) == ("reproduced", "")
     assert float(row["gap"]) == pytest.approx(mean - round(mean, 4), abs=1e-6)
+
+
+def test_an_interval_that_holds_any_number_reproduces_none(copy, tmp_path):
+    """Two made-up seeds on twelve clips: ± 0.05."""
+    whole_data(copy)
+    copy.project = at_full_scale(copy)
+    mean = float(np.mean(values(copy, "mt", **KEY)))
+    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4))), "mt")
+    assert row["verdict"] == "inconclusive"
+    assert float(row["ci_high"]) - float(row["ci_low"]) > 2 * MARGIN
+    text = Path(copy.layout.paper_table(PAPER, "md")).read_text()
+    assert "inconclusive (" in text
 
 
 def test_missing_clips_make_a_number_incomparable(copy, tmp_path):
@@ -185,7 +198,7 @@ def test_a_few_missing_clips_stand_beside_the_verdict(copy, tmp_path):
     content["data"]["desed/weak.mel128"] = {"expected": 1578, "found": 1500}
     path.write_text(json.dumps(content))
     mean = float(np.mean(values(copy, "mt", **KEY)))
-    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4))), "mt")
+    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4), "0.2")), "mt")
     assert row["verdict"] == "reproduced"
     assert row["note"] == "partial data: 1500 of 1578 clips of desed/weak.mel128"
     text = Path(copy.layout.paper_table(PAPER, "md")).read_text()

@@ -295,7 +295,7 @@ def _cell(
         measured.append(
             stats.Measured(math.nan if value is None else value, *ends, draws, record.run.fold)
         )
-    ours = stats.summarise(measured, project.report.confidence)
+    ours = stats.of_scores(stats.summarise(measured, project.report.confidence))
     clips = _clips([(record.run, entry) for record, entry in entries])
     blocked = ["miniature: look-alike data"] if project.scale == "mini" else []
     short, partial = missing_clips([record for record, _ in entries], clips)
@@ -304,7 +304,6 @@ def _cell(
         blocked.append(published.status)
     notes = _absences(found, {record.run for record, _ in entries})
     if ours is not None:
-        ours = stats.of_scores(ours)
         notes += blocked + partial
         if not ours.finite:
             notes.append("our value is undefined (not a number)")
@@ -339,8 +338,7 @@ def _clips(entries: list[tuple[Run, dict]]) -> tuple[int, int] | None:
 def _units(entries: list[dict]) -> int | None:
     """How many units intervals drew; nothing where each clip is one."""
     counts = [finite(entry.get("n_units")) for entry in entries if entry.get("unit") != "clip"]
-    known = [int(count) for count in counts if count is not None]
-    return min(known) if known else None
+    return min((int(count) for count in counts if count is not None), default=None)
 
 
 def _absences(found: list[Record], measured: set[Run]) -> list[str]:

@@ -159,9 +159,9 @@ def summarise(runs: Sequence[Measured], confidence: float) -> Summary | None:
     return Summary(only.value, None, only.low, only.high, 1, "clips")
 
 
-def of_scores(summary: Summary) -> Summary:
+def of_scores(summary: Summary | None) -> Summary | None:
     """Every score lies between 0 and 1, and so does what it may truly be."""
-    if summary.low is None or summary.high is None:
+    if summary is None or summary.low is None or summary.high is None:
         return summary
     return replace(summary, low=max(0.0, summary.low), high=min(1.0, summary.high))
 
