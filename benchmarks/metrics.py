@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sedrepro.metrics.bootstrap import bootstrap
+from sedrepro.metrics.bootstrap import Drawing
 from sedrepro.metrics.decode import detect, median_filter, operating_points
 from sedrepro.metrics.events import Events, Reference, merge
 from sedrepro.metrics.f1 import intersection_f1
@@ -82,7 +82,7 @@ def measure(clips: int) -> None:
             return psds(total, scenario)
 
         took, interval = timed(
-            lambda c=counts, s=score: bootstrap(c, s, resamples=100, confidence=0.95)
+            lambda c=counts, s=score: Drawing(range(clips), 100, 0.95).interval(c, s)
         )
         line(clips, f"{name} with 100 resamples, ours, from counts", took, interval.value)
         took, value = timed(lambda s=scenario: sed_scores_eval_psds(scores, truth, s, hop=HOP))

@@ -16,7 +16,7 @@ from sedrepro import papers, settings, tables
 from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate, write
 from sedrepro.evaluation.run import FAMILIES
-from sedrepro.metrics.bootstrap import around, draws
+from sedrepro.metrics.bootstrap import Interval, around, draws
 from sedrepro.metrics.decode import detect, median_filter
 from sedrepro.metrics.f1 import (
     class_f1,
@@ -27,7 +27,7 @@ from sedrepro.metrics.f1 import (
 )
 from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS, area
-from sedrepro.metrics.resamples import Resamples
+from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.settings import HeldOut, Run, Subset
 from sedrepro.settings.tasks import EvaluateTask
 
@@ -311,6 +311,28 @@ def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
     assert seen == [(model, (CLIPS, 10), 3 * (CLIPS - 1)) for model in MODELS]
 
 
+def test_what_was_drawn_is_part_of_the_key_of_resamples(world, plan_of, project, monkeypatch):
+    """The same clips in other units are other draws: they are no pairs."""
+    plan = plan_of(MT)
+    made = SimpleNamespace(values={("share", "own", ""): Interval(0.5)}, curves={})
+    monkeypatch.setitem(FAMILIES, "counted", lambda *_: made)
+    kept = {}
+    # By their names all clips are rows of one video.
+    for unit, n in (("clip", CLIPS), ("video", 1)):
+        held = HeldOut("validation", Subset("desed", "validation"), (), ("counted",), unit=unit)
+        asked = replace(
+            plan,
+            settings=SimpleNamespace(
+                held_out=lambda held=held: [held], decoding=plan.settings.decoding
+            ),
+        )
+        kept[unit] = Draws()
+        metrics = evaluate(asked, project, world.layout, kept[unit])["metrics"]
+        assert {(entry["unit"], entry["n_units"]) for entry in metrics} == {(unit, n)}
+        assert kept[unit].units == {"validation": n}
+    assert kept["clip"].clips["validation"] != kept["video"].clips["validation"]
+
+
 def test_the_script_writes_metrics(world, plan_of, project, root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     world.sign(status="not_run", reason="no data")
@@ -325,7 +347,7 @@ def test_the_script_writes_metrics(world, plan_of, project, root, tmp_path, monk
     runpy.run_path(str(script), init_globals={"snakemake": snakemake})
     assert json.loads(Path("out/metrics.json").read_text())["reason"] == "no data"
     nothing = Resamples("out/resamples.npz")
-    assert nothing.minus(nothing, ("validation", "teacher", "psds1", "psds_eval", "")) is None
+    assert nothing.draws(("validation", "teacher", "psds1", "psds_eval", "")) is None
 
 
 def test_what_is_kept_of_two_rows_gives_the_interval_of_their_difference(
@@ -345,9 +367,10 @@ def test_what_is_kept_of_two_rows_gives_the_interval_of_their_difference(
     weights = draws(len(truth.seconds), 20)
     resampled = [[macro_f1(total) for total in one.resampled(weights)] for one in counts]
     value = macro_f1(counts[0].total()) - macro_f1(counts[1].total())
-    together = around(value, np.subtract(*resampled), 0.9)
-    kept = stored[0].minus(stored[1], ("validation", "teacher", "event_f1", "sedrepro", ""))
-    found = around(together.value, kept, 0.9)
+    together = around(value, np.subtract(*resampled), 0.9, CLIPS)
+    key = ("validation", "teacher", "event_f1", "sedrepro", "")
+    kept = stored[0].draws(key).minus(stored[1].draws(key))
+    found = around(together.value, kept.values, 0.9, kept.units)
     assert found == pytest.approx(together, abs=1e-6)
     assert found.low < found.high
 

@@ -70,7 +70,8 @@ def whole(folder: Path) -> dict[str, bytes]:
         file["order"] = np.arange(5)
     state = {"networks": {"a": {"weight": torch.zeros(3, 4)}}, "epoch": 3}
     torch.save(state, folder / "a.pt")
-    kept = Draws({("set", "student", "f1", "ours", ""): np.zeros(4)}, {"set": "key"})
+    rows = {("set", "student", "f1", "ours", ""): np.zeros(4)}
+    kept = Draws(rows, {"set": "key"}, {"set": 9})
     kept.write(folder / "a.npz")
     samples = (0.1 * draw.normal(size=4000)).clip(-1, 1)
     soundfile.write(folder / "a.wav", samples, 8000)

@@ -60,7 +60,7 @@ def checkpoint(path: Path, part: int) -> None:
 
 def resamples(path: Path, part: int) -> None:
     rows = {("set", "student", "f1", "ours", str(n)): NOISE[n] for n in range(400 // part)}
-    Draws(rows, {"set": "key"}).write(path)
+    Draws(rows, {"set": "key"}, {"set": 9}).write(path)
 
 
 def sound(path: Path, part: int) -> None:

@@ -1,7 +1,10 @@
+import math
+
 import numpy as np
 import pytest
+from scipy import stats as reference
 
-from sedrepro.metrics.bootstrap import around, bootstrap, draws
+from sedrepro.metrics.bootstrap import Drawing, around, draws
 from sedrepro.metrics.decode import detect, operating_points
 from sedrepro.metrics.events import Events, Reference, merge
 from sedrepro.metrics.f1 import collar_counts, intersection_counts, macro_f1
@@ -57,18 +60,27 @@ def test_a_resample_equals_computing_on_duplicated_clips(simulate, name):
     assert len(values) == 6
 
 
-def test_the_interval_holds_its_share_of_the_resamples(simulate):
+def test_the_interval_is_the_standard_error_times_a_t_quantile(simulate):
     scores, truth = simulate(8, clips=40)
     (counts,) = count(points_of(scores, truth), truth, [SCENARIOS["psds2"].criteria])
     f1 = intersection_counts(counts, point=3)
-    interval = bootstrap(f1, macro_f1, resamples=200, confidence=0.9, seed=1)
-    values = np.array([macro_f1(t) for t in f1.resampled(draws(40, 200, seed=1))])
-    moved = values - np.median(values) + interval.value
-    inside = (moved >= interval.low) & (moved <= interval.high)
-    assert inside.mean() == pytest.approx(0.9, abs=0.011)
-    assert interval.low < interval.value < interval.high
-    assert interval.value == macro_f1(f1.total())
-    assert bootstrap(f1, macro_f1, resamples=0, confidence=0.9)[1:] == (None, None)
+    interval = Drawing(range(40), 200, 0.9).interval(f1, macro_f1)
+    values = [macro_f1(t) for t in f1.resampled(draws(40, 200))]
+    middle = sum(values) / 200
+    error = math.sqrt(sum((one - middle) ** 2 for one in values) / 199 * 40 / 39)
+    low, high = reference.t.interval(0.9, 39, loc=macro_f1(f1.total()), scale=error)
+    assert interval == pytest.approx((macro_f1(f1.total()), low, high))
+    assert Drawing(range(40), 0, 0.9).interval(f1, macro_f1)[1:] == (None, None)
+
+
+def test_the_standard_error_of_a_mean_is_its_own():
+    """Of a mean the bootstrap must find what the formula of every textbook says."""
+    right = np.random.default_rng(2).integers(0, 11, 25)
+    found = Drawing(range(25), 20000, 0.95).interval(Shares(right), float)
+    low, high = reference.t.interval(
+        0.95, 24, loc=right.mean() / 10, scale=reference.sem(right) / 10
+    )
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.01)
 
 
 class Shares:
@@ -84,22 +96,26 @@ class Shares:
         return list(weights @ self.right / (10 * self.n_clips))
 
 
-def test_intervals_over_clips_hold_the_truth_as_often_as_they_say():
+@pytest.mark.parametrize("n", [16, 60])
+def test_intervals_over_clips_hold_the_truth_as_often_as_they_say(n):
     random = np.random.default_rng(5)
-    truth, times = 0.7, 600
+    truth, times = 0.7, 1000
     held = 0
     for _ in range(times):
-        clips = random.binomial(10, random.beta(7, 3, size=60))  # some are harder than others
-        settings = {"resamples": 200, "confidence": 0.9}
-        found = bootstrap(Shares(clips), float, **settings)
+        clips = random.binomial(10, random.beta(7, 3, size=n))  # some are harder than others
+        found = Drawing(range(n), 200, 0.9).interval(Shares(clips), float)
         held += found.low <= truth <= found.high
-    # Three standard errors, and what 60 clips fall short of endless ones.
-    assert held / times == pytest.approx(0.89, abs=0.04)
+    # Three standard errors of a share of 0.9 in 1000 draws.
+    assert held / times == pytest.approx(0.9, abs=0.029)
 
 
 def test_undefined_resamples_are_left_out():
-    assert around(2.5, np.array([np.nan, 1.0, np.nan, 3.0]), 1.0) == (2.5, 1.5, 3.5)
-    assert around(2.5, np.array([np.nan]), 0.95) == (2.5, None, None)
+    found = around(2.5, np.array([np.nan, 1.0, np.nan, 3.0]), 0.95, 2)
+    half = reference.t.ppf(0.975, 1) * 2  # of 1 and 3 the deviation is √2, and 2 / (2 - 1) = 2
+    assert found == pytest.approx((2.5, 2.5 - half, 2.5 + half))
+    assert around(2.5, np.array([np.nan, 1.0]), 0.95, 2) == (2.5, None, None)
+    assert around(np.nan, np.array([2.0, 1.0]), 0.95, 2)[1:] == (None, None)
+    assert around(2.5, np.array([2.5, 2.5]), 0.95, 1) == (2.5, None, None)
 
 
 def _three():

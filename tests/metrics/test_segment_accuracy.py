@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sedrepro.metrics.bootstrap import bootstrap
+from sedrepro.metrics.bootstrap import Drawing
 from sedrepro.metrics.events import reference
 from sedrepro.metrics.segments import Shares, accuracy, labels, share
 from sedrepro.settings.classes import AVE_CLASSES
@@ -67,10 +67,9 @@ def test_a_second_is_an_events_from_its_onset_to_before_its_offset():
 def test_resampling_draws_videos_not_seconds():
     """Videos all right or all wrong spread ten times wider than single seconds would."""
     hits = np.array([10, 0] * 20)
-    clustered = bootstrap(Shares(hits, np.full(40, 10)), share, resamples=1000, confidence=0.95)
-    single = bootstrap(
-        Shares(np.repeat([1, 0], 200), np.ones(400, int)), share, resamples=1000, confidence=0.95
-    )
+    clustered = Drawing(range(40), 1000, 0.95).interval(Shares(hits, np.full(40, 10)), share)
+    seconds = Shares(np.repeat([1, 0], 200), np.ones(400, int))
+    single = Drawing(range(400), 1000, 0.95).interval(seconds, share)
     assert clustered.value == single.value == 0.5
     ratio = (clustered.high - clustered.low) / (single.high - single.low)
     assert ratio == pytest.approx(10**0.5, rel=0.15)

@@ -157,7 +157,8 @@ def _run(
     measured = metrics_of(classes, events, quality, rng, columns)
     told = numbers(measured, plan, project, layout)
     _write(folder / "metrics.json", told)
-    kept = Draws(clips=dict.fromkeys(events, "the same"), key=told["key"])
+    drawn = dict.fromkeys(events, "the same"), dict.fromkeys(events, CLIPS)
+    kept = Draws({}, *drawn, key=told["key"])
     shared = np.random.default_rng(7).normal(0, 0.015, 100)
     for entry in measured["metrics"]:
         key = tuple(entry[k] for k in ("set", "model", "metric", "implementation", "label"))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats as reference
 
 from sedrepro.errors import SedreproError
+from sedrepro.metrics.bootstrap import around, draws
+from sedrepro.metrics.resamples import Drawn
 from sedrepro.reporting import stats
 from sedrepro.reporting.stats import (
     Measured,
     Summary,
     Versions,
+    of_scores,
     recomputed,
+    shared_variance,
     summarise,
     t_interval,
     verdict,
@@ -46,17 +51,109 @@ def test_one_run_keeps_its_bootstrap_interval_and_has_no_deviation():
     assert summarise([Measured(0.4)], 0.95) == Summary(0.4, None, None, None, 1, "none")
 
 
-def test_several_runs_do_not_use_their_bootstrap_intervals():
-    both = summarise([Measured(0.4, 0.0, 1.0), Measured(0.42, 0.0, 1.0)], 0.95)
-    assert both.interval == "runs"
-    assert both.high - both.low < 0.3
+def scored(right: np.ndarray, resamples: int = 200, fold: int | None = None) -> Measured:
+    """A run from the shares that are right in its clips (clip), with its interval and resamples."""
+    n = len(right)
+    values = draws(n, resamples) @ right / n
+    low, high = around(right.mean(), values, 0.95, n)[1:]
+    return Measured(right.mean(), low, high, Drawn(values, f"fold {fold}", n), fold)
+
+
+def test_variance_components_by_explicit_loops():
+    rng = np.random.default_rng(4)
+    clips = rng.normal(0.5, 0.1, 40)
+    runs = [scored(clips + rng.normal(shift, 0.05, 40)) for shift in (0.0, 0.02, -0.03)]
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    shared = 0.0
+    for i, j in pairs:
+        one, other = runs[i].draws.values, runs[j].draws.values
+        total = 0.0
+        for k in range(200):
+            total += (one[k] - sum(one) / 200) * (other[k] - sum(other) / 200)
+        shared += total / 199 * 40 / 39 / 3
+    mean = sum(run.value for run in runs) / 3
+    between = sum((run.value - mean) ** 2 for run in runs) / 2
+    seeds, units = between / 3, shared
+    t = (seeds * reference.t.ppf(0.95, 2) + units * reference.t.ppf(0.95, 39)) / (seeds + units)
+    half = t * math.sqrt(seeds + units)
+    found = summarise(runs, 0.9)
+    assert (found.interval, found.n) == ("both", 3)
+    assert (found.mean, found.sd) == pytest.approx((mean, math.sqrt(between)))
+    assert (found.low, found.high) == pytest.approx((mean - half, mean + half))
+
+
+def test_what_runs_share_is_the_covariance_of_their_clips():
+    """Of means it has a closed form, which resamples must come near to."""
+    rng = np.random.default_rng(5)
+    clips = rng.normal(0, 0.2, 50)
+    one, other = (clips + rng.normal(0, 0.1, 50) for _ in range(2))
+    exact = np.cov(one, other)[0, 1] / 50
+    assert shared_variance([scored(one, 20000), scored(other, 20000)]) == pytest.approx(
+        exact, rel=0.03
+    )
+    # Clips that pull two systems apart leave nothing to share.
+    assert shared_variance([scored(clips, 100), scored(-clips, 100)]) == 0.0
+
+
+def test_runs_that_agree_have_the_interval_of_their_clips():
+    right = np.random.default_rng(1).random(30)
+    alone = summarise([scored(right)], 0.95)
+    together = summarise([scored(right)] * 3, 0.95)
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high))
+    assert (alone.interval, together.interval) == ("clips", "both")
+
+
+def test_folds_share_no_clips():
+    rng = np.random.default_rng(2)
+    runs = [scored(rng.random(30), fold=fold) for fold in (1, 1, 2, 2)]
+    covariances = [
+        np.cov(runs[i].draws.values, runs[i + 1].draws.values)[0, 1] * 30 / 29 for i in (0, 2)
+    ]
+    assert shared_variance(runs) == pytest.approx(max(0, sum(covariances) / 6))
+    apart = [runs[0], runs[2]]
+    assert shared_variance(apart) == 0.0
+    values = [run.value for run in apart]
+    found = summarise(apart, 0.95)
+    assert (found.low, found.high) == pytest.approx(t_interval(values, 0.95)[2:])
+    assert found.interval == "both"
+
+
+def test_runs_without_common_resamples_speak_of_their_clips_only():
+    rng = np.random.default_rng(2)
+    first, second = (scored(rng.random(30)) for _ in range(2))
+    other = replace(second, draws=replace(second.draws, clips="other clips"))
+    single = replace(second, draws=replace(second.draws, units=1))
+    expected = t_interval([first.value, second.value], 0.95)
+    for odd in (Measured(second.value), other):
+        found = summarise([first, odd], 0.95)
+        assert found.interval == "runs"
+        assert (found.low, found.high) == pytest.approx(expected[2:])
+    # A set that is a single unit tells nothing of other units.
+    assert summarise([replace(first, draws=single.draws), single], 0.95).interval == "runs"
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [(2, 0.04), (3, 0.0), (3, 0.04), (5, 0.02)])
+def test_intervals_over_runs_and_clips_hold_the_truth_as_often_as_they_say(seeds, spread):
+    rng = np.random.default_rng(3)
+    drawn = draws(40, 200)
+    held, times = 0, 600
+    for _ in range(times):
+        clips = rng.normal(0.5, 0.15, 40)
+        runs = clips + rng.normal(0, spread, (seeds, 1)) + rng.normal(0, 0.08, (seeds, 40))
+        values = runs @ drawn.T / 40
+        found = summarise(
+            [Measured(r.mean(), draws=Drawn(v, "", 40)) for r, v in zip(runs, values, strict=True)],
+            0.95,
+        )
+        held += found.low <= 0.5 <= found.high
+    assert 0.925 <= held / times <= 0.995
 
 
 def test_an_interval_ends_where_scores_do():
-    wide = summarise([Measured(0.1), Measured(0.9)], 0.95)
+    wide = of_scores(summarise([Measured(0.1), Measured(0.9)], 0.95))
     assert (wide.low, wide.high) == (0.0, 1.0)
-    assert summarise([Measured(0.98, 0.95, 1.01)], 0.95).high == 1.0
-    assert summarise([Measured(0.02, -0.03, 0.1)], 0.95).low == 0.0
+    assert of_scores(summarise([Measured(0.98, 0.95, 1.01)], 0.95)).high == 1.0
+    assert of_scores(summarise([Measured(0.02, -0.03, 0.1)], 0.95)).low == 0.0
 
 
 def test_a_nan_among_the_runs_is_not_averaged_away():
@@ -82,7 +179,16 @@ CASES = [
     (ours(0.40, 0.38, 0.42), 0.43, 0.02, [], stats.NOT_REPRODUCED),
     (ours(0.40, 0.38, 0.42), 0.43, None, [], stats.NOT_REPRODUCED),
     (ours(0.40, 0.38, 0.42), 0.30, None, [], stats.NOT_REPRODUCED),
-    (ours(0.40), 0.40, None, [], stats.NOT_REPRODUCED),
+    # Wider than the margin: it holds the number, and would many; what it leaves out it decides.
+    (ours(0.40, 0.371, 0.429), 0.41, None, [], stats.REPRODUCED),
+    (ours(0.40, 0.369, 0.431), 0.41, None, [], stats.INCONCLUSIVE),
+    (ours(0.40, 0.369, 0.431), 0.40, 0.002, [], stats.INCONCLUSIVE),
+    (ours(0.40, 0.369, 0.431), 0.41, 0.04, [], stats.REPRODUCED),
+    (ours(0.40, 0.369, 0.431), 0.44, None, [], stats.NOT_REPRODUCED),
+    (ours(0.04, 0.0, 0.09), 0.05, None, [], stats.INCONCLUSIVE),
+    # No interval at all.
+    (ours(0.40), 0.40, None, [], stats.INCONCLUSIVE),
+    (ours(0.40), 0.43, 0.02, [], stats.INCONCLUSIVE),
     (ours(0.40), 0.41, 0.02, [], stats.WITHIN_SPREAD),
     (ours(0.40, 0.38, 0.42), 0.40, None, ["miniature"], stats.NOT_COMPARABLE),
     (ours(math.nan), 0.40, 0.1, [], stats.NOT_COMPARABLE),
@@ -114,8 +220,8 @@ SCORE_SETS = [
     (runs(0.341, 0.349, 0.345), 0.350, None, (1168, 1168), stats.REPRODUCED, False),
     (runs(0.341, 0.349, 0.345), 0.359, None, (1168, 1168), stats.NOT_REPRODUCED, False),
     (runs(0.341, 0.349, 0.345), 0.359, 0.015, (1168, 1168), stats.WITHIN_SPREAD, False),
-    # Two runs, 12.7 standard errors: nothing within 0.05 can be told from 0.345.
-    (runs(0.341, 0.349), 0.390, None, (1168, 1168), stats.REPRODUCED, False),
+    # Two runs, 12.7 standard errors: nothing within 0.05 can be told from 0.345, so nothing is.
+    (runs(0.341, 0.349), 0.390, None, (1168, 1168), stats.INCONCLUSIVE, False),
     # One run: the bootstrap decides, and it is narrower.
     (one(0.345, 0.325, 0.366), 0.390, None, (1168, 1168), stats.NOT_REPRODUCED, False),
     (one(0.345, 0.325, 0.366), 0.326, None, (1168, 1168), stats.REPRODUCED, False),
@@ -141,6 +247,11 @@ def test_ten_known_score_sets(scores, published, spread, clips, expected, aside)
 def test_the_tolerance_is_written_down(root):
     text = " ".join((root / "docs" / "results.md").read_text().split())
     assert f"at least {stats.ENOUGH:.0%} of the expected clips".replace("%", " %") in text
+
+
+def test_the_margin_is_written_down(root):
+    text = (root / "docs" / "results.md").read_text()
+    assert f"a margin of {stats.MARGIN}" in " ".join(text.split())
 
 
 def test_the_rule_is_written_down_with_every_verdict(root):

@@ -15,8 +15,10 @@ import pytest
 from sedrepro import papers, settings
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
+from sedrepro.metrics.resamples import Resamples
 from sedrepro.reporting import tabulate
 from sedrepro.reporting.collect import collect, published_numbers
+from sedrepro.reporting.stats import MARGIN
 from sedrepro.reporting.tables import COLUMNS, latex, to_csv
 from sedrepro.settings import Run
 from written import numbers, rewrite, run_record
@@ -98,12 +100,24 @@ def test_the_columns_are_those_of_the_architecture(root, made):
 def test_our_mean_and_interval_are_those_of_the_runs(made):
     row = pick(lines(made), "lgc")
     found = np.array(values(made, "lgc", **KEY))
-    half = 12.7062 * found.std(ddof=1) / math.sqrt(2)
+    draws = [
+        Resamples(made.layout.run(Run(PAPER, "lgc", "desed", seed), "resamples.npz")).draws(
+            ("validation", "teacher", "psds1", "psds_eval", "")
+        )
+        for seed in (42, 43)
+    ]
+    seeds = found.var(ddof=1) / 2
+    clips = np.cov(draws[0].values, draws[1].values)[0, 1] * 12 / 11
+    # t of 1 degree of freedom for two seeds, of 11 for twelve clips.
+    t = (12.7062 * seeds + 2.20099 * clips) / (seeds + clips)
+    half = t * math.sqrt(seeds + clips)
     assert float(row["ours_mean"]) == pytest.approx(found.mean(), rel=1e-5)
     assert float(row["ours_std"]) == pytest.approx(found.std(ddof=1), rel=1e-5)
     assert float(row["ci_low"]) == pytest.approx(found.mean() - half, rel=1e-4)
     assert (row["n_runs"], row["n_clips"], row["n_expected"]) == ("2", "12", "13")
-    assert row["aggregate"] == "2 seeds, t-interval over runs"
+    assert row["aggregate"] == "2 seeds: another training, other clips"
+    text = Path(made.layout.paper_table(PAPER, "md")).read_text()
+    assert "- Intervals, 2 seeds: another training, other clips." in text
 
 
 def test_every_row_of_every_table_is_there_in_printing_order(made):
@@ -140,9 +154,21 @@ def test_whole_data_at_full_scale_is_judged(copy, tmp_path):
     whole_data(copy)
     copy.project = at_full_scale(copy)
     mean = float(np.mean(values(copy, "mt", **KEY)))
-    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4))), "mt")
+    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4), "0.2")), "mt")
     assert (row["verdict"], row["note"]) == ("reproduced", "")
     assert float(row["gap"]) == pytest.approx(mean - round(mean, 4), abs=1e-6)
+
+
+def test_an_interval_that_holds_any_number_reproduces_none(copy, tmp_path):
+    """Two made-up seeds on twelve clips: ± 0.05."""
+    whole_data(copy)
+    copy.project = at_full_scale(copy)
+    mean = float(np.mean(values(copy, "mt", **KEY)))
+    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4))), "mt")
+    assert row["verdict"] == "inconclusive"
+    assert float(row["ci_high"]) - float(row["ci_low"]) > 2 * MARGIN
+    text = Path(copy.layout.paper_table(PAPER, "md")).read_text()
+    assert "inconclusive (" in text
 
 
 def test_missing_clips_make_a_number_incomparable(copy, tmp_path):
@@ -172,7 +198,7 @@ def test_a_few_missing_clips_stand_beside_the_verdict(copy, tmp_path):
     content["data"]["desed/weak.mel128"] = {"expected": 1578, "found": 1500}
     path.write_text(json.dumps(content))
     mean = float(np.mean(values(copy, "mt", **KEY)))
-    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4))), "mt")
+    row = pick(lines(copy, with_published(tmp_path, copy, round(mean, 4), "0.2")), "mt")
     assert row["verdict"] == "reproduced"
     assert row["note"] == "partial data: 1500 of 1578 clips of desed/weak.mel128"
     text = Path(copy.layout.paper_table(PAPER, "md")).read_text()
@@ -224,8 +250,22 @@ def test_one_seed_keeps_the_bootstrap_interval(copy):
     (value,) = values_of_one(copy)
     assert (row["n_runs"], row["ours_std"]) == ("1", "")
     assert float(row["ci_low"]) == pytest.approx(value - 0.03, rel=1e-5)
-    assert row["aggregate"] == "1 seed, bootstrap over clips"
+    assert row["aggregate"] == "1 seed: this model, other clips"
     assert "seed 43: not started yet" in row["note"]
+
+
+def test_the_unit_that_was_drawn_is_printed(copy):
+    """Also in how many units the clips of a set come."""
+    shutil.rmtree(copy.layout.run(Run(PAPER, "lgc", "desed", 43)))
+
+    def edit(content):
+        for entry in content["metrics"]:
+            entry |= {"unit": "recording", "n_units": 5}
+
+    change(copy, "lgc", 42, edit)
+    assert pick(lines(copy), "lgc")["aggregate"] == "1 seed: this model, other recordings"
+    text = Path(copy.layout.paper_table(PAPER, "md")).read_text()
+    assert "12 of 13 clips of validation in 5 units" in text
 
 
 def values_of_one(place):
@@ -262,7 +302,7 @@ def test_folds_and_seeds_are_averaged_together(tmp_path):
     ]
     assert len(expected) == 4
     assert row.cells[0].ours.mean == pytest.approx(np.mean(expected))
-    assert row.cells[0].aggregate == "2 seeds x 2 folds, t-interval over runs"
+    assert row.cells[0].aggregate == "2 seeds x 2 folds: another training, these clips"
     assert (row.cells[0].n_clips, row.cells[0].n_expected) == (24, 26)
 
 

@@ -97,7 +97,12 @@ def record_external(
         "metrics": found.entries(subset, MODEL, truth),
         "curves": {subset: {MODEL: found.curves}},
     }
-    draws = Draws(found.resampled(subset, MODEL), {subset: digest(truth.clips)}, metrics["key"])
+    draws = Draws(
+        values=found.resampled(subset, MODEL),
+        clips={subset: digest([truth.clips, truth.units])},
+        units={subset: truth.n_units},
+        key=metrics["key"],
+    )
     draws.write(folder / "resamples.npz")
     write_json(folder / "metrics.json", {**metrics, "content": digest(found_here), **found_here})
     about = {"status": "done", "reason": "", "row": "external", "name": external.name}

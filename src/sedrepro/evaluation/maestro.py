@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..metrics import maestro, packages
-from ..metrics.bootstrap import Interval, around, draws
+from ..metrics.bootstrap import Interval
 from ..metrics.decode import median_filter
 from ..metrics.ranking import macro
 from ..settings import PaperSettings
@@ -35,10 +35,13 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     if heard is None:
         return found
     rankings = heard.rankings()
-    weights = [None, *draws(len(heard.recordings), report.bootstrap)]
+    drawing = truth.drawing(report)
+    # All windows of a recording count as often as it is drawn: any of them tells.
+    window = {maestro.window_of(clip)[0]: number for number, clip in enumerate(truth.clips)}
+    weights = [None, *drawing.weights[:, [window[name] for name in heard.recordings]]]
 
-    def interval(values: list[float] | np.ndarray) -> Interval:
-        return around(float(values[0]), np.asarray(values[1:], dtype=float), report.confidence)
+    def interval(values: np.ndarray) -> Interval:
+        return drawing.around(float(values[0]), values[1:])
 
     partial = np.array([[maestro.partial_auc(r, weights=w) for r in rankings] for w in weights])
     means = macro(partial)

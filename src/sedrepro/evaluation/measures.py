@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,8 +13,9 @@ import pandas as pd
 
 from .. import tables
 from ..metrics import events
-from ..metrics.bootstrap import Interval, Resampled
+from ..metrics.bootstrap import Drawing, Interval, Resampled
 from ..metrics.resamples import Key
+from ..settings.project import Report
 
 LAST = "@last"
 """Models of the last checkpoint are called `<model>@last`."""
@@ -30,6 +32,14 @@ class Truth:
     n_expected: int | None
     paths: dict[str, str] = field(default_factory=dict)
     """Where each clip lies."""
+    units: Sequence[str] = ()
+    """What intervals draw: the unit of each clip; empty: every clip is one of its own."""
+    unit: str = "clip"
+    """What such a unit is called."""
+
+    @property
+    def n_units(self) -> int:
+        return len(set(self.units or self.clips))
 
     def only(self, counted: np.ndarray) -> Truth:
         """The truth of the clips that count (clip); the others are no longer expected."""
@@ -38,8 +48,13 @@ class Truth:
             self,
             clips=[clip for clip, counts in zip(self.clips, counted, strict=True) if counts],
             seconds=self.seconds[counted],
+            units=[unit for unit, counts in zip(self.units, counted, strict=False) if counts],
             n_expected=None if self.n_expected is None else self.n_expected - left_out,
         )
+
+    def drawing(self, report: Report) -> Drawing:
+        """How intervals over these clips are made."""
+        return Drawing(self.units or self.clips, report.bootstrap, report.confidence)
 
     @cached_property
     def reference(self) -> events.Reference:
@@ -98,6 +113,8 @@ class Measures:
                 "value": _number(value.value),
                 "ci_low": _number(value.low),
                 "ci_high": _number(value.high),
+                "unit": truth.unit,
+                "n_units": truth.n_units,
                 "n_clips": len(truth.clips),
                 "n_expected": truth.n_expected,
             }

@@ -20,6 +20,7 @@ from ..settings.project import Report
 from ..training.state import measured
 from . import maestro, sed, segments, tagging
 from .measures import Measures, Scored, Truth
+from .units import units
 
 Family = Callable[[Scored, Truth, PaperSettings, Report], Measures]
 
@@ -81,7 +82,8 @@ def evaluate(
     metrics, curves = [], {}
     for held, truth, scores in read(plan, layout):
         curves[held.name] = {}
-        draws.clips[held.name] = digest(truth.clips)
+        draws.clips[held.name] = digest([truth.clips, truth.units])
+        draws.units[held.name] = truth.n_units
         for scored in scores:
             found = _measure(scored, truth, held, plan, project)
             metrics += found.entries(scored.set, scored.model, truth)
@@ -166,13 +168,16 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
     if not clips:
         raise SedreproError(f"{run}: no clip of set {held.name!r} was scored")
     events = tables.read_events(layout.table(held.subset, "events"))
+    paths = _paths(held.subset, layout)
     return Truth(
         clips=clips,
         seconds=file[held.name]["seconds"][:],
         classes=classes,
         events=events[events["clip"].isin(clips)],
         n_expected=expected(held.subset, layout),
-        paths=_paths(held.subset, layout),
+        paths=paths,
+        units=units(held, clips, paths),
+        unit=held.unit,
     )
 
 

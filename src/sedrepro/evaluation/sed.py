@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import SedreproError
 from ..metrics import f1, packages
-from ..metrics.bootstrap import Interval, PerClip, Resampled, bootstrap
+from ..metrics.bootstrap import Drawing, Interval, Resampled
 from ..metrics.decode import detect, median_filter, operating_points, peak_quantiles
-from ..metrics.events import Events, Reference
+from ..metrics.events import Events
 from ..metrics.intersection import Counts, count
 from ..metrics.psds import SCENARIOS, Roc, Scenario, psds, roc
 from ..settings import Decoding, PaperSettings
@@ -88,7 +88,7 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
         found = measure_detections(detections, truth, report, official=not scored.is_last)
     if "clip" in scored.arrays:
         counts = f1.clip_counts(scored.arrays["clip"], truth.tags, threshold=decoding.threshold)
-        found.add("weak_f1", OWN, _interval(counts, f1.macro_f1, report))
+        found.add("weak_f1", OWN, truth.drawing(report).interval(counts, f1.macro_f1))
     return found
 
 
@@ -98,23 +98,22 @@ def measure_detections(
     """PSDS, and F1 scores where there are detections at their threshold; `official`: by the
     packages too."""
     found = Measures()
-    _Measuring(detections, truth.reference, report, official).measure(found)
+    _Measuring(detections, truth, truth.drawing(report), official).measure(found)
     return found
-
-
-def _interval(counts: PerClip, statistic: Callable[[Any], float], report: Report) -> Interval:
-    return bootstrap(counts, statistic, resamples=report.bootstrap, confidence=report.confidence)
 
 
 class _Measuring:
     """Metrics of detections: counted per clip once."""
 
     def __init__(
-        self, detections: Detections, truth: Reference, report: Report, official: bool
+        self, detections: Detections, truth: Truth, drawing: Drawing, official: bool
     ) -> None:
-        self.points, self.detected = detections.points, detections.detected
-        self.frames, self.truth = detections.frames, truth
-        self.report, self.official = report, official
+        self.points = detections.points
+        self.detected = detections.detected
+        self.frames = detections.frames
+        self.truth = truth.reference
+        self.drawing = drawing
+        self.official = official
 
     def measure(self, found: Measures) -> None:
         self._psds(found)
@@ -145,7 +144,7 @@ class _Measuring:
 
     def _sed_scores_eval(self, found: Measures, frames: Frames) -> None:
         # Without intervals the dense thresholds need not be counted.
-        points = peak_quantiles(frames.scores, DENSE) if self.report.bootstrap else []
+        points = peak_quantiles(frames.scores, DENSE) if self.drawing.resamples else []
         dense = self._count(frames.points(points))
         for name, scenario in SCENARIOS.items():
             value = packages.sed_scores_eval_psds(
@@ -155,16 +154,16 @@ class _Measuring:
             found.add(name, "sed_scores_eval", _moved(near, value))
 
     def _psds_interval(self, counts: Counts, scenario: Scenario) -> Interval:
-        return _interval(counts, lambda total: psds(total, scenario), self.report)
+        return self.drawing.interval(counts, lambda total: psds(total, scenario))
 
     def _intersection_f1(self, found: Measures, detected: Events) -> None:
         (counts,) = count([lambda: detected], self.truth, [f1.INTERSECTION])
         counted = f1.intersection_counts(counts)
         if self.official:
             value = packages.psds_eval_f1(detected, self.truth, f1.INTERSECTION)
-            own = _interval(counted, f1.macro_f1_of_found, self.report)
+            own = self.drawing.interval(counted, f1.macro_f1_of_found)
             found.add("intersection_f1", "psds_eval", _moved(own, value))
-        found.add("intersection_f1", STRICT, _interval(counted, f1.macro_f1, self.report))
+        found.add("intersection_f1", STRICT, self.drawing.interval(counted, f1.macro_f1))
 
     def _event_f1(self, found: Measures, detected: Events) -> None:
         counts = f1.collar_counts(detected, self.truth)
@@ -173,7 +172,7 @@ class _Measuring:
         if official is not None:
             for index, label in enumerate(self.truth.classes):
                 if label in official.by_class:
-                    one = _interval(counts, lambda t, k=index: f1.class_f1(t)[k], self.report)
+                    one = self.drawing.interval(counts, lambda t, k=index: f1.class_f1(t)[k])
                     found.add("event_f1", "sed_eval", _moved(one, official.by_class[label]), label)
 
     def _segment_f1(self, found: Measures, detected: Events) -> None:
@@ -185,8 +184,8 @@ class _Measuring:
         self, found: Measures, metric: str, counts: f1.F1Counts, official: packages.SedEval | None
     ) -> None:
         """The mean over classes, and the F1 of all classes' counts together."""
-        macro = _interval(counts, f1.macro_f1, self.report)
-        micro = _interval(counts, f1.micro_f1, self.report)
+        macro = self.drawing.interval(counts, f1.macro_f1)
+        micro = self.drawing.interval(counts, f1.micro_f1)
         if official is not None:
             found.add(metric, "sed_eval", _moved(macro, official.macro))
             found.add(f"{metric}_micro", "sed_eval", _moved(micro, official.micro))

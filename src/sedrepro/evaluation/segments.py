@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..metrics import segments
-from ..metrics.bootstrap import Interval, bootstrap
+from ..metrics.bootstrap import Drawing, Interval
 from ..metrics.f1 import F1Counts, macro_f1
 from ..metrics.segments import Shares
 from ..settings import PaperSettings
@@ -26,6 +26,7 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     chosen, background = segments.predicted(scores), len(truth.classes)
     event = label < background
     found, right = Measures(), chosen == label
+    drawing = truth.drawing(report)
     partial = event.any(-1) & ~event.all(-1)
     everything = np.ones_like(event)
     values = {
@@ -39,20 +40,14 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     values |= _of_look_alikes(scored, truth, right, event, partial)
     for name, counts in values.items():
         if counts.of.sum():
-            found.add(name, OWN, _interval(counts, report))
+            found.add(name, OWN, drawing.interval(counts, segments.share))
     found.add("oracle_uniform", OWN, Interval(1 / (background + 1)))
-    found.add("event_background_f1", OWN, _event_f1(chosen < background, event, report))
+    found.add("event_background_f1", OWN, _event_f1(chosen < background, event, drawing))
     for index, name in enumerate([*truth.classes, "background"]):
         counts = Shares.among(right, label == index)
         if counts.of.sum():
-            found.add("class_accuracy", OWN, _interval(counts, report), name)
+            found.add("class_accuracy", OWN, drawing.interval(counts, segments.share), name)
     return found
-
-
-def _interval(counts: Shares, report: Report) -> Interval:
-    return bootstrap(
-        counts, segments.share, resamples=report.bootstrap, confidence=report.confidence
-    )
 
 
 def _category(scores: np.ndarray, background: int) -> np.ndarray:
@@ -68,14 +63,14 @@ def _videos(scores: np.ndarray, label: np.ndarray, background: int) -> Shares:
     return Shares.among((best == category)[:, None], counted[:, None])
 
 
-def _event_f1(found: np.ndarray, event: np.ndarray, report: Report) -> Interval:
+def _event_f1(found: np.ndarray, event: np.ndarray, drawing: Drawing) -> Interval:
     counts = F1Counts(
         *(
             part.sum(-1, keepdims=True).astype(float)
             for part in (found & event, found & ~event, ~found & event)
         )
     )
-    return bootstrap(counts, macro_f1, resamples=report.bootstrap, confidence=report.confidence)
+    return drawing.interval(counts, macro_f1)
 
 
 def _of_look_alikes(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..metrics.bootstrap import Interval, around, bootstrap, draws
+from ..metrics.bootstrap import Drawing, Interval
 from ..metrics.decode import gated, median_filter
 from ..metrics.f1 import F1Counts, macro_f1
 from ..metrics.ranking import Ranking, Rankings, macro
@@ -22,10 +22,11 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     """Micro and macro average precision, macro AUC, one AP per class; frame metrics as extras."""
     found = Measures()
     clip = Rankings(scored.arrays["clip"], truth.tags)
-    weights = [None, *draws(clip.n_clips, report.bootstrap)]
+    drawing = truth.drawing(report)
+    weights = [None, *drawing.weights]
 
     def resampled(values: np.ndarray) -> Interval:
-        return around(float(values[0]), values[1:], report.confidence)
+        return drawing.around(float(values[0]), values[1:])
 
     by_class = np.array([clip.class_ap(w) for w in weights])
     found.add("micro_ap", OWN, resampled(np.array([clip.micro_ap(w) for w in weights])))
@@ -39,12 +40,12 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     # What scores without knowledge reach: the share of true pairs of clip and class.
     found.add("micro_ap_chance", OWN, Interval(float((truth.tags > 0).mean())))
     if "frame" in scored.arrays and len(truth.reference.events):
-        _frames(scored, truth, settings, report, found)
+        _frames(scored, truth, settings, drawing, found)
     return found
 
 
 def _frames(
-    scored: Scored, truth: Truth, settings: PaperSettings, report: Report, found: Measures
+    scored: Scored, truth: Truth, settings: PaperSettings, drawing: Drawing, found: Measures
 ) -> None:
     """Per class, then the mean over the classes that occur; classes a clip lacks are gated out."""
     decoding = settings.decoding
@@ -63,8 +64,7 @@ def _frames(
         "frame_recall": _recall,
     }
     for name, statistic in statistics.items():
-        options = {"resamples": report.bootstrap, "confidence": report.confidence}
-        found.add(name, OWN, bootstrap(counts, statistic, **options))
+        found.add(name, OWN, drawing.interval(counts, statistic))
     where = np.zeros(true.shape[0] * true.shape[1], dtype=np.int64)
     each = [
         Ranking(scores[..., k].ravel(), true[..., k].ravel(), where)

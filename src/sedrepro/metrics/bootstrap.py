@@ -1,11 +1,18 @@
-"""Bootstrap over clips. Counts per clip are kept, so a resample is a weighted sum of counts."""
+"""Bootstrap over the units of a set: clips that depend on each other are drawn together.
+
+Counts per clip are kept, so a resample is a weighted sum of counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy.special import stdtrit
 
 
 class PerClip(Protocol):
@@ -28,7 +35,7 @@ class Interval(NamedTuple):
 class Resampled(Interval):
     """An interval that keeps what it was estimated from: the statistic of every resample.
 
-    Resamples of one number of clips are always the same draws, so those of two systems on the same
+    Resamples of the same units are always the same draws, so those of two systems on the same
     clips are pairs: their differences make the interval of the difference.
     """
 
@@ -42,39 +49,58 @@ class Resampled(Interval):
         return made
 
 
-def draws(n_clips: int, resamples: int, *, seed: int = 0) -> np.ndarray:
-    """How often each clip is drawn (resample, clip); a pure function of its arguments."""
+def draws(n_units: int, resamples: int, *, seed: int = 0) -> np.ndarray:
+    """How often each unit is drawn (resample, unit); a pure function of its arguments."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=resamples)
+    return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=resamples)
 
 
-def around(value: float, resampled: np.ndarray, confidence: float) -> Interval:
-    """The value with the central interval of resampled values, moved so that their median is on it.
+def around(value: float, resampled: np.ndarray, confidence: float, n_units: int) -> Interval:
+    """The bootstrap's standard interval: a value, and its standard error times a t quantile.
 
-    Resampling makes classes more uneven, which PSDS punishes: unmoved, its interval lies too low,
-    and with few clips beside the value. Undefined resamples are left out.
+    Resamples of n units vary too little, by the square root of (n - 1) / n, and tell their
+    deviation as inexactly as n units do: hence the factor, and t with n - 1 degrees of freedom. The
+    interval lies about the value, not about the resamples: resampling makes classes more uneven,
+    which PSDS punishes. Undefined resamples are left out.
     """
     defined = resampled[~np.isnan(resampled)]
-    if not len(defined) or np.isnan(value):
+    if len(defined) < 2 or n_units < 2 or np.isnan(value):
         return Interval(value)
-    ends = [(1 - confidence) / 2, 0.5, (1 + confidence) / 2]
-    low, middle, high = np.quantile(defined, ends)
-    interval = Interval(value, float(value + low - middle), float(value + high - middle))
-    return Resampled.of(interval, resampled)
+    error = float(defined.std(ddof=1)) * math.sqrt(n_units / (n_units - 1))
+    half = float(stdtrit(n_units - 1, (1 + confidence) / 2)) * error
+    return Resampled.of(Interval(value, value - half, value + half), resampled)
 
 
-def bootstrap(
-    counts: PerClip,
-    statistic: Callable[[Any], float],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int = 0,
-) -> Interval:
-    """A statistic of total counts with its interval over resampled clips."""
-    value = statistic(counts.total())
-    if not resamples:
-        return Interval(value)
-    weights = draws(counts.n_clips, resamples, seed=seed)
-    values = [statistic(total) for total in counts.resampled(weights)]
-    return around(value, np.array(values), confidence)
+@dataclass(frozen=True)
+class Drawing:
+    """How the intervals of a set are made: what is drawn together, how often, at which level."""
+
+    units: Sequence[Hashable]
+    """The unit of each clip."""
+    resamples: int
+    confidence: float
+
+    @cached_property
+    def _unit(self) -> np.ndarray:
+        """The units numbered as they first occur (clip)."""
+        numbers: dict[Hashable, int] = {}
+        return np.array([numbers.setdefault(unit, len(numbers)) for unit in self.units], dtype=int)
+
+    @cached_property
+    def n_units(self) -> int:
+        return len(set(self.units))
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """How often each clip counts (resample, clip): as often as its unit is drawn."""
+        return draws(self.n_units, self.resamples)[:, self._unit]
+
+    def around(self, value: float, resampled: np.ndarray) -> Interval:
+        """The interval of a value, from those that `weights` gave."""
+        return around(value, resampled, self.confidence, self.n_units)
+
+    def interval(self, counts: PerClip, statistic: Callable[[Any], float]) -> Interval:
+        """A statistic of total counts with its interval."""
+        value = statistic(counts.total())
+        values = [statistic(total) for total in counts.resampled(self.weights)]
+        return self.around(value, np.array(values, dtype=float))

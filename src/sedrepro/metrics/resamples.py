@@ -17,33 +17,71 @@ Key = tuple[str, str, str, str, str]
 
 @dataclass
 class Draws:
-    """What is to be stored: each metric's resamples, and per set a key of its clips in order."""
+    """What is to be stored: each metric's resamples, and per set what was drawn."""
 
     values: dict[Key, np.ndarray] = field(default_factory=dict)
     clips: dict[str, str] = field(default_factory=dict)
+    """Per set a key of its clips in order, and of the units they are drawn in."""
+    units: dict[str, int] = field(default_factory=dict)
+    """Per set how many units there are."""
     key: str = ""
     """The key of the metrics that these are resamples of."""
 
     def write(self, path: str | Path) -> None:
         rows = [np.asarray(row, dtype=np.float32) for row in self.values.values()]
         keys = [list(key) for key in self.values]
-        about = json.dumps({"keys": keys, "clips": self.clips, "key": self.key})
+        about = {"keys": keys, "clips": self.clips, "units": self.units, "key": self.key}
         with whole(path) as disk:
-            np.savez(disk, values=np.stack(rows) if rows else np.zeros((0, 0)), about=about)
+            np.savez(
+                disk, values=np.stack(rows) if rows else np.zeros((0, 0)), about=json.dumps(about)
+            )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One statistic in every resample of a set, of one run or (run by run) of a difference."""
+
+    values: np.ndarray
+    clips: str
+    """The key of what was drawn: draws of the same clips and units are pairs."""
+    units: int
+
+    def pairs_with(self, other: Drawn) -> bool:
+        return self.clips == other.clips and len(self.values) == len(other.values)
+
+    def minus(self, other: Drawn | None) -> Drawn | None:
+        """The differences, resample by resample; None unless both drew the same."""
+        if other is None or not self.pairs_with(other):
+            return None
+        return Drawn(self.values - other.values, self.clips, self.units)
+
+    def covariance(self, other: Drawn) -> float | None:
+        """What two values owe to the units they share; None where too few resamples tell.
+
+        As for a standard error, resamples of n units vary too little by (n - 1) / n.
+        """
+        both = ~np.isnan(self.values) & ~np.isnan(other.values)
+        if both.sum() < 2 or self.units < 2:
+            return None
+        covariance = np.cov(self.values[both], other.values[both])[0, 1]
+        return float(covariance) * self.units / (self.units - 1)
 
 
 class Resamples:
     """A run's resamples as stored; a file that is absent or damaged holds none."""
 
     def __init__(self, path: str | Path) -> None:
-        self._values: dict[Key, np.ndarray] = {}
-        self._clips: dict[str, str] = {}
+        self._draws: dict[Key, Drawn] = {}
         self.key = ""
         try:
             with np.load(path) as file:
-                about, rows = json.loads(str(file["about"])), file["values"]
-            values = {tuple(key): row for key, row in zip(about["keys"], rows, strict=True)}
-            self._values, self._clips, self.key = values, about["clips"], about["key"]
+                about, rows = json.loads(str(file["about"])), file["values"].astype(float)
+            clips, units = about["clips"], about["units"]
+            draws = {
+                tuple(key): Drawn(row, clips[key[0]], units[key[0]])
+                for key, row in zip(about["keys"], rows, strict=True)
+            }
+            self._draws, self.key = draws, about["key"]
         except Exception:  # numpy and zipfile raise whatever a damaged file leads them to
             return
 
@@ -52,10 +90,6 @@ class Resamples:
         """No resamples at all."""
         return cls(os.devnull)
 
-    def minus(self, other: Resamples, key: Key) -> np.ndarray | None:
-        """The differences, resample by resample; None unless both drew the same clips."""
-        ours, theirs = self._values.get(key), other._values.get(key)
-        if ours is None or theirs is None or ours.shape != theirs.shape:
-            return None
-        same = self._clips.get(key[0]) == other._clips.get(key[0])
-        return ours.astype(float) - theirs if same else None
+    def draws(self, key: Key) -> Drawn | None:
+        """What the resamples of a metric gave."""
+        return self._draws.get(key)

@@ -49,6 +49,9 @@ class Cell:
     """Some clips are missing, too few to forbid the verdict."""
     mixed: str = ""
     """That runs were made in mixed precision, where the authors' were not."""
+    unit: str = "clip"
+    """What intervals draw."""
+    n_units: int | None = None
 
     @property
     def judgement(self) -> str:
@@ -64,18 +67,13 @@ class Cell:
 
     @property
     def aggregate(self) -> str:
-        """What the value averages over and where its interval comes from."""
+        """What the value averages over, and what its interval speaks of."""
         if self.ours is None:
             return ""
         runs = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
         if self.folds:
             runs += f" x {self.folds} fold{'s' * (self.folds != 1)}"
-        ends = {
-            "runs": "t-interval over runs",
-            "clips": "bootstrap over clips",
-            "none": "no interval",
-        }
-        return f"{runs}, {ends[self.ours.interval]}"
+        return f"{runs}: {stats.estimand(self.ours.interval, self.unit)}"
 
 
 @dataclass(frozen=True)
@@ -303,11 +301,14 @@ def _cell(
     keys |= {"implementation": c.implementation, "label": c.label}
     entries = [(record, entry) for record in found if (entry := record.find(**keys))]
     measured = []
-    for _, entry in entries:
+    for record, entry in entries:
         value = number(entry.get("value"))
         ends = finite(entry.get("ci_low")), finite(entry.get("ci_high"))
-        measured.append(stats.Measured(math.nan if value is None else value, *ends))
-    ours = stats.summarise(measured, project.report.confidence)
+        draws = record.draws(**keys) if len(entries) > 1 else None
+        measured.append(
+            stats.Measured(math.nan if value is None else value, *ends, draws, record.run.fold)
+        )
+    ours = stats.of_scores(stats.summarise(measured, project.report.confidence))
     clips = _clips([(record.run, entry) for record, entry in entries])
     blocked = ["miniature: look-alike data"] if project.scale == "mini" else []
     short, partial = missing_clips([record for record, _ in entries], clips)
@@ -335,6 +336,8 @@ def _cell(
         note="; ".join(notes),
         partial=bool(partial) and verdict in stats.JUDGED,
         mixed=mixed if ours is not None else "",
+        unit=str(entries[0][1].get("unit") or "clip") if entries else "clip",
+        n_units=_units([entry for _, entry in entries]),
     )
 
 
@@ -348,6 +351,12 @@ def _clips(entries: list[tuple[Run, dict]]) -> tuple[int, int] | None:
         per_seed[run.seed][0] += int(scored)
         per_seed[run.seed][1] += int(expected)
     return tuple(min(per_seed.values())) if per_seed else None  # type: ignore[return-value]
+
+
+def _units(entries: list[dict]) -> int | None:
+    """How many units intervals drew; nothing where each clip is one."""
+    counts = [finite(entry.get("n_units")) for entry in entries if entry.get("unit") != "clip"]
+    return min((int(count) for count in counts if count is not None), default=None)
 
 
 def _absences(found: list[Record], measured: set[Run]) -> list[str]:

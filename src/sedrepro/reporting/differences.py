@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,19 +30,19 @@ class Difference:
 
     value: float
     n: int
-    runs: tuple[float, float] | None
-    """The t-interval of the pairs' differences: other seeds (and folds)."""
-    clips: tuple[float, float] | None
-    """Clips resampled for both rows together, runs averaged: other clips."""
+    ends: tuple[float, float] | None
+    interval: stats.Source
+    """What the interval that decides speaks of, as for cells."""
+    runs: tuple[float, float] | None = None
+    """The t-interval of the pairs' differences: other trainings on these clips."""
+    clips: tuple[float, float] | None = None
+    """Clips resampled for both rows together, runs averaged: these models on other clips."""
+    unit: str = "clip"
 
     @property
-    def interval(self) -> str:
-        """Which interval decides, as for cells: over runs if there are several, else over clips."""
-        return "runs" if self.runs else "clips" if self.clips else "none"
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        return self.runs or self.clips
+    def estimand(self) -> str:
+        """What lies in the interval at its level of confidence."""
+        return stats.estimand(self.interval, self.unit).replace("this model", "these two models")
 
     @property
     def word(self) -> str:
@@ -56,17 +57,22 @@ class Difference:
         return f"{self.value:+.3f}{ends}".replace("-", "−")
 
 
-def sentence(row: str, other: str, found: Difference) -> str:
-    """The difference in words: "LGC beats Mean teacher by 0.031 [0.012, 0.049]"."""
-    size = abs(found.value)
+def sentence(row: str, other: str, found: Difference, scale: str) -> str:
+    """The difference in words: "LGC beats Mean teacher by 0.031 [0.012, 0.049]".
+
+    Whether a method beats another only several trainings at full scale can tell. One pair of
+    models, or the miniature, has scores that lie above or below each other.
+    """
+    size, side = abs(found.value), "above" if found.value >= 0 else "below"
     if found.ends is None:
-        side = "above" if found.value >= 0 else "below"
         return f"{row} is {size:.3f} {side} {other} (no interval)"
     if found.word == "no clear difference":
-        return f"{row} and {other} do not differ clearly: {found}"
+        return f"{row} and {other} do not differ clearly: {found} ({found.estimand})"
     low, high = sorted(map(abs, found.ends))
+    if found.interval != "both" or scale != "full":
+        return f"{row} is {size:.3f} [{low:.3f}, {high:.3f}] {side} {other} ({found.estimand})"
     verb = "beats" if found.word == "higher" else "falls behind"
-    return f"{row} {verb} {other} by {size:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{row} {verb} {other} by {size:.3f} [{low:.3f}, {high:.3f}] ({found.estimand})"
 
 
 def difference(
@@ -74,32 +80,59 @@ def difference(
 ) -> Difference | None:
     """Paired by seed and fold; None where no pair of runs has the value."""
     c = column.column
-    key = (c.subset, c.model, c.metric, c.implementation, c.label or "")
+    keys = {"set": c.subset, "model": c.model, "metric": c.metric}
+    keys |= {"implementation": c.implementation, "label": c.label}
     others = {(record.run.seed, record.run.fold): record for record in theirs}
-    values, resampled = [], []
+    pairs, unit = [], "clip"
     for record in ours:
         other = others.get((record.run.seed, record.run.fold))
-        ends = _value(record, key), _value(other, key) if other else None
-        if other is None or None in ends:
-            continue
-        values.append(ends[0] - ends[1])  # type: ignore[operator]
-        resampled.append(record.resamples.minus(other.resamples, key))
-    if not values:
+        if other is not None and (pair := _pair(record, other, keys, confidence)) is not None:
+            pairs.append(pair)
+            unit = str((record.find(**keys) or {}).get("unit") or unit)
+    found = stats.summarise(pairs, confidence)
+    if found is None:
         return None
-    mean = float(np.mean(values))
-    runs = stats.t_interval(values, confidence)[2:] if len(values) > 1 else None
-    clips = None
-    if all(one is not None and one.shape == resampled[0].shape for one in resampled):
-        interval: Interval = around(mean, np.mean(resampled, axis=0), confidence)
-        if interval.low is not None and interval.high is not None:
-            clips = interval.low, interval.high
-    return Difference(mean, len(values), runs, clips)
+    runs = None
+    if len(pairs) > 1:
+        runs = stats.t_interval([pair.value for pair in pairs], confidence)[2:]
+    clips = _over_clips(pairs, confidence)
+    return Difference(found.mean, len(pairs), _ends(found), found.interval, runs, clips, unit)
 
 
-def _value(record: Record, key: tuple[str, str, str, str, str]) -> float | None:
-    names = ("set", "model", "metric", "implementation", "label")
-    entry = record.find(**dict(zip(names, key, strict=True)))
-    return finite(entry.get("value")) if entry else None
+def _pair(
+    ours: Record, theirs: Record, keys: dict[str, Any], confidence: float
+) -> stats.Measured | None:
+    """One run minus another; None unless both have the value."""
+    values = [
+        finite(entry.get("value")) if (entry := one.find(**keys)) else None
+        for one in (ours, theirs)
+    ]
+    if None in values:
+        return None
+    value, fold = values[0] - values[1], ours.run.fold  # type: ignore[operator]
+    mine = ours.draws(**keys)
+    draws = mine.minus(theirs.draws(**keys)) if mine else None
+    if draws is None:
+        return stats.Measured(value, fold=fold)
+    low, high = around(value, draws.values, confidence, draws.units)[1:]
+    return stats.Measured(value, low, high, draws, fold)
+
+
+def _ends(interval: stats.Summary | Interval) -> tuple[float, float] | None:
+    """Both ends or none."""
+    if interval.low is None or interval.high is None:
+        return None
+    return interval.low, interval.high
+
+
+def _over_clips(pairs: Sequence[stats.Measured], confidence: float) -> tuple[float, float] | None:
+    """The interval of the mean of these very pairs over clips, if all drew the same."""
+    draws = [pair.draws for pair in pairs if pair.draws is not None]
+    if len(draws) < len(pairs) or not all(one.pairs_with(draws[0]) for one in draws):
+        return None
+    mean = float(np.mean([pair.value for pair in pairs]))
+    together = np.mean([one.values for one in draws], axis=0)
+    return _ends(around(mean, together, confidence, draws[0].units))
 
 
 Differences = dict[tuple[str, str], list[Difference | None]]
@@ -143,7 +176,9 @@ def _turned(one: Difference) -> Difference:
     def swap(ends: tuple[float, float] | None) -> tuple[float, float] | None:
         return (-ends[1], -ends[0]) if ends else None
 
-    return Difference(-one.value, one.n, swap(one.runs), swap(one.clips))
+    return replace(
+        one, value=-one.value, ends=swap(one.ends), runs=swap(one.runs), clips=swap(one.clips)
+    )
 
 
 def baseline(spec: Paper, table: PrintedTable) -> str | None:

@@ -39,6 +39,7 @@ def below(
     provisos: dict[str, dict[str, None]] = defaultdict(dict)
     mixed: dict[str, dict[str, None]] = defaultdict(dict)
     clips: dict[str, None] = {}
+    intervals: dict[str, None] = {}
     for row in rows:
         for column, cell in zip(columns, row.cells, strict=True):
             if cell.published.value is not None and cell.published.source:
@@ -52,10 +53,15 @@ def below(
             if cell.mixed:
                 mixed[cell.mixed][row.row.label] = None
             if cell.n_clips is not None:
-                clips[f"{cell.n_clips} of {cell.n_expected} clips of {column.column.subset}"] = None
+                units = "" if cell.n_units is None else f" in {cell.n_units} units"
+                known = f"{cell.n_clips} of {cell.n_expected} clips"
+                clips[f"{known} of {column.column.subset}{units}"] = None
+            if cell.ours is not None and cell.ours.interval != "none":
+                intervals[cell.aggregate] = None
     notes += [f"Published, {', '.join(labels)}: {source}" for source, labels in sources.items()]
     notes += [f"Published, {', '.join(labels)}: {why}" for why, labels in provisos.items()]
     notes += [f"{count} published cells stay empty: {status}" for status, count in unread.items()]
     notes += [f"{', '.join(labels)}: {text}" for text, labels in mixed.items()]
     notes += [f"No value, {', '.join(labels)}: {why}" for why, labels in absent.items()]
+    notes += [f"Intervals, {'; '.join(intervals)}."] if intervals else []
     return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])

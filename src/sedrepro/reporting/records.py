@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import last_error
-from ..metrics.resamples import Resamples
+from ..metrics.resamples import Drawn, Resamples
 from ..papers import settings_of
 from ..settings import Layout, Project, Run, plan
 from . import links
@@ -41,9 +41,15 @@ class Record:
 
     @cached_property
     def resamples(self) -> Resamples:
-        """What evaluation kept of its resamples, for differences between runs."""
+        """What evaluation kept of its resamples, for what several runs say together."""
         kept = Resamples(self.file("resamples.npz"))
         return kept if kept.key == self.key else Resamples.none()
+
+    def draws(
+        self, *, set: str, model: str, metric: str, implementation: str, label: str | None = None
+    ) -> Drawn | None:
+        """What the resamples of a metric gave."""
+        return self.resamples.draws((set, model, metric, implementation, label or ""))
 
     def file(self, name: str) -> Path:
         return self.folder / name

@@ -134,8 +134,9 @@ def published_text(cell: Cell, model: str, dash: str = "–") -> str:
 
 def interval_note(confidence: float) -> str:
     return (
-        f"± is the standard deviation over runs; [low, high] is the {confidence:.0%} interval: a "
-        "t-interval over two or more runs, a bootstrap over clips for a single one."
+        f"± is the standard deviation over runs; [low, high] is the {confidence:.0%} interval: of "
+        "one run for this very model on other clips (recordings, videos, event recordings), of "
+        "several for another training on other clips."
     )
 
 
@@ -146,8 +147,8 @@ Compared = Mapping[str, Comparison | None]
 def difference_note(confidence: float) -> str:
     return (
         f"Differences pair the runs of one seed and fold; [low, high] is the {confidence:.0%} "
-        "interval: over two or more pairs their t-interval, for a single one a bootstrap that "
-        "draws the same clips for both rows."
+        "interval: of a single pair for these two models on other clips, of several for another "
+        "training on other clips."
     )
 
 

@@ -185,7 +185,7 @@ class Paper(Block):
 class Report(Block):
     """Statistics and the results page."""
 
-    bootstrap: int = Field(200, ge=0, description="bootstrap resamples over clips; 0: no intervals")
+    bootstrap: int = Field(200, ge=0, description="bootstrap resamples; 0: no intervals over clips")
     confidence: float = Field(0.95, gt=0, lt=1, description="level of every interval")
     examples: int = Field(4, ge=0, le=8, description="clips shown and played per paper")
 

@@ -8,6 +8,7 @@ from typing import Literal
 Overlap = Literal["largest", "last"]
 """Whose confidence a frame takes where several events of one class meet: the largest, or that of
 the last row of the table."""
+Unit = Literal["clip", "recording", "video", "events"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Stream:
 class HeldOut:
     """A set scored after training; `selects` sets are scored during it to choose the checkpoint.
 
-    `metrics` names the families of `sedrepro.evaluation` computed from its scores.
+    `metrics` names the families of `sedrepro.evaluation` computed from its scores. `unit` is what
+    intervals resample: clips of one recording, of one video, or mixed of the same event recordings
+    depend on each other and are drawn together.
     """
 
     name: str
@@ -56,6 +59,7 @@ class HeldOut:
     metrics: tuple[str, ...] = ("sed",)
     selects: bool = False
     reports: bool = True
+    unit: Unit = "clip"
 
 
 @dataclass(frozen=True)

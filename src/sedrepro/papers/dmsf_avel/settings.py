@@ -141,10 +141,10 @@ class Settings(PaperSettings):
     def held_out(self) -> list[HeldOut]:
         metrics = ("segments",)
         return [
-            HeldOut("test", Subset("ave", "test"), self.inputs, metrics),
+            HeldOut("test", Subset("ave", "test"), self.inputs, metrics, unit="video"),
             HeldOut(
                 "validation", Subset("ave", "validation"), self.inputs, metrics,
-                selects=True, reports=False,
+                selects=True, reports=False, unit="video",
             ),
         ]  # fmt: skip
 

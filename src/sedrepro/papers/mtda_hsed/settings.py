@@ -253,10 +253,14 @@ class Settings(PaperSettings):
         windows = Subset(MAESTRO, "train", "held_out")
         return [
             HeldOut("validation", Subset(DESED, "validation"), inputs),
-            HeldOut("maestro", Subset(MAESTRO, "validation"), inputs, ("maestro",)),
+            HeldOut(
+                "maestro", Subset(MAESTRO, "validation"), inputs, ("maestro",), unit="recording"
+            ),
             HeldOut("weak", weak, inputs, ("desed_tags",), **choosing),
             HeldOut("synth_validation", Subset(DESED, "synth_validation"), inputs, **choosing),
-            HeldOut("maestro_held_out", windows, inputs, ("maestro",), **choosing),
+            HeldOut(
+                "maestro_held_out", windows, inputs, ("maestro",), unit="recording", **choosing
+            ),
         ]
 
     def weights(self) -> list[str]:

@@ -81,7 +81,8 @@ class Settings(PaperSettings):
 
     def held_out(self) -> list[HeldOut]:
         clips = self._subset(str(self.fold))
-        return [HeldOut("held_out", clips, (self.front_end,), ("tagging",), selects=True)]
+        inputs, metrics = (self.front_end,), ("tagging",)
+        return [HeldOut("held_out", clips, inputs, metrics, selects=True, unit="events")]
 
     def _subset(self, portion: str) -> Subset:
         return Subset("snr_mix", f"snr{self.snr:g}", portion)

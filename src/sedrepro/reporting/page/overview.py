@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...settings import Project
@@ -54,9 +54,16 @@ def intervals(spec: Paper, tables: Sequence[PrintedTable]) -> list[dict[str, Any
                 for k in range(round(end / step) + 1)
             ],
             "lines": [_line(row, cell, column.column.model, end) for row, cell in lines],
+            "estimands": "; ".join(_estimands(cell for _, cell in lines)),
         }
         for column, lines in plots
     ]
+
+
+def _estimands(cells: Iterable[Cell]) -> list[str]:
+    """What the intervals of cells speak of, each once."""
+    shown = [cell for cell in cells if cell.ours is not None and cell.ours.low is not None]
+    return list(dict.fromkeys(cell.aggregate for cell in shown))
 
 
 def _headline_columns(table: PrintedTable) -> list[tuple[int, PrintedColumn]]:
@@ -95,7 +102,8 @@ def claims(
             line = differences.against(made, row, other)
             if line and (one := line[place]):
                 labels = names[row].label, names[other].label
-                sentences.append(f"{column.heading}{where}: {differences.sentence(*labels, one)}.")
+                said = differences.sentence(*labels, one, project.scale)
+                sentences.append(f"{column.heading}{where}: {said}.")
     return sentences
 
 

@@ -89,8 +89,14 @@ def _difference(one: differences.Difference | None) -> dict[str, str] | None:
     if one is None:
         return None
     parts = [f"{one.n} pair{'s' * (one.n != 1)} of runs"]
-    for words, ends in (("t-interval over runs", one.runs), ("bootstrap over clips", one.clips)):
-        if ends:
+    if one.ends:
+        parts.append(f"[low, high]: {one.estimand}")
+    others = (
+        ("other trainings on these clips", one.runs),
+        ("these models on other clips", one.clips),
+    )
+    for words, ends in others:
+        if ends and one.n > 1:
             parts.append(f"{words} [{ends[0]:+.3f}, {ends[1]:+.3f}]")
     value, _, ends = str(one).partition(" ")
     return {
@@ -99,5 +105,5 @@ def _difference(one: differences.Difference | None) -> dict[str, str] | None:
         "ends": ends,
         "word": one.word,
         "mark": MARKS.get(one.word, ""),
-        "title": "; ".join(parts).replace("-", "−").replace("t−", "t-"),
+        "title": "; ".join(parts).replace("-", "−"),
     }
