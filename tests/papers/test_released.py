@@ -40,7 +40,7 @@ def test_golden_scores_from_samples(root, acceptance, name):
     method.networks.eval()
     assert sum(value.numel() for value in states["student"].values()) == count
     golden = np.load(path.with_suffix(".npz"))
-    stored = np.stack([scaled(clip / np.float32(32768)) for clip in golden["audio"]])
+    stored = np.stack([scaled(samples / np.float32(32768)) for samples in golden["audio"]])
     inputs = {method.settings.front_end: as_input(torch.from_numpy(stored))}
     assert set(method.models()) == {"student", "teacher"}
     for model in method.models():

@@ -248,7 +248,7 @@ def load(path: str | Path, tower: str) -> AudioTower | ImageTower:
     try:
         built = _audio(own) if tower == "audio" else _visual(own)
         found = built.load_state_dict(own, strict=False)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SedreproError(f"{path}: not the {tower} tower of AudioCLIP ({reason})") from None
     missing = [key for key in found.missing_keys if not key.endswith(TOLD_APART)]
