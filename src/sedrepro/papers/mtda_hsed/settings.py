@@ -168,6 +168,8 @@ class AtstSed(Block):
 class Settings(PaperSettings):
     """What a row of MTDA-HSED may change."""
 
+    MODELS = ("student", "teacher")
+
     front_end: str = Field("wave16k", description="the waveforms; spectra are made on the device")
     network: Network = Field(default_factory=Network, description="the CRNN")
     encoder: Encoder = Field(default_factory=Encoder, description="the pre-trained transformer")
@@ -257,6 +259,13 @@ class Settings(PaperSettings):
             HeldOut("weak", weak, inputs, ("desed_tags",), **choosing),
             HeldOut("synth_validation", Subset(DESED, "synth_validation"), inputs, **choosing),
             HeldOut("maestro_held_out", windows, inputs, ("maestro",), **choosing),
+        ]
+
+    def selection(self) -> list[str]:
+        return [
+            "weak/student/weak_f1",
+            "synth_validation/student/intersection_f1",
+            "maestro_held_out/student/segment_f1_best",
         ]
 
     def weights(self) -> list[str]:
