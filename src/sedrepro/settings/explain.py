@@ -45,7 +45,7 @@ def explain(
     elif key:
         text = f"{label}: {key}: {_message(alike)}"
     else:
-        text = _message(alike)
+        text = f"{label}: {_message(alike)}"
     others = len(details) - len(alike)
     return text + (f" (and {others} more)" if others else "")
 

@@ -41,16 +41,27 @@ def origin(path: Path, layers: list[Layer], homes: list[Path]) -> tuple[Path, st
     """The home and the layer that set `path`, or the deepest part of it that anything set."""
     for length in range(len(path), -1, -1):
         for home in homes:
+            key = home + path[:length]
             holders = [
-                (label, value)
+                (label, _replaced(layer, key))
                 for label, layer in reversed(layers)
-                if (value := at(layer, home + path[:length])) is not NOTHING
+                if at(layer, key) is not NOTHING
             ]
             if holders:
                 # What the command line gave includes its files: the file is the better name.
                 from_file = holders[0][0] == COMMAND_LINE and _same(holders[:2])
                 return home, holders[1 if from_file else 0][0]
     return homes[0], "configuration"
+
+
+def _replaced(layer: dict[str, Any], key: Path) -> Any:
+    """What a layer sets at a key, as one: a part of a list comes with the whole list."""
+    value: Any = layer
+    for part in key:
+        if isinstance(value, list):
+            break
+        value = at(value, (part,))
+    return value
 
 
 def blame(layers: list[Layer], wrong: Callable[[dict[str, Any]], bool]) -> str:

@@ -216,12 +216,18 @@ def _check_published(project: Project, paper: str, offer: Offer, root: str | Fil
         if label == f"config/papers/{paper}/paper.yaml":
             specs.append(Paper.model_validate(shipped["papers"][paper]))
     known = [_cells(spec, offer) for spec in reversed(specs)]
+    first: dict[tuple[str, ...], int] = {}
     for line in lines:
-        complaints = [_complaint(line, cells) for cells in known]
-        if all(complaints):
+        complaint = ""
+        if line.key in first:
+            complaint = f"this cell has a number in line {first[line.key]} already"
+        elif all(complaints := [_complaint(line, cells) for cells in known]):
+            complaint = complaints[0]
+        if complaint:
             raise SedreproError(
-                f"config/papers/{paper}/published.csv: line {line.number}: {complaints[0]}"
+                f"config/papers/{paper}/published.csv: line {line.number}: {complaint}"
             )
+        first[line.key] = line.number
 
 
 Cells = dict[str, dict[str, dict[str, list[tuple[str, ...]]]]]
