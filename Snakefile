@@ -35,7 +35,7 @@ rule all:
 
 rule data:
     input:
-        FLOW.data(),
+        lambda w: FLOW.data(),
 
 
 for paper in FLOW.project.papers:

@@ -188,6 +188,14 @@ def test_the_same_words_without_results(capsys):
         (["forget", "lgc_sed/mt/desed/seed1"], "no such run folder"),
         (["status", "--config", "seeds"], "--config seeds: expected KEY=VALUE"),
         (["status", "--config", "sedes=1"], "unknown key sedes (did you mean seeds?)"),
+        (
+            ["status", "--config", "papers={lgc_sed: {corpora: [dessed]}}"],
+            "--config: papers.lgc_sed.corpora.0: no corpus 'dessed' (did you mean desed?)",
+        ),
+        (
+            ["status", "--config", "run=[weak_mtl]", "front_ends={logmel64: {kind: mel}}"],
+            "--config: papers.weak_mtl: row untrained: logmel64 must be of kind stft_logmel",
+        ),
         (["status", "--configfile", "absent.yaml"], "absent.yaml: no such file"),
     ],
 )

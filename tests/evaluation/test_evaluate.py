@@ -15,7 +15,7 @@ from world import CLIPS, EXPECTED, HOP, MODELS, MT, SETS, World, layout_in
 from sedrepro import papers, settings, tables
 from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate, write
-from sedrepro.evaluation.run import FAMILIES
+from sedrepro.evaluation.measures import Measures
 from sedrepro.metrics.bootstrap import Interval, around, draws
 from sedrepro.metrics.decode import detect, median_filter
 from sedrepro.metrics.f1 import (
@@ -28,7 +28,7 @@ from sedrepro.metrics.f1 import (
 from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS, area
 from sedrepro.metrics.resamples import Draws, Resamples
-from sedrepro.settings import HeldOut, Run, Subset
+from sedrepro.settings import HeldOut, Run, Subset, declared
 from sedrepro.settings.tasks import EvaluateTask
 
 MEDIAN7 = Run("lgc_sed", "mt_median7", "desed", 42)
@@ -287,35 +287,51 @@ def test_without_bootstrap_there_are_no_intervals(result, world, plan_of, projec
     assert [e["value"] for e in bare["metrics"]] == [e["value"] for e in result["metrics"]]
 
 
+SEEN = []
+
+
+def counted(scored, truth, settings, report):
+    SEEN.append((scored.model, scored.arrays["attention"].shape, len(truth.events)))
+    return Measures()
+
+
 def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
     plan = plan_of(MT)
     held = HeldOut("validation", Subset("desed", "validation", "held_out"), (), ("counted",))
     asked = replace(
         plan, settings=SimpleNamespace(held_out=lambda: [held], decoding=plan.settings.decoding)
     )
-    with pytest.raises(SedreproError, match="asks for metrics 'counted'; there are sed"):
-        evaluate(asked, project, world.layout)
-    seen = []
-
-    def counted(scored, truth, settings, report):
-        seen.append((scored.model, scored.arrays["attention"].shape, len(truth.events)))
-        return SimpleNamespace(values={}, curves={})
-
-    monkeypatch.setitem(FAMILIES, "counted", counted)
+    family = replace(
+        declared.METRICS["sed"], measure=f"{__name__}:counted", reads=("frame", "attention")
+    )
+    monkeypatch.setitem(declared.METRICS, "counted", family)
     clips = pd.DataFrame(
         {"clip": ["a", "b", "c"], "subset": "", "path": "", "seconds": 6.4,
          "fold": ["held_out", "train", "held_out"]}
     )  # fmt: skip
     tables.write(world.layout.table(held.subset, "clips"), clips, tables.CLIPS)
+    SEEN.clear()
     assert evaluate(asked, project, world.layout)["metrics"] == []
-    assert seen == [(model, (CLIPS, 10), 3 * (CLIPS - 1)) for model in MODELS]
+    assert [(model, (CLIPS, 10), 3 * (CLIPS - 1)) for model in MODELS] == SEEN
+
+    monkeypatch.setitem(declared.METRICS, "counted", replace(family, reads=("melody",)))
+    with pytest.raises(
+        SedreproError, match="metrics 'counted' of set 'validation' read the melody scores of"
+    ):
+        evaluate(asked, project, world.layout)
+
+
+def half(scored, truth, settings, report):
+    found = Measures()
+    found.add("share", "own", Interval(0.5))
+    return found
 
 
 def test_what_was_drawn_is_part_of_the_key_of_resamples(world, plan_of, project, monkeypatch):
     """The same clips in other units are other draws: they are no pairs."""
     plan = plan_of(MT)
-    made = SimpleNamespace(values={("share", "own", ""): Interval(0.5)}, curves={})
-    monkeypatch.setitem(FAMILIES, "counted", lambda *_: made)
+    family = replace(declared.METRICS["sed"], measure=f"{__name__}:half", reads=())
+    monkeypatch.setitem(declared.METRICS, "counted", family)
     kept = {}
     # By their names all clips are rows of one video.
     for unit, n in (("clip", CLIPS), ("video", 1)):

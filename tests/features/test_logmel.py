@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from sedrepro.features.encoders import KINDS
+from sedrepro.features.encoders import STFT_LOGMEL
 from sedrepro.features.logmel import LogMel, slaney_filters
 from sedrepro.settings import FrontEnd
 
@@ -32,7 +32,7 @@ def original(samples: np.ndarray) -> np.ndarray:
 def test_full_geometry():
     assert FULL.frames == 311
     assert FULL.shape == (64, 311)
-    assert KINDS["stft_logmel"].dtype(FULL) == "float32"
+    assert STFT_LOGMEL.dtype(FULL) == "float32"
 
 
 @pytest.mark.parametrize("level", [1.0, 1e-3, 0.0])

@@ -230,13 +230,11 @@ def test_classes_that_maestro_has_too_are_refused():
         tiny_plan("mtda_hsed", "baseline", classes=["car", "Owl", "footsteps"])
 
 
-def test_they_are_no_matter_to_a_paper_alone_but_to_a_run_asked_for_by_name():
-    """Without its name in `run` a paper's rows are planned, and made if a target says so."""
+def test_they_are_no_matter_to_another_paper_and_refused_when_a_row_is_planned():
     models, overlay = settings_of(), {"run": ["lgc_sed"], "data": {"desed": {"classes": ["car"]}}}
     project = load(overlay, papers=models, root=ROOT)
-    planned = plan(project, Run("mtda_hsed", "baseline", "hetero", 1), models["mtda_hsed"])
-    with pytest.raises(SedreproError, match=r"^mtda_hsed/baseline/hetero/seed1: data.* has car: "):
-        tiny_method(planned)
+    with pytest.raises(SedreproError, match=r"^--config: papers\.mtda_hsed: row baseline: .* car"):
+        plan(project, Run("mtda_hsed", "baseline", "hetero", 1), models["mtda_hsed"])
 
 
 def test_adapters_learn_at_a_tenth_of_the_rate(files):

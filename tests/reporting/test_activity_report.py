@@ -11,7 +11,7 @@ import pytest
 from fabricate import fabricate, layout_of, project_of
 
 from sedrepro.papers import settings_of
-from sedrepro.reporting.figures import FIGURES, activity
+from sedrepro.reporting.figures import activity, drawing
 from sedrepro.reporting.figures.material import Material, MissingError
 from sedrepro.settings import Layout, Project, Run, plan
 
@@ -65,7 +65,7 @@ def material(made) -> Material:
 
 def test_every_figure_the_paper_lists_is_drawn(material):
     for name in material.paper.figures:
-        made = FIGURES[name](material)
+        made = drawing(name)(material)
         assert made.axes, name
 
 
@@ -128,4 +128,4 @@ def test_without_the_branch_the_figures_say_so(tmp_path):
     material = Material(project, PAPER, layout_of(tmp_path, project))
     for name in ("agreement", "activity_confusion", "activity_timelines"):
         with pytest.raises(MissingError, match="no finished run has a sound-activity branch"):
-            FIGURES[name](material)
+            drawing(name)(material)

@@ -15,10 +15,10 @@ from PIL import Image
 from sedrepro import papers, settings, tables
 from sedrepro.files import write_json, write_text
 from sedrepro.reporting.collect import collect
-from sedrepro.reporting.figures import FIGURES, draw
+from sedrepro.reporting.figures import draw, drawing
 from sedrepro.reporting.figures.material import Material, MissingError
 from sedrepro.reporting.tables import to_csv
-from sedrepro.settings import Layout, Subset
+from sedrepro.settings import Layout, Subset, declared
 from written import numbers, run_record
 
 PAPER = "weak_mtl"
@@ -153,7 +153,7 @@ def test_published_numbers_stand_beside_ours(made):
 def test_every_figure_the_paper_lists_is_drawn(made, monkeypatch):
     project, layout, root = made
     monkeypatch.chdir(root)
-    assert set(project.papers[PAPER].figures) <= set(FIGURES)
+    assert set(project.papers[PAPER].figures) <= set(declared.FIGURES)
     draw(project, PAPER, layout)
     for name in project.papers[PAPER].figures:
         pixels = np.asarray(Image.open(layout.figure(PAPER, name, "png")).convert("L"))
@@ -164,7 +164,7 @@ def test_every_figure_the_paper_lists_is_drawn(made, monkeypatch):
 
 def test_metric_over_snr_draws_what_was_measured(made, material, monkeypatch):
     monkeypatch.chdir(made[2])
-    figure = FIGURES["metric_over_snr"](material)
+    figure = drawing("metric_over_snr")(material)
     panel = figure.axes[0]
     assert panel.get_title(loc="left") == "Micro-P"
     lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in panel.lines]
@@ -173,7 +173,7 @@ def test_metric_over_snr_draws_what_was_measured(made, material, monkeypatch):
 
 
 def test_class_dots_are_joined_pairs(material):
-    figure = FIGURES["class_dots"](material)
+    figure = drawing("class_dots")(material)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["20 dB", "10 dB", "0 dB"]
     pairs = [line.get_xdata() for line in figure.axes[2].lines]
     assert len(pairs) == len(material.project.data.snr_mix.classes)
@@ -181,7 +181,7 @@ def test_class_dots_are_joined_pairs(material):
 
 
 def test_attention_panel_shows_the_highest_classes(material):
-    figure = FIGURES["attention_panel"](material)
+    figure = drawing("attention_panel")(material)
     titles = [axis.get_title(loc="left") for axis in figure.axes]
     names = [name.replace("_", " ") for name in material.project.data.snr_mix.classes]
     for name in names[-3:]:
@@ -190,7 +190,7 @@ def test_attention_panel_shows_the_highest_classes(material):
 
 
 def test_mixture_shows_one_clip_at_every_ratio(material):
-    figure = FIGURES["mixture_at_snrs"](material)
+    figure = drawing("mixture_at_snrs")(material)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["20 dB", "10 dB", "0 dB"]
     assert all(axis.texts[0].get_text().strip() == "Bark" for axis in figure.axes)
     limits = {axis.images[0].get_clim() for axis in figure.axes}
@@ -208,4 +208,4 @@ def test_figures_without_maps_say_so(made, tmp_path, name):
             text = Path(layout.run(run, file)).read_text()
             (folder / file).write_text(json.dumps(json.loads(text)))
     with pytest.raises(MissingError):
-        FIGURES[name](Material(project, PAPER, other))
+        drawing(name)(Material(project, PAPER, other))

@@ -10,7 +10,7 @@ import yaml
 from sedrepro.errors import SedreproError
 from sedrepro.papers import settings_of
 from sedrepro.settings import Project, load, merge, read_yaml
-from sedrepro.settings.load import row_settings
+from sedrepro.settings.rows import row_settings
 
 PAPER = {
     "title": "T",
@@ -38,7 +38,8 @@ def project(tmp_path):
         for name, content in files.items():
             paths.append(tmp_path / f"{name}.yaml")
             paths[-1].write_text(yaml.safe_dump(content))
-        return load(overlay, papers=settings_of(), files=paths, root=tmp_path)
+        models = {} if paper is False else {"lgc_sed": settings_of()["lgc_sed"]}
+        return load(overlay, papers=models, files=paths, root=tmp_path)
 
     return load_project
 
@@ -208,7 +209,7 @@ WRONG = [
     ),
     (
         {"papers": {"lgc_sed": {"rows": ["mtt"]}}},
-        "papers.lgc_sed: rows names row 'mtt'; rows are mt",
+        "papers.lgc_sed: rows names row 'mtt' (did you mean mt?); rows are mt",
     ),
     (
         {"front_ends": {"mel128": {"f_max": 9000}}},
@@ -256,7 +257,7 @@ def test_an_error_names_file_key_and_what_is_allowed(project, tmp_path, source, 
 def test_a_papers_own_classes_must_differ_from_those_of_the_data(project, monkeypatch):
     model, overlay = settings_of()["lgc_sed"], {"data": {"desed": {"classes": ["Heron", "Owl"]}}}
     monkeypatch.setattr(model, "classes", lambda self, data: [*data.desed.classes, "Owl"])
-    with pytest.raises(SedreproError, match=r"^papers\.lgc_sed: row mt: more .* called Owl$"):
+    with pytest.raises(SedreproError, match=r"^--config: papers\.lgc_sed: row mt: .* called Owl$"):
         project(overlay)
 
 
@@ -271,13 +272,13 @@ def test_blame_falls_on_the_layer_that_won(project):
 
 def test_a_front_end_nobody_defined(project):
     with pytest.raises(
-        SedreproError, match=r"row mt reads front end 'mel12' \(did you mean mel128"
+        SedreproError, match=r"^--config: .* row mt: reads front end 'mel12' \(did you mean mel128"
     ):
         project(settings({"front_end": "mel12"}))
 
 
 def test_a_paper_that_is_not_there(project):
-    with pytest.raises(SedreproError, match="run names paper 'lgc'; papers are lgc_sed"):
+    with pytest.raises(SedreproError, match=r"run names paper 'lgc' \(did you mean lgc_sed\?\)"):
         project({"run": ["lgc"]})
 
 

@@ -38,7 +38,7 @@ def project(tmp_path):
 
     def load_project(overlay=None, **paper):
         change = merge(overlay or {}, {"papers": {"lgc_sed": paper}})
-        return load(change, papers=settings_of(), root=tmp_path)
+        return load(change, papers={"lgc_sed": MODEL}, root=tmp_path)
 
     return load_project
 

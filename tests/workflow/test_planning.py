@@ -64,6 +64,15 @@ def test_the_workflow_passes_snakemakes_linter(clone):
         ("scale=huge", "--config: scale: should be 'full' or 'mini'"),
         ("run=['lgc_sad']", "run names paper 'lgc_sad'"),
         (
+            "papers={'lgc_sed': {'settings': {'decoding': {'median': {'Dishs': 5}}}}}",
+            "--config: papers.lgc_sed.settings.decoding.median.Dishs: no class 'Dishs' (did you "
+            "mean Dishes?)",
+        ),
+        (
+            "papers={'weak_mtl': {'figures': {'class_dot': {'caption': 'C'}}}}",
+            "papers.weak_mtl.figures.class_dot: no figure 'class_dot' (did you mean class_dots?)",
+        ),
+        (
             "papers={'lgc_sed': {'table': {'mt': {'settings': {'pgc': {'weigth': 1}}}}}}",
             "unknown key papers.lgc_sed.table.mt.settings.pgc.weigth (did you mean weight?)",
         ),
@@ -74,6 +83,16 @@ def test_a_wrong_setting_is_one_clear_line(clone, setting, message):
     assert done.returncode != 0
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_only_other_papers_cannot_bear_is_said_when_they_are_asked_for(clone):
+    narrow = ["--config", "front_ends={'wave16k': {'n_mels': 32}}"]
+    assert "Job stats" in snakemake(clone, "-n", "lgc_sed", *narrow).stdout
+    expected = "--config: papers.cross_task_sod: row untrained: backbone.pooling makes"
+    for words in (["cross_task_sod", *narrow], ["all", *narrow, "run=['cross_task_sod']"]):
+        done = snakemake(clone, "-n", *words, check=False)
+        assert done.returncode != 0
+        assert expected in done.stdout + done.stderr
 
 
 def test_another_folder_is_refused(clone, tmp_path):

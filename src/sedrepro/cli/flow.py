@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import papers, settings
+from ..errors import SedreproError
 from ..settings import Layout, Plan, Project, Run, Subset, tasks
 from ..settings import given as given_settings
 from ..settings.blocks import EMBEDDINGS
 from ..settings.given import RUNTIME_VARIABLE, runtime
 from ..settings.runs import TABLES
-from ..sources import registry
+from ..sources import coverage, registry
 from ..training.guard import DRIVER, identity
 from ..training.state import OUTPUTS
 
@@ -49,8 +50,15 @@ class Flow:
         cls, overlay: Mapping[str, Any], *, files: Iterable[str] = (), root: str | Path = "."
     ) -> Flow:
         """Read, merge and validate everything that can be set."""
-        models = papers.settings_of()
-        flow = cls(settings.load(overlay, papers=models, files=files, root=root), root)
+        project = settings.load(
+            overlay,
+            papers=papers.settings_of(),
+            files=files,
+            root=root,
+            lazily=True,
+        )
+        flow = cls(project, root)
+        coverage.check(project, flow.models, flow.registry)
         flow.overlay = dict(overlay)
         return flow
 
@@ -69,7 +77,11 @@ class Flow:
             for row in spec.table:
                 for condition in spec.conditions:
                     run = Run(paper, row, condition, self.project.seeds[0])
-                    for subset, front_end in self.of(run).inputs():
+                    try:
+                        inputs = self.of(run).inputs()
+                    except SedreproError:  # said when someone asks for the row
+                        continue
+                    for subset, front_end in inputs:
                         found[subset.corpus, subset.name, front_end] = None
         return [(Subset(corpus, name), front_end) for corpus, name, front_end in found]
 
@@ -282,7 +294,7 @@ class Flow:
         """
         found: dict[str, None] = {}
         for run in self.runs(paper):
-            scored = self.of(run).scored
+            scored = settings.scored(self.project, run)
             found |= dict.fromkeys(self.layout.run(scored, name) for name in self.run_files)
         return [*found, *self.metrics(paper)]
 

@@ -11,6 +11,7 @@ import yaml
 from .. import __version__, papers, settings
 from ..errors import SedreproError
 from ..settings import Layout, Project, Run
+from ..sources import coverage, registry
 from . import export, predict, score
 
 
@@ -79,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _project(options: argparse.Namespace) -> Project:
+def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
+    """What is set; `lazily` for commands that ask for less than every selected paper."""
     overlay: dict = {}
     for path in options.configfile:
         overlay = settings.merge(overlay, settings.read_yaml(path))
@@ -88,7 +90,10 @@ def _project(options: argparse.Namespace) -> Project:
         if not equals:
             raise SedreproError(f"--config {pair}: expected KEY=VALUE")
         overlay = settings.merge(overlay, {key: yaml.safe_load(value)})
-    return settings.load(overlay, papers=papers.settings_of(), files=options.configfile)
+    models = papers.settings_of()
+    project = settings.load(overlay, papers=models, files=options.configfile, lazily=lazily)
+    coverage.check(project, models, registry.load())
+    return project
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -101,7 +106,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    project = _project(options)
+    project = _project(options, lazily=options.paper is not None)
     if options.paper is None:
         from .headline import headline
 
@@ -165,7 +170,7 @@ def _diff(options: argparse.Namespace) -> int:
 def _forget(options: argparse.Namespace) -> int:
     from ..training.run import forget
 
-    layout = Layout.of(_project(options))
+    layout = Layout.of(_project(options, lazily=True))
     for name in options.run:
         folder = layout.run(Run.parse(name))
         forget(folder)
@@ -177,7 +182,7 @@ def _predict(options: argparse.Namespace) -> int:
     from ..sources import weights
 
     def find(resource: str) -> Path:
-        project = _project(options)
+        project = _project(options, lazily=True)
         if why := weights.lacking(resource, project):
             raise SedreproError(f"{options.run}: builds on {why}")
         return weights.path(resource, project)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,10 @@ from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, write_json
 from ..kept import Kept
 from ..metrics.resamples import Draws
-from ..settings import HeldOut, Layout, PaperSettings, Plan, Project, Run, Subset
-from ..settings.project import Report
+from ..settings import HeldOut, Layout, Plan, Project, Run, Subset, declared
 from ..training.state import measured
-from . import maestro, sed, segments, tagging
 from .measures import Measures, Scored, Truth
 from .units import units
-
-Family = Callable[[Scored, Truth, PaperSettings, Report], Measures]
-
-FAMILIES: dict[str, Family] = {
-    "sed": sed.measure,
-    "tagging": tagging.measure,
-    "maestro": maestro.measure,
-    "segments": segments.measure,
-}
-"""Families of metrics by the names held-out sets ask for them."""
 
 
 def write(
@@ -111,12 +99,14 @@ def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[
 def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: Project) -> Measures:
     found = Measures()
     for name in held.metrics:
-        if name not in FAMILIES:
+        family = declared.METRICS[name]
+        if lacking := [scores for scores in family.reads if scores not in scored.arrays]:
             raise SedreproError(
-                f"{plan.run}: set {held.name!r} asks for metrics {name!r}; "
-                f"there are {', '.join(FAMILIES)}"
+                f"{plan.run}: metrics {name!r} of set {held.name!r} read the {lacking[0]} scores "
+                f"of {scored.model}; it has {', '.join(scored.arrays)}"
             )
-        part = FAMILIES[name](scored, truth, plan.settings, project.report)
+        measure = declared.resolve(family.measure)
+        part = measure(scored, truth, plan.settings, project.report)
         found.values |= part.values
         found.curves |= part.curves
     return found

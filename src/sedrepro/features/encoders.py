@@ -69,8 +69,6 @@ def _waveform(front_end: FrontEnd) -> Encoder:
     return scaled if front_end.form == "scaled" else np.float32
 
 
-KINDS: dict[str, Kind] = {
-    "mel": Kind(_mel, _mel_dtype),
-    "stft_logmel": Kind(_stft_logmel, lambda front_end: "float32"),
-    "waveform": Kind(_waveform, lambda f: "int16" if f.form == "scaled" else "float32"),
-}
+MEL = Kind(_mel, _mel_dtype)
+STFT_LOGMEL = Kind(_stft_logmel, lambda front_end: "float32")
+WAVEFORM = Kind(_waveform, lambda f: "int16" if f.form == "scaled" else "float32")

@@ -21,12 +21,12 @@ from ..errors import SedreproError
 from ..files import digest, fingerprint
 from ..kept import Kept
 from ..mixtures import origins, reading
-from ..settings import FrontEnd, Layout, Project, Subset
+from ..settings import FrontEnd, Layout, Project, Subset, declared
 from ..settings.tasks import StoreTask
 from ..store import Store, writing
 from .clips import Clip
-from .encoders import KINDS
-from .segments import SEGMENT_KINDS
+from .encoders import Kind
+from .segments import SegmentKind
 
 PART = 50  # clips: the work a kill can cost, and what a worker process does at a time
 POOL_FROM = 800  # clips: below this, starting worker processes costs more than they save
@@ -46,8 +46,9 @@ def make_store(task: StoreTask, *, out: str | Path, workers: int = 1) -> None:
     """The store a task asks for, made or, if it was made before, published again."""
     front_end = task.project.front_ends[task.front_end]
     parents = origins.of_clips(task.subset, task.layout)
-    if front_end.kind in SEGMENT_KINDS:
-        kind, given = SEGMENT_KINDS[front_end.kind], (task.project, task.subset, front_end)
+    kind = _kind(front_end)
+    if isinstance(kind, SegmentKind):
+        given = (task.project, task.subset, front_end)
         lacking, file = kind.lacking(*given), kind.file(*given)
         parents |= {"lacking": lacking, "file": fingerprint(file) if file and not lacking else ""}
     origin = chain.link("store", task.depends() | {"form": form(front_end)}, parents)
@@ -82,8 +83,8 @@ def extract(
         "corpus": subset.corpus,
         "subset": subset.name,
     }
-    if front_end.kind in SEGMENT_KINDS:
-        kind = SEGMENT_KINDS[front_end.kind]
+    kind = _kind(front_end)
+    if isinstance(kind, SegmentKind):
         attributes["lacking"] = kind.lacking(project, subset, front_end)
         clips = [] if attributes["lacking"] else [clip for clip in clips if kind.has(clip)]
     whole = Part(Path(out), clips)
@@ -102,10 +103,15 @@ def extract(
     shutil.rmtree(folder)
 
 
+def _kind(front_end: FrontEnd) -> Kind | SegmentKind:
+    """How stores of this kind are made."""
+    return declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
+
+
 def form(front_end: FrontEnd) -> str:
     """The type in which a store holds the front end's values."""
-    own = SEGMENT_KINDS.get(front_end.kind)
-    return own.dtype if own else KINDS[front_end.kind].dtype(front_end)
+    kind = _kind(front_end)
+    return kind.dtype if isinstance(kind, SegmentKind) else kind.dtype(front_end)
 
 
 def _write(
@@ -157,9 +163,10 @@ def _stamp(path: str) -> tuple[int, int]:
 
 def _work(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
     """What makes a clip into its array."""
-    if front_end.kind in SEGMENT_KINDS:
-        return SEGMENT_KINDS[front_end.kind].reader(project, subset, front_end)
-    encoder = KINDS[front_end.kind].encoder(front_end)
+    kind = _kind(front_end)
+    if isinstance(kind, SegmentKind):
+        return kind.reader(project, subset, front_end)
+    encoder = kind.encoder(front_end)
 
     def work(clip: Clip) -> np.ndarray:
         samples = reading.read(clip.path, front_end.sample_rate)

@@ -148,15 +148,8 @@ def _audioclip_visual(project: Project, subset: Subset, front_end: FrontEnd) -> 
     return read
 
 
-SEGMENT_KINDS: dict[str, SegmentKind] = {
-    "vgg_visual": SegmentKind(_released, "float16", _is_row, _no_features, _feature_file),
-    "vgg_audio": SegmentKind(_released, "float16", _is_row, _no_features, _feature_file),
-    "audioclip_visual": SegmentKind(
-        _audioclip_visual, "float16", _is_video, _no_weights, _weights_file
-    ),
-    "audioclip_audio": SegmentKind(
-        _audioclip_audio, "float16", _is_video, _no_weights, _weights_file
-    ),
-    "frames": SegmentKind(_frames, "uint8", _is_video, _no_videos),
-    "segment_logmel": SegmentKind(_segment_logmel, "float16", _is_video, _no_videos),
-}
+RELEASED = SegmentKind(_released, "float16", _is_row, _no_features, _feature_file)
+AUDIOCLIP_VISUAL = SegmentKind(_audioclip_visual, "float16", _is_video, _no_weights, _weights_file)
+AUDIOCLIP_AUDIO = SegmentKind(_audioclip_audio, "float16", _is_video, _no_weights, _weights_file)
+FRAMES = SegmentKind(_frames, "uint8", _is_video, _no_videos)
+SEGMENT_LOGMEL = SegmentKind(_segment_logmel, "float16", _is_video, _no_videos)

@@ -56,6 +56,11 @@ def micro_f1(total: F1Counts) -> float:
     return float(2 * tp / (2 * tp + fp + fn)) if judged.any() else float("nan")
 
 
+def macro_f1_of_all(total: F1Counts) -> float:
+    """The mean over all classes; one without truth counts as 0, as torchmetrics has it."""
+    return float(np.nan_to_num(class_f1(total)).mean())
+
+
 def macro_f1_of_found(total: F1Counts) -> float:
     """The mean over the classes found at least once, as psds_eval has it: flatters weak systems."""
     found = total.tp > 0

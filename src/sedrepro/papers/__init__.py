@@ -1,8 +1,12 @@
-"""The registry of papers. Importing it is light: settings without torch, methods on demand."""
+"""The papers: each package here with a `settings.py`, and the config folder of the same name.
+
+Importing this is light: settings without torch, methods on demand.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..settings import PaperSettings
@@ -10,7 +14,7 @@ from ..settings import PaperSettings
 if TYPE_CHECKING:
     from .contract import Method
 
-PAPERS = ("lgc_sed", "weak_mtl", "cross_task_sod", "mtda_hsed", "dmsf_avel")
+PAPERS = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/settings.py")))
 
 
 def settings_of() -> dict[str, type[PaperSettings]]:

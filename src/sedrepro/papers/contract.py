@@ -93,13 +93,13 @@ class Method(ABC):
     def scores(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`frame` (clip, frame, class), `clip` (clip, class) and extras; networks in eval mode."""
 
-    @abstractmethod
     def select(self, metrics: Mapping[str, float]) -> float:
         """The number to maximise over checkpoints, from `<set>/<model>/<metric>`."""
+        return sum(metrics[name] for name in self.settings.selection())
 
     def models(self) -> list[str]:
         """The models whose scores are kept."""
-        return list(self.networks)
+        return list(self.settings.MODELS or self.networks)
 
     def headline(self) -> str:
         """The model a recording is given to when none is named."""

@@ -48,9 +48,6 @@ class Method(contract.Method):
     def averaged(self) -> dict[str, str]:
         return {"teacher": "student"}
 
-    def models(self) -> list[str]:
-        return ["student", "teacher"]
-
     def decay(self, step: int) -> float:
         return ramps.decay(step, self.settings.mean_teacher.decay)
 

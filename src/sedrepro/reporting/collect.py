@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import SedreproError
 from ..papers import settings_of
-from ..settings import Layout, Project, Run, plan, runs
+from ..settings import Layout, Project, Run, plan, published, runs
 from ..settings.project import Column, Paper, Row
 from . import stats
 from .notes import below, precision
-from .records import Record, finite, number, read_rows, records
+from .records import Record, finite, number, records
 from .remarks import remarks
 
-KEYS = ("table", "row", "condition", "subset", "model", "metric", "implementation")
 NOTHING_TO_RUN = "other people's number: nothing to run"
 RECONSTRUCTED = "not comparable: the row is our reconstruction"
 
@@ -173,23 +171,16 @@ def missing_clips(
 
 def published_numbers(root: str | Path, paper: str) -> dict[tuple[str, ...], Published]:
     """config/papers/<paper>/published.csv by its key columns."""
-    path = Path(root) / "config" / "papers" / paper / "published.csv"
-    rows = read_rows(path)
-    wanted = {*KEYS, "published", "published_std", "source", "status"}
-    if rows and (missing := sorted(wanted - set(rows[0]))):
-        raise SedreproError(f"{path}: column {missing[0]!r} is missing")
-    numbers = {}
-    for line, row in enumerate(rows, 2):
-        for column in ("published", "published_std"):
-            if row[column] and finite(row[column]) is None:
-                raise SedreproError(
-                    f"{path}: line {line}: {column} must be a number or empty, not {row[column]!r}"
-                )
-        numbers[tuple(row[key] for key in KEYS)] = Published(
-            finite(row["published"]), finite(row["published_std"]),
-            row["source"], row["status"], row["model"],
-        )  # fmt: skip
-    return numbers
+    return {
+        line.key: Published(
+            finite(line.values["published"]),
+            finite(line.values["published_std"]),
+            line.values["source"],
+            line.values["status"],
+            line.values["model"],
+        )
+        for line in published.read(root, paper)
+    }
 
 
 def collect(

@@ -1,11 +1,14 @@
 """Everything that can be set, typed, merged and validated once (imports only pydantic and yaml)."""
 
+from . import declared, published
 from .blocks import Block, Decoding, Detecting, FrontEnd, Training
 from .data import Data
-from .load import load, merge, read_yaml
+from .layers import merge
+from .load import load, read_yaml
 from .paper import PaperSettings
 from .project import Paper, Project, Row
-from .runs import Layout, Plan, Run, plan, runs
+from .rows import named
+from .runs import Layout, Plan, Run, plan, runs, scored
 from .streams import Grid, HeldOut, Overlap, Stream, Subset
 
 __all__ = [
@@ -27,9 +30,13 @@ __all__ = [
     "Stream",
     "Subset",
     "Training",
+    "declared",
     "load",
     "merge",
+    "named",
     "plan",
+    "published",
     "read_yaml",
     "runs",
+    "scored",
 ]

@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .declared import FRONT_ENDS
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Checkpoint = Literal["best", "last", "best_test"]
 
 
 class Block(BaseModel):
@@ -19,7 +22,7 @@ class Block(BaseModel):
     )
 
 
-EMBEDDINGS = ("beats", "atst_frame")
+EMBEDDINGS = tuple(kind for kind, how in FRONT_ENDS.items() if how.embeds)
 """Kinds of front ends that are frozen networks, named as the resource of their weights."""
 MEL_KINDS = ("mel", "stft_logmel", "segment_logmel")
 
@@ -147,7 +150,7 @@ class Training(Block):
     validate_every: Count = Field(1, description="epochs between validations")
     checkpoint_every: Count = Field(1, description="epochs between resumable checkpoints")
     score_batch: Count = Field(24, description="clips per batch when scoring")
-    keep: list[Literal["best", "last", "best_test"]] = Field(
+    keep: list[Checkpoint] = Field(
         ["best", "last"],
         description="which checkpoints are scored and reported; the first is the headline. "
         "best_test is chosen on the reported set itself: only to compare with papers that did so",

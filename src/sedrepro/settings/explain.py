@@ -5,36 +5,34 @@ from __future__ import annotations
 import difflib
 import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-Layer = tuple[str, dict[str, Any]]
-Path = tuple[str, ...]
-
-COMMAND_LINE = "--config"
-_NOTHING = object()
+from .layers import NOTHING, Layer, Path, at, origin
 
 
 def explain(
-    error: ValidationError,
+    details: list[Any],
     model: type[BaseModel],
     layers: list[Layer],
     homes: list[Path] | None = None,
+    culprit: str | None = None,
 ) -> str:
-    """The first of the error's complaints, and how many others there are.
+    """The first of an error's complaints, and how many others there are.
 
-    `layers` are in order of precedence, lowest first; `homes` are the keys below which the model's
-    settings may be set, highest precedence first.
+    `details` are pydantic's. `layers` are in order of precedence, lowest first; `homes` are the
+    keys below which the model's settings may be set, highest precedence first. `culprit` is the
+    layer to name, where the deepest layer that set the key need not be it.
     """
-    details = error.errors()
     first = details[0]
     homes = homes or [()]
     path = _loc(first)
     if first["type"] not in ("missing", "extra_forbidden"):
         path = _set_part(path, layers, homes) or path
     home, label = origin(path, layers, homes)
+    label = culprit or label
     key = ".".join(home + path)
     alike = [detail for detail in details if _loc(detail)[: len(path)] == path]
     if first["type"] == "extra_forbidden":
@@ -47,25 +45,9 @@ def explain(
     elif key:
         text = f"{label}: {key}: {_message(alike)}"
     else:
-        text = _message(alike)
+        text = f"{label}: {_message(alike)}"
     others = len(details) - len(alike)
     return text + (f" (and {others} more)" if others else "")
-
-
-def origin(path: Path, layers: list[Layer], homes: list[Path]) -> tuple[Path, str]:
-    """The home and the file that set `path`, or the deepest part of it that anything set."""
-    for length in range(len(path), -1, -1):
-        for home in homes:
-            holders = [
-                (label, value)
-                for label, layer in reversed(layers)
-                if (value := _at(layer, home + path[:length])) is not _NOTHING
-            ]
-            if holders:
-                # What the command line gave includes its files: the file is the better name.
-                from_file = holders[0][0] == COMMAND_LINE and _same(holders[:2])
-                return home, holders[1 if from_file else 0][0]
-    return homes[0], "configuration"
 
 
 def neighbour(name: str, known: Iterable[str]) -> str:
@@ -92,15 +74,9 @@ def _set_part(path: Path, layers: list[Layer], homes: list[Path]) -> Path:
     """`path` without what pydantic adds to name the member of a union."""
     for length in range(len(path), 0, -1):
         for home in homes:
-            if any(_at(layer, home + path[:length]) is not _NOTHING for _, layer in layers):
+            if any(at(layer, home + path[:length]) is not NOTHING for _, layer in layers):
                 return path[:length]
     return ()
-
-
-def _same(holders: list[tuple[str, Any]]) -> bool:
-    """Whether two layers say the same; by their looks too, as NaN does not equal itself."""
-    values = [value for _, value in holders]
-    return len(values) == 2 and (values[0] == values[1] or repr(values[0]) == repr(values[1]))
 
 
 def _message(details: list[Any]) -> str:
@@ -111,18 +87,15 @@ def _message(details: list[Any]) -> str:
     if not all(text.startswith(prefix) for text in texts):
         return texts[0]
     allowed = " or ".join(text.removeprefix(prefix).partition(", unable")[0] for text in texts)
-    return f"should be {allowed}, not {details[0]['input']!r}"
+    given = details[0]["input"]
+    close = neighbour(given, _choices(details)) if isinstance(given, str) else ""
+    return f"should be {allowed}, not {given!r}{close}"
 
 
-def _at(layer: Any, path: Path) -> Any:
-    for part in path:
-        if isinstance(layer, Mapping) and part in layer:
-            layer = layer[part]
-        elif isinstance(layer, list) and part.isdigit() and int(part) < len(layer):
-            layer = layer[int(part)]
-        else:
-            return _NOTHING
-    return layer
+def _choices(details: list[Any]) -> list[str]:
+    """The words among which a value should have been."""
+    texts = [detail.get("ctx", {}).get("expected", "") for detail in details]
+    return [word for text in texts for word in re.findall(r"'([^']*)'", text)]
 
 
 def _child(kind: Any, part: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ import yaml
 from pydantic import ValidationError
 
 from ..errors import SedreproError
-from .explain import COMMAND_LINE, Layer, explain, neighbour, origin
+from . import names
+from .explain import explain, neighbour
+from .layers import COMMAND_LINE, Layer, blame, merge, origin
 from .paper import PaperSettings
 from .project import Project
+from .rows import same_complaint, settled
 
 
 class _Loader(yaml.SafeLoader):
@@ -45,79 +48,97 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return value
 
 
-def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`change` over `base`: dictionaries merge, everything else (lists too) is replaced."""
-    merged = dict(base)
-    for key, value in change.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
 def load(
     overlay: Mapping[str, Any] | None = None,
     *,
     papers: Mapping[str, type[PaperSettings]],
     files: Iterable[str | Path] = (),
     root: str | Path = ".",
+    lazily: bool = False,
 ) -> Project:
     """Merge and validate everything that can be set.
 
     `overlay` is what the command line gave (its files and `--config` merged, as Snakemake hands
     it over); `files` are those files, used to name the culprit in an error. Without an overlay
     the files themselves are merged.
+
+    Names are checked in every paper; whether the numbers of a row fit together, only in rows that
+    are asked for: those to run of the papers that `run` selects. `lazily`: where `run` names no
+    paper, targets do the asking, and a row is looked at when it is planned.
     """
-    config = Path(root) / "config"
+    layers = _layers(overlay, files, Path(root))
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = merge(merged, layer)
+    _check_papers(merged, papers, layers)
+    project = _validated(merged, layers)
+    for paper in project.papers:
+        _check_sources(project, paper, layers)
+        names.check(project, paper, papers[paper], root)
+    for paper in project.run or [] if lazily else project.selected_papers():
+        spec = project.papers[paper]
+        for row in spec.selected():
+            for condition in spec.conditions:
+                settled(project, paper, row, condition, papers[paper])
+    return project
+
+
+def _layers(
+    overlay: Mapping[str, Any] | None, files: Iterable[str | Path], root: Path
+) -> list[Layer]:
+    """Everything that says something, lowest precedence first."""
+    config = root / "config"
     layers: list[Layer] = [
         ("model defaults", Project().model_dump(mode="json", by_alias=True)),
         ("config/config.yaml", read_yaml(config / "config.yaml")),
     ]
     for path in sorted(config.glob("papers/*/paper.yaml")):
-        layers.append(
-            (
-                f"config/papers/{path.parent.name}/paper.yaml",
-                {"papers": {path.parent.name: read_yaml(path)}},
-            )
-        )
+        paper = path.parent.name
+        layers.append((f"config/papers/{paper}/paper.yaml", {"papers": {paper: read_yaml(path)}}))
     layers += [(str(path), read_yaml(path)) for path in files]
     if overlay is not None:
         layers.append((COMMAND_LINE, dict(overlay)))
-    merged: dict[str, Any] = {}
-    for _, layer in layers:
-        merged = merge(merged, layer)
-    _check_papers(merged, papers, layers)
+    return layers
+
+
+def _validated(merged: dict[str, Any], layers: list[Layer]) -> Project:
     try:
-        project = Project.model_validate(merged)
+        return Project.model_validate(merged).merged_from(layers)
     except ValidationError as error:
-        raise SedreproError(explain(error, Project, layers)) from None
-    for paper in project.papers:
-        _validate_rows(project, paper, papers[paper], layers)
-        _check_sources(project, paper, layers)
-    return project
+        details = error.errors()
+
+    def wrong(partial: dict[str, Any]) -> bool:
+        try:
+            Project.model_validate(partial)
+        except ValidationError as error:
+            return same_complaint(error, details[0])
+        return False
+
+    culprit = blame(layers, wrong) if details[0]["type"] == "value_error" else None
+    raise SedreproError(explain(details, Project, layers, culprit=culprit))
 
 
-def row_settings(project: Project, paper: str, row: str, condition: str) -> dict[str, Any]:
-    """What a row under a condition changes in the paper's defaults.
-
-    paper < condition < row < what the row says of the condition.
-    """
-    spec = project.papers[paper]
-    line = spec.table[row]
-    chosen = merge(merge(spec.settings, spec.conditions[condition]), line.settings)
-    return merge(chosen, line.conditions.get(condition, {}))
-
-
-def _check_papers(merged: dict[str, Any], papers: Iterable[str], layers: list[Layer]) -> None:
-    """Before anything else: a misspelt paper would be told that it lacks a title."""
+def _check_papers(merged: dict[str, Any], papers: Collection[str], layers: list[Layer]) -> None:
+    """Before anything else: a paper is a package and a folder of the same name, or a mistake."""
     given = merged.get("papers")
-    for paper in given if isinstance(given, Mapping) else ():
+    given = given if isinstance(given, Mapping) else {}
+    for paper in given:
         if paper not in papers:
             _, label = origin(("papers", str(paper)), layers, [()])
+            close = neighbour(str(paper), papers)
+            if label == f"config/papers/{paper}/paper.yaml":
+                raise SedreproError(
+                    f"{label}: there is no package sedrepro/papers/{paper} with settings.py and "
+                    f"method.py{close}"
+                )
             raise SedreproError(
-                f"{label}: papers.{paper}: no such paper{neighbour(str(paper), papers)}; "
-                f"papers are {', '.join(papers)}"
+                f"{label}: papers.{paper}: no such paper{close}; papers are {', '.join(papers)}"
+            )
+    for paper in papers:
+        if paper not in given:
+            raise SedreproError(
+                f"config/papers/{paper}/paper.yaml: no such file, and there is a package "
+                f"sedrepro/papers/{paper}: write it, or take the package away"
             )
 
 
@@ -134,47 +155,3 @@ def _check_sources(project: Project, paper: str, layers: list[Layer]) -> None:
                 f"{label}: papers.{paper}.table.{name}.from: no row {row.source!r} to start from"
                 f"{neighbour(source, runnable)}; rows are {', '.join(runnable)}"
             )
-
-
-def _validate_rows(
-    project: Project, paper: str, model: type[PaperSettings], layers: list[Layer]
-) -> None:
-    spec = project.papers[paper]
-    # A class of one's own may be too much for a paper that nobody asked for.
-    asked = spec.selected() if paper in project.selected_papers() else []
-    for row in spec.table:
-        for condition in spec.conditions:
-            try:
-                settings = model.model_validate(row_settings(project, paper, row, condition))
-            except ValidationError as error:
-                homes = [
-                    ("papers", paper, "table", row, "conditions", condition),
-                    ("papers", paper, "table", row, "settings"),
-                    ("papers", paper, "conditions", condition),
-                    ("papers", paper, "settings"),
-                ]
-                raise SedreproError(explain(error, model, layers, homes)) from None
-            _check_front_ends(project, paper, row, settings)
-            if row in asked:
-                _check_classes(project, paper, row, settings)
-
-
-def _check_front_ends(project: Project, paper: str, row: str, settings: PaperSettings) -> None:
-    wanted = {name for part in [*settings.streams(), *settings.held_out()] for name in part.inputs}
-    for name in sorted(wanted - set(project.front_ends)):
-        known = project.front_ends
-        raise SedreproError(
-            f"config/papers/{paper}/paper.yaml: row {row} reads front end {name!r}"
-            f"{neighbour(name, known)}; front_ends are {', '.join(known)}"
-        )
-    try:
-        settings.grid(project.front_ends)
-    except ValueError as error:
-        raise SedreproError(f"config/papers/{paper}/paper.yaml: row {row}: {error}") from None
-
-
-def _check_classes(project: Project, paper: str, row: str, settings: PaperSettings) -> None:
-    try:
-        settings.check_classes(settings.classes(project.data))
-    except ValueError as error:
-        raise SedreproError(f"papers.{paper}: row {row}: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -15,6 +16,9 @@ from .streams import Grid, HeldOut, Stream
 class PaperSettings(Block):
     """Settings of one run. Light on purpose: the DAG is planned from it without torch."""
 
+    MODELS: ClassVar[tuple[str, ...]] = ()
+    """The networks whose scores are kept, the one for recordings first; empty: all there are."""
+
     training: Training = Field(default_factory=Training, description="the trainer")
     decoding: Decoding = Field(default_factory=Decoding, description="from scores to events")
 
@@ -25,6 +29,10 @@ class PaperSettings(Block):
     @abstractmethod
     def held_out(self) -> list[HeldOut]:
         """The sets scored during (`selects`) and after training."""
+
+    def selection(self) -> list[str]:
+        """The numbers whose sum chooses the checkpoint, as `<set>/<model>/<metric>`."""
+        return []
 
     def weights(self) -> list[str]:
         """Resources of pre-trained weights without which the row cannot be run."""

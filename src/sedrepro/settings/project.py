@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from .blocks import Block, FrontEnd
 from .data import Data
+from .explain import neighbour
+from .layers import Layer
 
 LOGMEL64 = FrontEnd(
     kind="stft_logmel", sample_rate=32000, hop=1024, n_mels=64, f_min=50.0, f_max=16000.0
@@ -160,7 +162,10 @@ class Paper(Block):
         for where, rows in named:
             for row in rows:
                 if row not in self.table:
-                    raise ValueError(f"{where} names row {row!r}; rows are {', '.join(self.table)}")
+                    raise ValueError(
+                        f"{where} names row {row!r}{neighbour(row, self.table)}; rows are "
+                        f"{', '.join(self.table)}"
+                    )
         for where, conditions in [
             *((f"tables.{name}", table.conditions or []) for name, table in self.tables.items()),
             *((f"table.{name}", row.conditions) for name, row in self.table.items()),
@@ -168,7 +173,8 @@ class Paper(Block):
             for condition in conditions:
                 if condition not in self.conditions:
                     raise ValueError(
-                        f"{where}.conditions names {condition!r}; conditions are "
+                        f"{where}.conditions names {condition!r}"
+                        f"{neighbour(condition, self.conditions)}; conditions are "
                         f"{', '.join(self.conditions)}"
                     )
         return self
@@ -219,6 +225,17 @@ class Project(Block):
     )
     report: Report = Field(default_factory=Report, description="statistics and the results page")
     papers: dict[Key, Paper] = Field(default_factory=dict, description="config/papers/*/paper.yaml")
+    _layers: list[Layer] = PrivateAttr(default_factory=list)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """What this was merged from, lowest precedence first: an error names the one to change."""
+        return self._layers
+
+    def merged_from(self, layers: list[Layer]) -> Project:
+        """Remember the layers."""
+        self._layers = layers
+        return self
 
     @property
     def result_set(self) -> str:
@@ -240,5 +257,8 @@ class Project(Block):
     def _papers_exist(self) -> Project:
         for paper in self.run or []:
             if paper not in self.papers:
-                raise ValueError(f"run names paper {paper!r}; papers are {', '.join(self.papers)}")
+                raise ValueError(
+                    f"run names paper {paper!r}{neighbour(paper, self.papers)}; papers are "
+                    f"{', '.join(self.papers)}"
+                )
         return self

@@ -9,9 +9,9 @@ from typing import Any
 from ..errors import SedreproError
 from ..files import file_digest
 from .blocks import FrontEnd
-from .load import row_settings
 from .paper import PaperSettings
 from .project import Project, Report
+from .rows import settled
 from .streams import Grid, HeldOut, Stream, Subset
 
 TABLES = ("clips", "events", "audit")
@@ -176,15 +176,12 @@ def runs(project: Project, paper: str) -> list[Run]:
 
 
 def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
-    """What a run means under these settings."""
+    """What a run means under these settings; a SedreproError if it cannot be made."""
     spec = project.papers.get(run.paper)
     if spec is None or run.row not in spec.table or run.condition not in spec.conditions:
         raise SedreproError(f"{run}: no such run in the configuration")
     row = spec.table[run.row]
-    chosen = row_settings(project, run.paper, run.row, run.condition)
-    if run.fold is not None:  # papers that cross-validate have a setting `fold`
-        chosen["fold"] = run.fold
-    settings = model.model_validate(chosen)
+    settings = settled(project, run.paper, run.row, run.condition, model, run.fold)
     names = {name for part in [*settings.streams(), *settings.held_out()] for name in part.inputs}
     return Plan(
         run=run,
@@ -194,6 +191,12 @@ def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
         front_ends={name: project.front_ends[name] for name in sorted(names)},
         classes=settings.classes(project.data),
     )
+
+
+def scored(project: Project, run: Run) -> Run:
+    """The run whose scores give a run's numbers, told without looking at its settings."""
+    row = project.papers[run.paper].table[run.row]
+    return (_source(project, run, row.source) if row.kind == "reevaluate" else None) or run
 
 
 def _source(project: Project, run: Run, source: str | None) -> Run | None:

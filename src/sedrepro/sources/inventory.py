@@ -284,7 +284,11 @@ def _plans(
             for condition in spec.conditions:
                 run = Run(paper, row, condition, project.seeds[0])
                 label = row if len(spec.conditions) == 1 else f"{row}, {condition}"
-                found[paper].append((label, settings.plan(project, run, models[paper])))
+                try:
+                    planned = settings.plan(project, run, models[paper])
+                except SedreproError:  # a row that nobody asked for; those to run are looked at
+                    continue
+                found[paper].append((label, planned))
     return found
 
 

@@ -14,21 +14,22 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ..errors import SedreproError
 from ..settings import Block, Data, Layout, Project, read_yaml
+from ..settings.declared import CORPORA
+from ..settings.explain import neighbour
 
 PATH = "config/datasets.yaml"
-CORPORA = (
-    "desed",
-    "desed_soundbank",
-    "maestro",
-    "fsdkaggle2018",
-    "tau2019",
-    "tut2018",
-    "ave",
-    "weights",
-)
-
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Corpus = Literal[CORPORA]
+
+
+def _corpus(name: str) -> str:
+    if name not in CORPORA:
+        raise ValueError(
+            f"no corpus {name!r}{neighbour(name, CORPORA)}; corpora are {', '.join(CORPORA)}"
+        )
+    return name
+
+
+Corpus = Annotated[str, AfterValidator(_corpus)]
 
 
 def _inside(path: str) -> str:

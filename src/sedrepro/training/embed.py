@@ -11,7 +11,7 @@ import numpy as np
 from .. import chain
 from ..files import file_digest
 from ..kept import Kept
-from ..settings import FrontEnd, Layout, Project, Subset
+from ..settings import FrontEnd, Layout, Project, Subset, declared
 from ..settings.tasks import StoreTask
 from ..sources import weights
 from ..store import Store, intact, writing
@@ -86,13 +86,13 @@ def _tokens(
     """The pooled tokens (frame, width) of every clip, in order."""
     import torch
 
-    from ..networks.pretrained import Listener
     from .data import as_input
     from .devices import choose, prepare
 
     device = choose(project.device, gpus)
     prepare(0, threads, project.deterministic)
-    network = Listener(front_end.kind, file, front_end.channels).to(device).eval()
+    encoder = declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
+    network = encoder(front_end.kind, file, front_end.channels).to(device).eval()
     for start in range(0, len(waves), BATCH):
         samples = waves.read(range(start, min(start + BATCH, len(waves))))
         heard = as_input(torch.from_numpy(samples).to(device))

@@ -13,12 +13,12 @@ import torch
 
 from .. import audio, papers
 from ..errors import SedreproError
-from ..features.encoders import KINDS, Encoder
+from ..features.encoders import WAVEFORM, Encoder, Kind
 from ..files import read_json
 from ..metrics.decode import detect, gated, median_filter
 from ..networks.weights import load_checkpoint
 from ..papers.contract import Method
-from ..settings import FrontEnd, Plan
+from ..settings import FrontEnd, Plan, declared
 from .data import as_input
 from .trainer import load_networks
 
@@ -87,18 +87,17 @@ class Predictor:
 
     def _encoder(self, name: str, front_end: FrontEnd, files: Mapping[str, Path]) -> Encoder:
         """What a store would hold of one window."""
-        if front_end.kind in KINDS:
-            return KINDS[front_end.kind].encoder(front_end)
+        kind = declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
+        if isinstance(kind, Kind):
+            return kind.encoder(front_end)
         if front_end.kind not in files:
             raise SedreproError(
                 f"{self.plan.run}: reads {name} ({front_end.kind}), which is not made of sound "
                 "files here"
             )
-        from ..networks.pretrained import Listener
-
-        listener = Listener(front_end.kind, files[front_end.kind], front_end.channels)
+        listener = kind(front_end.kind, files[front_end.kind], front_end.channels)
         listener = listener.to(self.method.device).eval()
-        stored = KINDS["waveform"].encoder(front_end)
+        stored = WAVEFORM.encoder(front_end)
 
         def encode(samples: np.ndarray) -> np.ndarray:
             heard = as_input(torch.from_numpy(stored(samples))[None].to(self.method.device))

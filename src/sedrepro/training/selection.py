@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from .. import tables
 from ..metrics import maestro, segments
 from ..metrics.decode import median_filter
 from ..metrics.events import reference
-from ..metrics.f1 import class_f1, clip_counts, intersection_f1, macro_f1
+from ..metrics.f1 import clip_counts, intersection_f1, macro_f1, macro_f1_of_all
 from ..metrics.ranking import Rankings
-from ..settings import Layout, Plan
+from ..settings import Layout, Plan, declared
 from .data import Held
 from .scoring import Scores
 
@@ -32,7 +30,8 @@ class Judge:
         timed = events[events["onset"].notna()]
         columns = tuple(timed[name].tolist() for name in ("clip", "label", "onset", "offset"))
         self.truth = reference(clips=clips, seconds=seconds, classes=plan.classes, events=columns)
-        self.families = [FAMILIES[name] for name in held.held.metrics if name in FAMILIES]
+        families = [declared.METRICS[name] for name in held.held.metrics]
+        self.families = [declared.resolve(family.judge) for family in families]
 
     def __call__(self, scores: Scores) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -41,7 +40,7 @@ class Judge:
         return found
 
 
-def _events(judge: Judge, scores: Scores) -> dict[str, float]:
+def judge_events(judge: Judge, scores: Scores) -> dict[str, float]:
     """Strict intersection F1: the package's value flatters a system that finds few classes."""
     value = intersection_f1(
         scores=scores["frame"],
@@ -54,25 +53,24 @@ def _events(judge: Judge, scores: Scores) -> dict[str, float]:
     return {"intersection_f1": value}
 
 
-def _tags(judge: Judge, scores: Scores) -> dict[str, float]:
+def judge_tags(judge: Judge, scores: Scores) -> dict[str, float]:
     counts = clip_counts(scores["clip"], judge.tags, threshold=judge.decoding.threshold)
     return {"weak_f1": macro_f1(counts.total())}
 
 
-def _tagging(judge: Judge, scores: Scores) -> dict[str, float]:
+def judge_tagging(judge: Judge, scores: Scores) -> dict[str, float]:
     """The authors' rule, on the scores of all clips and classes together."""
     return {"micro_ap": Rankings(scores["clip"], judge.tags).micro_ap()}
 
 
-def _desed_tags(judge: Judge, scores: Scores) -> dict[str, float]:
+def judge_desed_tags(judge: Judge, scores: Scores) -> dict[str, float]:
     """Clip scores under DESED's class mask; classes without a clip count as 0, as torchmetrics has
     it, so that the value cannot exceed the share of DESED's classes."""
     counts = clip_counts(scores["clip_desed"], judge.tags, threshold=judge.decoding.threshold)
-    f1 = np.nan_to_num(class_f1(counts.total()))
-    return {"weak_f1": float(f1.mean())}
+    return {"weak_f1": macro_f1_of_all(counts.total())}
 
 
-def _maestro(judge: Judge, scores: Scores) -> dict[str, float]:
+def judge_maestro(judge: Judge, scores: Scores) -> dict[str, float]:
     """Segment F1 at each class's best threshold, on windows apart from each other."""
     heard = maestro.separate(
         median_filter(scores["frame"], judge.windows), judge.hop,
@@ -81,20 +79,9 @@ def _maestro(judge: Judge, scores: Scores) -> dict[str, float]:
     return {"segment_f1_best": heard.best_f1() if heard else 0.0}
 
 
-def _segments(judge: Judge, scores: Scores) -> dict[str, float]:
+def judge_segments(judge: Judge, scores: Scores) -> dict[str, float]:
     label = segments.labels(judge.truth, scores["frame"].shape[1])
     return {"segment_accuracy": segments.share(segments.accuracy(scores["frame"], label).total())}
-
-
-FAMILIES: dict[str, Callable[[Judge, Scores], dict[str, float]]] = {
-    "segments": _segments,
-    "desed_tags": _desed_tags,
-    "maestro": _maestro,
-    "sed": _events,
-    "tags": _tags,
-    "tagging": _tagging,
-}
-"""By the names held-out sets use for their metrics; others have no part in choosing."""
 
 
 def is_finite(scores: Scores) -> bool:

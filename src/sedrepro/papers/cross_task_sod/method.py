@@ -109,11 +109,6 @@ class Method(mean_teacher.Method):
             )
         return scores
 
-    def select(self, metrics: Mapping[str, float]) -> float:
-        """Weak F1 and (strict) intersection F1 of the student."""
-        tags = metrics["weak_validation/student/weak_f1"]
-        return tags + metrics["synth_validation/student/intersection_f1"]
-
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Scores of both models before and, with the second task, after its correction."""
         maps = {"input": self.spectra(inputs)}

@@ -106,6 +106,8 @@ class Sod(Block):
 class Settings(PaperSettings):
     """What a row may change."""
 
+    MODELS = ("student", "teacher")
+
     front_end: str = Field("wave16k", description="the front end of all streams")
     network: Literal["backbone", "crnn"] = Field(
         "backbone", description="the paper's network, or the DCASE CRNN"
@@ -150,6 +152,10 @@ class Settings(PaperSettings):
             HeldOut("synth_validation", synth, inputs, **choosing),
             HeldOut("weak_validation", weak, inputs, ("tags",), **choosing),
         ]
+
+    def selection(self) -> list[str]:
+        """Weak F1 and (strict) intersection F1 of the student."""
+        return ["weak_validation/student/weak_f1", "synth_validation/student/intersection_f1"]
 
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
         front_end, part = front_ends[self.front_end], getattr(self, self.network)

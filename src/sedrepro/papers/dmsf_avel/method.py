@@ -122,8 +122,5 @@ class Method(contract.Method):
             scores["attention"] = found["attention"]
         return scores
 
-    def select(self, metrics: Mapping[str, float]) -> float:
-        return metrics[f"validation/{NETWORK}/segment_accuracy"]
-
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return self.scores(NETWORK, inputs)

@@ -97,6 +97,8 @@ class Optimiser(Block):
 class Settings(PaperSettings):
     """What a row of audio-visual event localization may change."""
 
+    MODELS = ("network",)
+
     supervision: Literal["full", "weak"] = Field(
         "full", description="labels of segments, or of videos only (with background videos)"
     )
@@ -147,6 +149,9 @@ class Settings(PaperSettings):
                 selects=True, reports=False, unit="video",
             ),
         ]  # fmt: skip
+
+    def selection(self) -> list[str]:
+        return ["validation/network/segment_accuracy"]
 
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
         visual, audio = (front_ends[name] for name in self.inputs)

@@ -192,10 +192,6 @@ class Method(mean_teacher.Method):
     def headline(self) -> str:
         return "teacher"
 
-    def select(self, metrics: Mapping[str, float]) -> float:
-        selecting = next(held.name for held in self.plan.held_out if held.selects)
-        return metrics[f"{selecting}/teacher/intersection_f1"]
-
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Frame scores of both, the teacher's attention, and its frames' nearest prototypes."""
         mel = self.spectra(inputs)

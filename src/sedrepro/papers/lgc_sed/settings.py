@@ -92,6 +92,8 @@ class Audio(Block):
 class Settings(PaperSettings):
     """What a row of LGC-SED may change."""
 
+    MODELS = ("student", "teacher")
+
     front_end: str = Field("mel128", description="the front end of all streams")
     network: Network = Field(default_factory=Network, description="the network")
     batch: dcase.Batch = Field(default_factory=dcase.Batch, description="the training batch")
@@ -125,6 +127,9 @@ class Settings(PaperSettings):
             synth = Subset("desed", "synth_validation")
             sets.append(HeldOut("synth_validation", synth, inputs, selects=True, reports=False))
         return sets
+
+    def selection(self) -> list[str]:
+        return [f"{held.name}/teacher/intersection_f1" for held in self.held_out() if held.selects]
 
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
         front_end = front_ends[self.front_end]

@@ -111,9 +111,6 @@ class Method(contract.Method):
     def averaged(self) -> dict[str, str]:
         return {"teacher": "student"}
 
-    def models(self) -> list[str]:
-        return ["student", "teacher"]
-
     def load_weights(self, files: Mapping[str, Path]) -> None:
         encoder = self.settings.encoder
         if encoder.cached:  # stores hold what the frozen transformer says
@@ -307,13 +304,6 @@ class Method(contract.Method):
         attention = attention / attention.sum(-1, keepdim=True)
         masked = (found.frame * attention).sum(1) / attention.sum(1).clamp(min=1e-12)
         return {"frame": found.frame, "clip": found.clip, "clip_desed": masked}
-
-    def select(self, metrics: Mapping[str, float]) -> float:
-        return (
-            metrics["weak/student/weak_f1"]
-            + metrics["synth_validation/student/intersection_f1"]
-            + metrics["maestro_held_out/student/segment_f1_best"]
-        )
 
     def before_scores(self, batches: Callable[[], Iterable[Batch]]) -> None:
         if self.settings.network.batch_norm_recompute:

@@ -168,6 +168,8 @@ class AtstSed(Block):
 class Settings(PaperSettings):
     """What a row of MTDA-HSED may change."""
 
+    MODELS = ("student", "teacher")
+
     front_end: str = Field("wave16k", description="the waveforms; spectra are made on the device")
     network: Network = Field(default_factory=Network, description="the CRNN")
     encoder: Encoder = Field(default_factory=Encoder, description="the pre-trained transformer")
@@ -261,6 +263,13 @@ class Settings(PaperSettings):
             HeldOut(
                 "maestro_held_out", windows, inputs, ("maestro",), unit="recording", **choosing
             ),
+        ]
+
+    def selection(self) -> list[str]:
+        return [
+            "weak/student/weak_f1",
+            "synth_validation/student/intersection_f1",
+            "maestro_held_out/student/segment_f1_best",
         ]
 
     def weights(self) -> list[str]:

@@ -43,9 +43,6 @@ class Method(contract.Method):
         built = built.to(memory_format=torch.channels_last)
         return {MODEL: built, "standardise": Standardise(bands)}
 
-    def models(self) -> list[str]:
-        return [MODEL]
-
     @property
     def reconstructs(self) -> bool:
         """Without its loss the decoder would only cost time: it is there, and never run."""
@@ -75,9 +72,6 @@ class Method(contract.Method):
         found = self._forward(self.normalised(inputs), False)
         frames = {"frame": found.frame} if self.settings.frame_scores else {}
         return {"clip": found.clip, **frames}
-
-    def select(self, metrics: Mapping[str, float]) -> float:
-        return metrics[f"held_out/{MODEL}/micro_ap"]
 
     def rate(self, step: int) -> float:
         return self.plateau.factor

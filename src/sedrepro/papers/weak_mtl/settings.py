@@ -50,6 +50,8 @@ class Plateau(Block):
 class Settings(PaperSettings):
     """What a row may change."""
 
+    MODELS = ("network",)
+
     front_end: str = Field("logmel64", description="the front end")
     snr: float = Field(20, ge=-30, le=60, description="the events over the scene, dB")
     fold: int = Field(
@@ -83,6 +85,9 @@ class Settings(PaperSettings):
         clips = self._subset(str(self.fold))
         inputs, metrics = (self.front_end,), ("tagging",)
         return [HeldOut("held_out", clips, inputs, metrics, selects=True, unit="events")]
+
+    def selection(self) -> list[str]:
+        return ["held_out/network/micro_ap"]
 
     def _subset(self, portion: str) -> Subset:
         return Subset("snr_mix", f"snr{self.snr:g}", portion)

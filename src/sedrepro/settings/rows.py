@@ -1,0 +1,155 @@
+"""A row of a paper as typed settings, and whether its numbers fit together.
+
+Names are looked at in every row there is; numbers only in rows that are asked for, since narrowing
+a network or a front end for one paper may leave another's rows impossible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..errors import SedreproError
+from .explain import explain, neighbour
+from .layers import Path, blame, merge
+from .paper import PaperSettings
+from .project import Project
+
+Model = type[PaperSettings]
+
+
+def row_settings(project: Project, paper: str, row: str, condition: str) -> dict[str, Any]:
+    """What a row under a condition changes in the paper's defaults.
+
+    paper < condition < row < what the row says of the condition.
+    """
+    spec = project.papers[paper]
+    line = spec.table[row]
+    chosen = merge(merge(spec.settings, spec.conditions[condition]), line.settings)
+    return merge(chosen, line.conditions.get(condition, {}))
+
+
+def homes(paper: str, row: str, condition: str) -> list[Path]:
+    """The keys below which a row's settings may be set, highest precedence first."""
+    return [
+        ("papers", paper, "table", row, "conditions", condition),
+        ("papers", paper, "table", row, "settings"),
+        ("papers", paper, "conditions", condition),
+        ("papers", paper, "settings"),
+    ]
+
+
+def settled(
+    project: Project, paper: str, row: str, condition: str, model: Model, fold: int | None = None
+) -> PaperSettings:
+    """The settings of a row that is asked for: one that cannot be run is refused."""
+    chosen = row_settings(project, paper, row, condition)
+    if fold is not None:  # papers that cross-validate have a setting `fold`
+        chosen["fold"] = fold
+    try:
+        settings = model.model_validate(chosen)
+    except ValidationError as error:
+        raise _refused(error.errors(), project, paper, row, condition, model) from None
+    for problem in (_front_end_missing, _shapes_differ, _classes_clash):
+        _raise_if(problem, settings, project, paper, row, condition, model)
+    return settings
+
+
+def named(
+    project: Project, paper: str, row: str, condition: str, model: Model
+) -> PaperSettings | None:
+    """The settings of any row, if its names are there; None if only its numbers do not fit."""
+    try:
+        settings = model.model_validate(row_settings(project, paper, row, condition))
+    except ValidationError as error:
+        details = [detail for detail in error.errors() if detail["type"] != "value_error"]
+        if not details:
+            return None
+        raise _refused(details, project, paper, row, condition, model) from None
+    _raise_if(_front_end_missing, settings, project, paper, row, condition, model)
+    return settings
+
+
+# --- what may be wrong with a row, in words -------------------------------------------------------
+
+
+def _front_end_missing(settings: PaperSettings, project: Project) -> str | None:
+    known = project.front_ends
+    for part in [*settings.streams(), *settings.held_out()]:
+        for name in part.inputs:
+            if name not in known:
+                close = neighbour(name, known)
+                return f"reads front end {name!r}{close}; front_ends are {', '.join(known)}"
+    return None
+
+
+def _shapes_differ(settings: PaperSettings, project: Project) -> str | None:
+    try:
+        settings.grid(project.front_ends)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _classes_clash(settings: PaperSettings, project: Project) -> str | None:
+    try:
+        settings.check_classes(settings.classes(project.data))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+# --- who is to blame ------------------------------------------------------------------------------
+
+
+def _raise_if(
+    problem: Callable[[PaperSettings, Project], str | None],
+    settings: PaperSettings,
+    project: Project,
+    paper: str,
+    row: str,
+    condition: str,
+    model: Model,
+) -> None:
+    words = problem(settings, project)
+    if words is None:
+        return
+
+    def wrong(merged: dict[str, Any]) -> bool:
+        try:
+            other = Project.model_validate(merged)
+            same_row = model.model_validate(row_settings(other, paper, row, condition))
+            return problem(same_row, other) == words
+        except (ValidationError, KeyError):  # layers further up complete what is not there yet
+            return False
+
+    raise SedreproError(f"{blame(project.layers, wrong)}: papers.{paper}: row {row}: {words}")
+
+
+def _refused(
+    details: list[Any], project: Project, paper: str, row: str, condition: str, model: Model
+) -> SedreproError:
+    """What pydantic refused, in one line."""
+    first, culprit = details[0], None
+    if first["type"] == "value_error":
+
+        def wrong(merged: dict[str, Any]) -> bool:
+            try:
+                other = Project.model_validate(merged)
+                model.model_validate(row_settings(other, paper, row, condition))
+            except ValidationError as error:
+                return same_complaint(error, first)
+            except KeyError:
+                pass
+            return False
+
+        culprit = blame(project.layers, wrong)
+    places = homes(paper, row, condition)
+    return SedreproError(explain(details, model, project.layers, places, culprit))
+
+
+def same_complaint(error: ValidationError, first: Any) -> bool:
+    """Whether an error has a complaint of the same words at the same key."""
+    return any((d["loc"], d["msg"]) == (first["loc"], first["msg"]) for d in error.errors())

@@ -1,0 +1,41 @@
+"""Whether every subset that a paper names can be had at all: a resource must carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import SedreproError
+from ..settings import PaperSettings, Project, Subset, declared, named
+from ..settings.explain import neighbour
+from .registry import PATH, Registry
+
+
+def check(project: Project, models: Mapping[str, type[PaperSettings]], known: Registry) -> None:
+    """Refuse a subset of which the registry knows nothing: it would be planned as no files."""
+    seen: set[Subset] = set()
+    for paper, spec in project.papers.items():
+        for row in spec.table:
+            for condition in spec.conditions:
+                settings = named(project, paper, row, condition, models[paper])
+                if settings is None:
+                    continue
+                for part, subset in _subsets(settings):
+                    if subset not in seen:
+                        seen.add(subset)
+                        _check(subset, known, f"papers.{paper}, row {row}: {part}")
+
+
+def _subsets(settings: PaperSettings) -> list[tuple[str, Subset]]:
+    found = [(f"stream {s.name!r}", subset) for s in settings.streams() for subset in s.subsets]
+    return found + [(f"set {held.name!r}", held.subset) for held in settings.held_out()]
+
+
+def _check(subset: Subset, known: Registry, who: str) -> None:
+    if declared.CORPORA[subset.corpus].mixed or known.carrying(subset.corpus, subset.name):
+        return
+    mine = [resource for resource in known.resources.values() if resource.corpus == subset.corpus]
+    there = dict.fromkeys(name for resource in mine for name in resource.subsets)
+    raise SedreproError(
+        f"{PATH}: no resource carries subset {subset.name!r} of {subset.corpus}"
+        f"{neighbour(subset.name, there)}, which {who} names; there are {', '.join(there)}"
+    )
