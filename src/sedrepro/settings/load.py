@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ..errors import SedreproError
 from .explain import COMMAND_LINE, Layer, explain, neighbour, origin
 from .paper import PaperSettings
-from .project import Project
+from .project import Paper, Project
 
 
 class _Loader(yaml.SafeLoader):
@@ -99,13 +99,14 @@ def load(
 
 
 def row_settings(project: Project, paper: str, row: str, condition: str) -> dict[str, Any]:
-    """What a row under a condition changes in the paper's defaults.
+    """What a row under a condition changes in the defaults of its method.
 
-    paper < condition < row < what the row says of the condition.
+    paper (or method) < condition < row < what the row says of the condition.
     """
     spec = project.papers[paper]
     line = spec.table[row]
-    chosen = merge(merge(spec.settings, spec.conditions[condition]), line.settings)
+    shared = spec.settings if line.method is None else spec.methods.get(line.method, {})
+    chosen = merge(merge(shared, spec.conditions[condition]), line.settings)
     return merge(chosen, line.conditions.get(condition, {}))
 
 
@@ -137,12 +138,15 @@ def _check_sources(project: Project, paper: str, layers: list[Layer]) -> None:
 
 
 def _validate_rows(
-    project: Project, paper: str, model: type[PaperSettings], layers: list[Layer]
+    project: Project, paper: str, own: type[PaperSettings], layers: list[Layer]
 ) -> None:
     spec = project.papers[paper]
     # A class of one's own may be too much for a paper that nobody asked for.
     asked = spec.selected() if paper in project.selected_papers() else []
-    for row in spec.table:
+    _check_methods(spec, paper, own, layers)
+    for row, line in spec.table.items():
+        model = own.of(line.method)
+        shared = ("methods", line.method) if line.method else ("settings",)
         for condition in spec.conditions:
             try:
                 settings = model.model_validate(row_settings(project, paper, row, condition))
@@ -151,12 +155,26 @@ def _validate_rows(
                     ("papers", paper, "table", row, "conditions", condition),
                     ("papers", paper, "table", row, "settings"),
                     ("papers", paper, "conditions", condition),
-                    ("papers", paper, "settings"),
+                    ("papers", paper, *shared),
                 ]
                 raise SedreproError(explain(error, model, layers, homes)) from None
             _check_front_ends(project, paper, row, settings)
             if row in asked:
                 _check_classes(project, paper, row, settings)
+
+
+def _check_methods(spec: Paper, paper: str, own: type[PaperSettings], layers: list[Layer]) -> None:
+    """Methods that the paper's code does not have."""
+    named = [(("table", row, "method"), line.method) for row, line in spec.table.items()]
+    named += [(("methods", method), method) for method in spec.methods]
+    for path, method in named:
+        if method is not None and method not in own.methods:
+            _, label = origin(("papers", paper, *path), layers, [()])
+            known = ", ".join(own.methods) or "none but its own"
+            raise SedreproError(
+                f"{label}: papers.{paper}.{'.'.join(path)}: no such method"
+                f"{neighbour(method, own.methods)}; methods are {known}"
+            )
 
 
 def _check_front_ends(project: Project, paper: str, row: str, settings: PaperSettings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -15,8 +16,16 @@ from .streams import Grid, HeldOut, Stream
 class PaperSettings(Block):
     """Settings of one run. Light on purpose: the DAG is planned from it without torch."""
 
+    methods: ClassVar[dict[str, type[PaperSettings]]] = {}
+    """Settings of the methods that a row may name instead of the paper's own."""
+
     training: Training = Field(default_factory=Training, description="the trainer")
     decoding: Decoding = Field(default_factory=Decoding, description="from scores to events")
+
+    @classmethod
+    def of(cls, method: str | None) -> type[PaperSettings]:
+        """The settings of a row that names this method, or none."""
+        return cls if method is None else cls.methods[method]
 
     @abstractmethod
     def streams(self) -> list[Stream]:
