@@ -10,7 +10,7 @@ from ..settings import PaperSettings
 if TYPE_CHECKING:
     from .contract import Method
 
-PAPERS = ("lgc_sed", "weak_mtl", "cross_task_sod", "mtda_hsed", "dmsf_avel")
+PAPERS = ("dcase_baselines", "lgc_sed", "weak_mtl", "cross_task_sod", "mtda_hsed", "dmsf_avel")
 
 
 def settings_of() -> dict[str, type[PaperSettings]]:

@@ -94,10 +94,17 @@ class Method(contract.Method):
         return min_max(decibels(mel))
 
     def mixed(self, batch: Batch) -> tuple[Batch, dict[str, Copies]]:
-        """The batch as linear spectra: with RCT's copies, else after soft mixup."""
-        rct, base = self.settings.rct, self.settings.mean_teacher
+        """The batch as linear spectra: with RCT's copies, else after soft mixup.
+
+        What else is stored beside the spectra is not mixed.
+        """
+        rct, base, front_end = (
+            self.settings.rct,
+            self.settings.mean_teacher,
+            self.settings.front_end,
+        )
         if rct.use:
-            return expand(batch, self.settings.front_end, rct.methods, self.mel)
+            return expand(batch, front_end, rct.methods, self.mel)
         mixing = mixup.draw(
             len(batch.clips),
             [batch.parts["weak"], batch.parts["synth"]],
@@ -105,7 +112,8 @@ class Method(contract.Method):
             probability=base.mixup,
             device=batch.clips.device,
         )
-        inputs = {name: mixing(values) for name, values in self.linear(batch.inputs).items()}
+        linear = self.linear(batch.inputs)
+        inputs = {**linear, front_end: mixing(linear[front_end])}
         return Batch(inputs, mixing(batch.frames), mixing(batch.clips), batch.parts), {}
 
     def view(self, mel: Tensor) -> colouring.View | colouring.Unchanged:

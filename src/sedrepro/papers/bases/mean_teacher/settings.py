@@ -132,6 +132,11 @@ class Settings(PaperSettings):
     batch: Batch = Field(default_factory=Batch, description="the training batch")
     mean_teacher: MeanTeacher = Field(default_factory=MeanTeacher, description="the base of all")
     rct: Rct = Field(default_factory=Rct, description="random consistency training")
+    strong_real: bool = Field(
+        False,
+        description="recordings with strong labels (AudioSet) are drawn beside synthetic clips, as "
+        "by the DCASE recipes' --strong_real",
+    )
 
     @property
     def built(self) -> Layers:
@@ -151,8 +156,9 @@ class Settings(PaperSettings):
     def streams(self) -> list[Stream]:
         synth, weak = Subset("desed", "synth_train"), Subset("desed", "weak", "train")
         unlabelled = Subset("desed", "unlabelled")
+        strong = (Subset("desed", "strong_real"), synth) if self.strong_real else (synth,)
         return [
-            Stream("synth", (synth,), self.inputs, self.batch.synth, "frames"),
+            Stream("synth", strong, self.inputs, self.batch.synth, "frames"),
             Stream("weak", (weak,), self.inputs, self.batch.weak, "clips"),
             Stream("unlabelled", (unlabelled,), self.inputs, self.batch.unlabelled, "none"),
         ]
