@@ -22,6 +22,9 @@ MORE = {
     "ict": {"strong", "weak", "mean_teacher", "ict"},
     "sct": {"strong", "weak", "mean_teacher", "sct"},
     "lgc_audio": TERMS["lgc"],
+    "lgc_strong_real": TERMS["lgc"],
+    "lgc_1_prototype": TERMS["lgc"],
+    "lgc_5_prototypes": TERMS["lgc"],
     "lgc_sct": TERMS["lgc"] | {"sct"},
     "lgc_rct": TERMS["lgc"] | {"self_consistency"},
 }

@@ -33,7 +33,6 @@ from sedrepro.training.data import Loader, Pool
 CRNN = 1_785_094
 FUSED = 57_600 + 2 * 131_584
 SIZES = {
-    "baseline": CRNN,
     "baseline_coherent": CRNN,
     "mona": CRNN + 24 * 111_872,
     "adapter": CRNN + 24 * 99_136,
@@ -112,7 +111,7 @@ def test_differences_measure_the_modules_alone(root):
 def test_the_batch_is_the_baselines(root):
     project = load(papers=settings_of(), root=root)
     models = settings_of()
-    planned = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), models["mtda_hsed"])
+    planned = plan(project, Run("mtda_hsed", "m3a", "hetero", 42), models["mtda_hsed"])
     assert [stream.group for stream in planned.streams] == [12, 6, 6, 12, 24]
     assert [stream.name for stream in planned.streams] == [
         *("maestro", "synth", "strong", "weak", "unlabelled")

@@ -81,7 +81,10 @@ OVERLAYS: dict[str, dict[str, Any]] = {
                     "mean_teacher": {"ramp_epochs": 2},
                     "training": {"epochs": 3},
                 },
-                "table": {"mt": TINY_BATCH, "rct": TINY_BATCH},
+                "table": {
+                    row: TINY_BATCH
+                    for row in ("rct", "rct_time_mask", "rct_pitch_shift", "rct_time_shift")
+                },
             }
         },
     },
