@@ -52,7 +52,7 @@ def finished(folder: Path, paper: str, row: str) -> None:
     plan = settings.plan(project, run, models[paper])
     torch.manual_seed(0)
     cpu = torch.device("cpu")
-    method = papers.method_of(paper)(plan, steps_per_epoch=1, device=cpu, amp=False)
+    method = papers.method_of(paper, plan.method)(plan, steps_per_epoch=1, device=cpu, amp=False)
     networks = {name: network.state_dict() for name, network in method.networks.items()}
     folder.mkdir(parents=True)
     saved = {"plan": plan.describe(), "networks": {"headline": networks}, "method": method.state()}

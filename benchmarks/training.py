@@ -45,12 +45,12 @@ def prepared(
 ) -> Trainer:
     """A trainer before its first step, its one batch beside it as `trainer.drawn`."""
     prepare(0, torch.get_num_threads(), False)
-    made = papers.method_of(plan.run.paper)
+    made = papers.method_of(plan.run.paper, plan.method)
     method = made(plan, steps_per_epoch=steps, device=device, amp=amp and device.type == "cuda")
     method.load_weights(files)
     trainer = Trainer.__new__(Trainer)
     trainer.method, trainer.plan, trainer.options = method, plan, plan.settings.training
-    trainer.optimiser = trainer._optimiser()
+    trainer.optimiser = method.optimiser()
     trainer.base_rates = [group["lr"] for group in trainer.optimiser.param_groups]
     trainer.epoch = trainer.position = trainer.step = 0
     trainer.sums, trainer.weights, trainer.pending = {}, {}, None

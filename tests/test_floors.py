@@ -112,6 +112,28 @@ def test_trainer_and_evaluator_know_the_contract_and_no_paper():
         assert not known & own, f"{module} imports {known & own}"
 
 
+def test_no_paper_imports_another():
+    """What two papers share is a base, or lies on a lower floor."""
+    shared = {"bases", "contract"}
+    for module in rooms("papers"):
+        own = module.split(".")[2] if module.count(".") > 1 else "contract"
+        allowed = shared if own in shared else {*shared, own}
+        for name in imports(module):
+            if name.startswith("sedrepro.papers."):
+                other = name.split(".")[2]
+                assert other in allowed, f"{module} imports {name}"
+
+
+def test_no_method_tests_the_name_of_a_row_or_an_encoder():
+    """What a row changes are its settings; what an encoder needs, its own room knows."""
+    named = re.compile(r"\.(row|resource)\b")
+    methods = [module for module in rooms("papers") if not module.endswith(".settings")]
+    for module in methods:
+        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare | ast.Match):
+                assert not named.search(ast.unparse(node)), f"{module}: {ast.unparse(node)}"
+
+
 def test_evaluation_and_reporting_never_import_torch():
     modules = rooms("evaluation", "reporting")
     found = reachable(modules)
@@ -126,7 +148,7 @@ def test_evaluation_and_reporting_never_import_torch():
 
 
 def test_planning_imports_nothing_heavy():
-    roots = [module for module in MODULES if re.fullmatch(r".*\.papers\.\w+\.settings", module)]
+    roots = [module for module in MODULES if re.fullmatch(r".*\.papers\.[\w.]+\.settings", module)]
     roots += ["sedrepro.settings", "sedrepro.papers"]
     roots += [module for module in MODULES if module == "sedrepro.cli.flow"]
     found = reachable(roots)

@@ -38,7 +38,8 @@ MEDIAN7 = Run("lgc_sed", "mt_median7", "desed", 42)
 def project(root):
     """Few operating points: psds_eval takes its time for each."""
     decoding = {"operating_points": 5, "event_free": "decoded"}
-    paper = {"rows": "all", "settings": {"decoding": decoding}}
+    table = {"mt_median7": {"from": "mt"}}
+    paper = {"rows": "all", "settings": {"decoding": decoding}, "table": table}
     overlay = {"report": {"bootstrap": 20}, "papers": {"lgc_sed": paper}}
     return settings.load(overlay, papers=papers.settings_of(), root=root)
 

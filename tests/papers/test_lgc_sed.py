@@ -22,8 +22,11 @@ MORE = {
     "ict": {"strong", "weak", "mean_teacher", "ict"},
     "sct": {"strong", "weak", "mean_teacher", "sct"},
     "lgc_audio": TERMS["lgc"],
+    "lgc_strong_real": TERMS["lgc"],
+    "lgc_1_prototype": TERMS["lgc"],
+    "lgc_5_prototypes": TERMS["lgc"],
     "lgc_sct": TERMS["lgc"] | {"sct"},
-    "lgc_rct": TERMS["lgc"] | {"rct"},
+    "lgc_rct": TERMS["lgc"] | {"self_consistency"},
 }
 """Rows beside the paper's own."""
 STEADY = {"network": {"dropout": 0.0}}
@@ -409,5 +412,5 @@ def test_random_consistency_trains_on_three_times_the_batch():
         method.networks[name].register_forward_pre_hook(lambda _, x: sizes.append(len(x[0])))
     terms = method.losses(batch, step)
     assert sizes == [30, 30, 30]
-    assert terms["rct"].weight == terms["mean_teacher"].weight
-    assert terms["rct"].value > 0
+    assert terms["self_consistency"].weight == terms["mean_teacher"].weight
+    assert terms["self_consistency"].value > 0

@@ -38,11 +38,17 @@ def test_rows_are_two_switches(project, row, clc, pgc):
     assert (made.settings.clc.use, made.settings.pgc.use) == (clc, pgc)
 
 
-def test_median_7_reads_the_mean_teachers_scores(project):
+def test_median_7_reads_the_dcase_baselines_scores(project):
     made = plan(project, Run("lgc_sed", "mt_median7", "desed", 42), settings_of()["lgc_sed"])
-    assert made.source == Run("lgc_sed", "mt", "desed", 42)
+    assert made.source == Run("dcase_baselines", "mt2021", "desed", 42)
     assert made.settings.decoding.windows(made.classes) == [7] * 10
     assert made.streams == []
+
+
+def test_real_strong_labels_join_the_synthetic_ones(project):
+    made = plan(project, Run("lgc_sed", "lgc_strong_real", "desed", 42), settings_of()["lgc_sed"])
+    assert [subset.name for subset in made.streams[0].subsets] == ["strong_real", "synth_train"]
+    assert [stream.group for stream in made.streams] == [12, 12, 24]
 
 
 @pytest.mark.parametrize(

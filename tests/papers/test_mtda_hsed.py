@@ -19,8 +19,9 @@ from sedrepro.errors import SedreproError
 from sedrepro.networks.beats import Beats, Config, Recorded, Walk
 from sedrepro.networks.pretrained import Listener
 from sedrepro.objectives import mixup
+from sedrepro.objectives.aliases import overwritten
+from sedrepro.objectives.warp import warped
 from sedrepro.papers import method_of, settings_of
-from sedrepro.papers.mtda_hsed.method import overwritten
 from sedrepro.papers.mtda_hsed.settings import Settings
 from sedrepro.settings import Grid, Layout, Run, load, plan
 from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
@@ -32,7 +33,6 @@ from sedrepro.training.data import Loader, Pool
 CRNN = 1_785_094
 FUSED = 57_600 + 2 * 131_584
 SIZES = {
-    "baseline": CRNN,
     "baseline_coherent": CRNN,
     "mona": CRNN + 24 * 111_872,
     "adapter": CRNN + 24 * 99_136,
@@ -73,8 +73,9 @@ def test_every_row_has_its_size(root):
     rows = project.papers["mtda_hsed"].table
     assert set(SIZES) == {name for name, row in rows.items() if row.kind == "train"}
     for row, size in SIZES.items():
-        method = object.__new__(method_of("mtda_hsed"))
-        method.plan = plan(project, Run("mtda_hsed", row, "hetero", 42), models["mtda_hsed"])
+        planned = plan(project, Run("mtda_hsed", row, "hetero", 42), models["mtda_hsed"])
+        method = object.__new__(method_of("mtda_hsed", planned.method))
+        method.plan = planned
         method.settings = method.plan.settings
         with torch.device("meta"):
             (student,) = method.build().values()
@@ -110,7 +111,7 @@ def test_differences_measure_the_modules_alone(root):
 def test_the_batch_is_the_baselines(root):
     project = load(papers=settings_of(), root=root)
     models = settings_of()
-    planned = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), models["mtda_hsed"])
+    planned = plan(project, Run("mtda_hsed", "m3a", "hetero", 42), models["mtda_hsed"])
     assert [stream.group for stream in planned.streams] == [12, 6, 6, 12, 24]
     assert [stream.name for stream in planned.streams] == [
         *("maestro", "synth", "strong", "weak", "unlabelled")
@@ -262,12 +263,13 @@ def test_step_0_of_adapter_rows_is_frozen_beats(files):
 def test_frozen_blocks_are_computed_once_for_student_and_teacher(files):
     method, batch = ready("dbmf", files, STEADY)
     method.networks.eval()
-    mel, heard = method._inputs(batch.inputs)
-    assert isinstance(heard, Recorded)
+    given = method.linear(batch.inputs)
+    assert isinstance(given["heard"], Recorded)
     walk = Walk(method.listener.encoder, method.listener.heard(batch.inputs["wave"]))
     with torch.no_grad():
         torch.testing.assert_close(
-            method.run("student", mel, heard).frame, method.networks["student"](mel, walk).frame
+            method.detect("student", given).frame,
+            method.networks["student"](*method.read(given), walk).frame,
         )
 
 
@@ -439,7 +441,7 @@ def test_the_schedule_rises_holds_and_falls(root):
     model = settings_of()["mtda_hsed"]
     method = object.__new__(method_of("mtda_hsed"))
     method.settings = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), model).settings
-    method.steps_per_epoch, method.atst = 118, None
+    method.steps_per_epoch = 118
     assert method.rate(99) == pytest.approx(math.exp(-5 * (1 - 100 / 5900) ** 2))
     assert method.rate(5899) == method.rate(11799) == 1.0
     middle = 11800 + (35400 - 11800) // 2
@@ -455,10 +457,10 @@ def test_validation_masks_clip_scores_and_tests_do_not(files):
     method.networks.eval()
     with torch.no_grad():
         scores = method.scores("teacher", batch.inputs)
-        mel, heard = method._inputs(batch.inputs)
-        free = method.run("teacher", mel, heard)
-        desed = method.in_desed.expand(len(mel), -1)
-        masked = method.run("teacher", mel, heard, desed)
+        given = method.linear(batch.inputs)
+        free = method.detect("teacher", given)
+        desed = method.in_desed.expand(len(batch.clips), -1)
+        masked = method.detect("teacher", {**given, "valid": desed})
     torch.testing.assert_close(scores["frame"], free.frame)
     torch.testing.assert_close(scores["clip"], free.clip)
     torch.testing.assert_close(scores["clip_desed"], masked.clip)
@@ -629,7 +631,7 @@ def test_stage_2_follows_the_mixture_of_what_the_teacher_said(files):
         12, kinds, alpha=0.2, probability=1.0, device=torch.device("cpu"), fires=torch.tensor(True)
     )
     wave = batch.inputs["wave"]
-    mel, spectra, valid = method.mel(wave), method.atst.front(wave), method.valid(batch)
+    mel, spectra, valid = method.mel(wave), method.front(wave), method.valid(batch)
 
     def run(name, mel, spectra):
         network = reference[name]
@@ -645,14 +647,13 @@ def test_stage_2_follows_the_mixture_of_what_the_teacher_said(files):
     torch.testing.assert_close(value, wanted / 24)
 
 
-def test_a_warp_stretches_a_band(files):
-    method, _ = ready("atst_sed", files)
+def test_a_warp_stretches_a_band():
     ramp = torch.linspace(0, 1, 64)[None, :, None].expand(4, 64, 9).clone()
     torch.manual_seed(2)
-    warped = method.atst.warped(ramp, [slice(0, 2), slice(2, 4)], True)
+    seen = warped(ramp, [slice(0, 2), slice(2, 4)], True)
     for group in (slice(0, 2), slice(2, 4)):
-        low, high = warped[group, 0].min(), warped[group, -1].max()
+        low, high = seen[group, 0].min(), seen[group, -1].max()
         assert 0.55 < high - low < 1.0
-        assert (warped[group].diff(dim=1) > 0).all()
-    assert not torch.equal(warped[0], warped[2])
-    assert torch.equal(method.atst.warped(ramp, [slice(0, 4)], False), ramp)
+        assert (seen[group].diff(dim=1) > 0).all()
+    assert not torch.equal(seen[0], seen[2])
+    assert torch.equal(warped(ramp, [slice(0, 4)], False), ramp)

@@ -81,7 +81,10 @@ OVERLAYS: dict[str, dict[str, Any]] = {
                     "mean_teacher": {"ramp_epochs": 2},
                     "training": {"epochs": 3},
                 },
-                "table": {"mt": TINY_BATCH, "rct": TINY_BATCH},
+                "table": {
+                    row: TINY_BATCH
+                    for row in ("rct", "rct_time_mask", "rct_pitch_shift", "rct_time_shift")
+                },
             }
         },
     },
@@ -104,14 +107,20 @@ OVERLAYS: dict[str, dict[str, Any]] = {
                     "mean_teacher": {"ramp_epochs": 2, "decay_epoch": 3},
                     "training": {"epochs": 5},
                 },
+                "methods": {
+                    "atst_sed": {
+                        "front_end": "wave",
+                        "network": {"filters": [4, 6], "pooling": [[2, 4], [2, 4]], "hidden": 5},
+                        "encoder": {"front_end": "strips", "width": 64, "depth": 2},
+                        "shown_block": 1,
+                    }
+                },
                 "table": {
                     "dbmf_1": {"settings": {"dbmf": {"stages": [[0, 1]]}}},
                     "dbmf_2": {"settings": {"dbmf": {"stages": [[0, 1], [1, 2]]}}},
                     **{
                         row: {
                             "settings": {
-                                "encoder": {"front_end": "strips", "width": 64},
-                                "network": {"hidden": 5},
                                 "batch": {
                                     "maestro": 3,
                                     "synth": 2,
@@ -145,9 +154,11 @@ def tiny_plan(
     overlay = copy.deepcopy(OVERLAYS[paper])
     if classes:
         overlay = merge(overlay, {"run": [paper], "data": {"desed": {"classes": classes}}})
-    if changes:
-        overlay = merge(overlay, {"papers": {paper: {"settings": changes}}})
     models = settings_of()
+    if changes:
+        named = load(papers=models, root=ROOT).papers[paper].table[row].method
+        place = {"methods": {named: changes}} if named else {"settings": changes}
+        overlay = merge(overlay, {"papers": {paper: place}})
     project = load(overlay, papers=models, root=ROOT)
     condition = next(iter(project.papers[paper].conditions))
     return plan(project, Run(paper, row, condition, seed=1), models[paper])
@@ -186,7 +197,7 @@ def random_batch(plan: Plan, seed: int = 0) -> Batch:
 def tiny_method(plan: Plan, steps_per_epoch: int = 2, seed: int = 0) -> Method:
     """The paper's method on the CPU, in training mode."""
     torch.manual_seed(seed)
-    method = method_of(plan.run.paper)(
+    method = method_of(plan.run.paper, plan.method)(
         plan, steps_per_epoch=steps_per_epoch, device=torch.device("cpu"), amp=False
     )
     method.networks.train()

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from sedrepro.errors import SedreproError
+from sedrepro.papers import PAPERS
 from sedrepro.settings import Data
 from sedrepro.sources import registry
 from sedrepro.sources.verify import measure
-
-PAPERS = ["lgc_sed", "cross_task_sod", "weak_mtl", "mtda_hsed", "dmsf_avel"]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 @pytest.fixture
 def layout(tmp_path, monkeypatch) -> Layout:
-    monkeypatch.setattr(papers, "method_of", lambda paper: toys.TOYS[paper][1])
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: toys.TOYS[paper][1])
     made = Layout(str(tmp_path / "data"), str(tmp_path / "results"))
     toys.fabricate(made)
     return made

@@ -37,7 +37,7 @@ def seen(monkeypatch, layout, **options) -> list[int]:
             assert counts, "the first step came before the look"
             return super().losses(batch, step)
 
-    monkeypatch.setattr(papers, "method_of", lambda paper: Curious)
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: Curious)
     train(toys.plan("plateau", **options), Project(device="cpu"), layout)
     return counts
 
@@ -67,7 +67,7 @@ def test_the_first_update_is_at_the_schedules_rate_or_before_it(full, monkeypatc
         rates.append(self.optimiser.param_groups[0]["lr"])
         step(self, batch)
 
-    monkeypatch.setattr(papers, "method_of", lambda paper: Rising)
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: Rising)
     monkeypatch.setattr(Trainer, "_step", noted)
     train(toys.plan("plateau"), Project(device="cpu"), layout)
     assert rates == pytest.approx(
@@ -88,7 +88,7 @@ def test_a_cut_rate_holds_from_the_next_update_on(monkeypatch, layout):
         rates.append(self.optimiser.param_groups[0]["lr"])
         step(self, batch)
 
-    monkeypatch.setattr(papers, "method_of", lambda paper: Falling)
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: Falling)
     monkeypatch.setattr(Trainer, "_step", noted)
     train(toys.plan("plateau"), Project(device="cpu"), layout)
     assert rates == pytest.approx([0.02 * 0.5**epoch for epoch in range(4) for _ in range(2)])
@@ -112,10 +112,10 @@ def started(monkeypatch, layout, source, **options):
 
     first = toys.plan("plateau", seed=1)
     first = replace(first, run=replace(first.run, row="first"))
-    monkeypatch.setattr(papers, "method_of", lambda paper: source)
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: source)
     train(first, Project(device="cpu"), layout)
     second = replace(toys.plan("plateau", seed=2), source=first.run)
-    monkeypatch.setattr(papers, "method_of", lambda paper: Noted)
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: Noted)
     train(second, Project(device="cpu"), layout)
     return began, first, second
 
@@ -159,7 +159,7 @@ def test_best_on_test_stands_beside_the_best_on_validation(monkeypatch, layout):
     monkeypatch.setattr(
         Judge, "__call__", lambda self, scores: {"intersection_f1": next(epochs[self.name])}
     )
-    monkeypatch.setattr(papers, "method_of", lambda paper: toys.Pairs)
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: toys.Pairs)
     kept = {"epochs": 4, "learning_rate": 0.02, "keep": ["best", "best_test", "last"]}
     plan = toys.plan("pairs", training=kept)
 

@@ -71,7 +71,9 @@ def made(
     """The folder of a finished, untrained run."""
     torch.manual_seed(0)
     plan = tiny_plan(paper, row, changes)
-    method = method_of(paper)(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
+    method = method_of(paper, plan.method)(
+        plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False
+    )
     method.load_weights(weights or {})
     networks = {name: net.state_dict() for name, net in method.networks.items()}
     folder.mkdir(parents=True)

@@ -29,7 +29,7 @@ from sedrepro.training.trainer import Trainer, load_networks
 
 @pytest.fixture(autouse=True)
 def _toy_papers(monkeypatch):
-    monkeypatch.setattr(papers, "method_of", lambda paper: toys.TOYS[paper][1])
+    monkeypatch.setattr(papers, "method_of", lambda paper, method=None: toys.TOYS[paper][1])
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ from sedrepro import papers
 from sedrepro.settings import Layout, Project
 from sedrepro.training.run import train
 from sedrepro.training.trainer import Trainer
-papers.method_of = lambda paper: toys.TOYS[paper][1]
+papers.method_of = lambda paper, method=None: toys.TOYS[paper][1]
 step = Trainer._step
 def slow(self, batch):
     step(self, batch)

@@ -44,7 +44,10 @@ class Gate(nn.Module):
 
 
 class Block(nn.Sequential):
-    """Convolution, norm (batch norm by default), gate, dropout, pooling over (time, frequency)."""
+    """Convolution, norm, gate, dropout, pooling over (time, frequency).
+
+    `conv` and `norm` take the place of a 3 × 3 convolution and batch norm.
+    """
 
     def __init__(
         self,
@@ -55,10 +58,11 @@ class Block(nn.Sequential):
         gate: Gate,
         dropout: float,
         momentum: float,
+        conv: nn.Module | None = None,
         norm: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels, 3, padding=1)
+        self.conv = conv or nn.Conv2d(channels_in, channels, 3, padding=1)
         self.norm = norm or nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
         self.gate = gate
         self.dropout = nn.Dropout(dropout)

@@ -27,6 +27,16 @@ class View(NamedTuple):
         return values * self.sound.unsqueeze(2)
 
 
+class Unchanged(NamedTuple):
+    """The view that is none: inputs and targets as they are."""
+
+    def inputs(self, values: Tensor, pooling: int) -> Tensor:
+        return values
+
+    def frames(self, values: Tensor) -> Tensor:
+        return values
+
+
 def draw(
     clips: int,
     bands: int,

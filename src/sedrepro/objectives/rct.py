@@ -12,7 +12,7 @@ shifted clips would save those 10 ms for ten times the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -26,6 +26,8 @@ STRENGTHS = 5
 """Of time masks (× 5 chunks), pitch shifts (× 50 cents) and time shifts (× a tenth of the clip)."""
 CHUNK = 0.01
 """Length of a masked chunk, as a share of the clip."""
+SHARES = {"synth": 0.25, "weak": 0.25, "unlabelled": 0.5}
+"""What each part of the batch contributes to the self-consistency."""
 UP = 0.5
 """A pitch shift goes up where a standard normal draw exceeds this (in 31 of 100)."""
 
@@ -148,3 +150,22 @@ def self_consistency(scores: Tensor, copies: Copies, sure: float, absent: float)
     known = present | (sources < absent).all(0)
     expected = clips.roll(copies.shift, 1) if scores.dim() == 3 else clips
     return F.mse_loss(known * mixed, present.to(mixed.dtype)) + F.mse_loss(changed, expected)
+
+
+def of_copies(
+    said: Sequence[Tensor],
+    parts: Mapping[str, slice],
+    copies: Mapping[str, Copies],
+    sure: float,
+    absent: float,
+) -> Tensor:
+    """The student's scores (of frames, of clips) of the copies follow those of their sources.
+
+    `parts` are the enlarged parts of the batch that `expand` made, `copies` what it made them of.
+    """
+    return sum(
+        SHARES[name]
+        * 0.5
+        * sum(self_consistency(scores[parts[name]], of, sure, absent) for scores in said)
+        for name, of in copies.items()
+    )

@@ -22,6 +22,10 @@ def settings_of() -> dict[str, type[PaperSettings]]:
     return {paper: import_module(f"{__name__}.{paper}.settings").Settings for paper in PAPERS}
 
 
-def method_of(paper: str) -> type[Method]:
-    """The paper's method (this import needs torch)."""
-    return import_module(f"{__name__}.{paper}.method").Method
+def method_of(paper: str, method: str | None = None) -> type[Method]:
+    """The paper's method, or another that its rows name (this import needs torch).
+
+    A method lies beside its settings.
+    """
+    beside = settings_of()[paper].of(method).__module__.rpartition(".")[0]
+    return import_module(f"{beside}.method").Method

@@ -119,17 +119,33 @@ def project_schema(papers: Mapping[str, type[PaperSettings]]) -> dict[str, Any]:
 def paper_schema(model: type[PaperSettings]) -> dict[str, Any]:
     """JSON schema of a paper.yaml: the paper with its own settings wherever they can be set."""
     schema = Paper.model_json_schema(by_alias=True)
-    settings = _optional(model.model_json_schema(by_alias=True))
-    schema["$defs"] |= settings.pop("$defs", {})
-    schema["$defs"]["Settings"] = settings
-    use = {"$ref": "#/$defs/Settings"}
-    schema["properties"]["settings"] |= use
+    names = {"Settings": model, **{f"{name}.Settings": m for name, m in model.methods.items()}}
+    for name, one in names.items():
+        settings = _named(_optional(one.model_json_schema(by_alias=True)), name)
+        schema["$defs"] |= settings.pop("$defs", {})
+        schema["$defs"][name] = settings
+    own, *others = ({"$ref": f"#/$defs/{name}"} for name in names)
+    use = {"anyOf": [own, *others]} if others else own
+    schema["properties"]["settings"] |= own
+    schema["properties"]["methods"] |= {
+        "additionalProperties": False,
+        "properties": dict(zip(model.methods, others, strict=True)),
+    }
     row = schema["$defs"]["Row"]["properties"]
     for conditions in (schema["properties"]["conditions"], row["conditions"]):
         conditions["additionalProperties"] = use
         conditions.pop("patternProperties", None)
     row["settings"] |= use
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
+
+
+def _named(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """The schema with its definitions under names of their own, where it is not the paper's."""
+    prefix = name.removesuffix("Settings")
+    text = json.dumps(schema).replace('"#/$defs/', f'"#/$defs/{prefix}')
+    renamed = json.loads(text)
+    renamed["$defs"] = {f"{prefix}{key}": value for key, value in renamed["$defs"].items()}
+    return renamed
 
 
 def _optional(schema: Any) -> Any:
@@ -197,6 +213,12 @@ data:
             "of these the later wins.\n",
             _table(model),
         ]
+        for method, other in model.methods.items():
+            parts += [
+                f"\n### Settings of `{paper}`'s method `{method}`\n\n`methods.{method}`, and of "
+                f"rows with `method: {method}` the same places.\n",
+                _table(other),
+            ]
     return "\n".join(parts)
 
 

@@ -14,7 +14,7 @@ from . import names
 from .explain import explain, neighbour
 from .layers import COMMAND_LINE, Layer, blame, merge, origin
 from .paper import PaperSettings
-from .project import Project
+from .project import Paper, Project
 from .rows import same_complaint, settled
 
 
@@ -74,6 +74,7 @@ def load(
     project = _validated(merged, layers)
     for paper in project.papers:
         _check_sources(project, paper, layers)
+        _check_methods(project.papers[paper], paper, papers[paper], layers)
         names.check(project, paper, papers[paper], root)
     for paper in project.run or [] if lazily else project.selected_papers():
         spec = project.papers[paper]
@@ -154,4 +155,18 @@ def _check_sources(project: Project, paper: str, layers: list[Layer]) -> None:
             raise SedreproError(
                 f"{label}: papers.{paper}.table.{name}.from: no row {row.source!r} to start from"
                 f"{neighbour(source, runnable)}; rows are {', '.join(runnable)}"
+            )
+
+
+def _check_methods(spec: Paper, paper: str, own: type[PaperSettings], layers: list[Layer]) -> None:
+    """Methods that the paper's code does not have."""
+    named = [(("table", row, "method"), line.method) for row, line in spec.table.items()]
+    named += [(("methods", method), method) for method in spec.methods]
+    for path, method in named:
+        if method is not None and method not in own.methods:
+            _, label = origin(("papers", paper, *path), layers, [()])
+            known = ", ".join(own.methods) or "none but its own"
+            raise SedreproError(
+                f"{label}: papers.{paper}.{'.'.join(path)}: no such method"
+                f"{neighbour(method, own.methods)}; methods are {known}"
             )

@@ -57,7 +57,7 @@ def check(project: Project, paper: str, model: Model, root: str | FilePath) -> N
             if settings is not None:
                 _check_sets(settings, paper, row)
                 known = dict.fromkeys([*settings.classes(project.data), *settings.classes(Data())])
-                _check_medians(project, homes(paper, row, condition), settings, known)
+                _check_medians(project, homes(project, paper, row, condition), settings, known)
                 offer.settings[row, condition] = settings
                 offer.classes |= known
     for place, corpus in enumerate(spec.corpora):

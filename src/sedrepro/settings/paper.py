@@ -18,9 +18,16 @@ class PaperSettings(Block):
 
     MODELS: ClassVar[tuple[str, ...]] = ()
     """The networks whose scores are kept, the one for recordings first; empty: all there are."""
+    methods: ClassVar[dict[str, type[PaperSettings]]] = {}
+    """Settings of the methods that a row may name instead of the paper's own."""
 
     training: Training = Field(default_factory=Training, description="the trainer")
     decoding: Decoding = Field(default_factory=Decoding, description="from scores to events")
+
+    @classmethod
+    def of(cls, method: str | None) -> type[PaperSettings]:
+        """The settings of a row that names this method, or none."""
+        return cls if method is None else cls.methods[method]
 
     @abstractmethod
     def streams(self) -> list[Stream]:

@@ -42,8 +42,11 @@ class Row(Block):
     source: str | None = Field(
         None, alias="from", description="[paper/]row whose run this one starts from or re-reads"
     )
+    method: Key | None = Field(
+        None, description="one of the paper's `methods`; null: the paper's own method"
+    )
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="what this row changes in the paper's settings"
+        default_factory=dict, description="what this row changes in the settings of its method"
     )
     conditions: dict[Key, dict[str, Any]] = Field(
         default_factory=dict, description="what this row changes under one condition alone"
@@ -145,7 +148,12 @@ class Paper(Block):
         None, description="the row others are compared with; null: the first trained headline row"
     )
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="settings shared by all rows (docs/parameters.md)"
+        default_factory=dict,
+        description="settings shared by all rows of the paper's own method (docs/parameters.md)",
+    )
+    methods: dict[Key, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="other methods that rows name, each with the settings its rows share",
     )
     table: dict[Key, Row] = Field(description="every row there is, in printing order")
     tables: dict[Key, Table] = Field(default_factory=dict, description="the tables to print")

@@ -21,23 +21,25 @@ Model = type[PaperSettings]
 
 
 def row_settings(project: Project, paper: str, row: str, condition: str) -> dict[str, Any]:
-    """What a row under a condition changes in the paper's defaults.
+    """What a row under a condition changes in the defaults of its method.
 
-    paper < condition < row < what the row says of the condition.
+    paper (or method) < condition < row < what the row says of the condition.
     """
     spec = project.papers[paper]
     line = spec.table[row]
-    chosen = merge(merge(spec.settings, spec.conditions[condition]), line.settings)
+    shared = spec.settings if line.method is None else spec.methods.get(line.method, {})
+    chosen = merge(merge(shared, spec.conditions[condition]), line.settings)
     return merge(chosen, line.conditions.get(condition, {}))
 
 
-def homes(paper: str, row: str, condition: str) -> list[Path]:
+def homes(project: Project, paper: str, row: str, condition: str) -> list[Path]:
     """The keys below which a row's settings may be set, highest precedence first."""
+    method = project.papers[paper].table[row].method
     return [
         ("papers", paper, "table", row, "conditions", condition),
         ("papers", paper, "table", row, "settings"),
         ("papers", paper, "conditions", condition),
-        ("papers", paper, "settings"),
+        ("papers", paper, *(("methods", method) if method else ("settings",))),
     ]
 
 
@@ -45,6 +47,7 @@ def settled(
     project: Project, paper: str, row: str, condition: str, model: Model, fold: int | None = None
 ) -> PaperSettings:
     """The settings of a row that is asked for: one that cannot be run is refused."""
+    model = model.of(project.papers[paper].table[row].method)
     chosen = row_settings(project, paper, row, condition)
     if fold is not None:  # papers that cross-validate have a setting `fold`
         chosen["fold"] = fold
@@ -61,6 +64,7 @@ def named(
     project: Project, paper: str, row: str, condition: str, model: Model
 ) -> PaperSettings | None:
     """The settings of any row, if its names are there; None if only its numbers do not fit."""
+    model = model.of(project.papers[paper].table[row].method)
     try:
         settings = model.model_validate(row_settings(project, paper, row, condition))
     except ValidationError as error:
@@ -146,7 +150,7 @@ def _refused(
             return False
 
         culprit = blame(project.layers, wrong)
-    places = homes(paper, row, condition)
+    places = homes(project, paper, row, condition)
     return SedreproError(explain(details, model, project.layers, places, culprit))
 
 

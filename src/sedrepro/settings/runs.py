@@ -66,6 +66,7 @@ class Plan:
     settings: PaperSettings
     front_ends: dict[str, FrontEnd]
     classes: list[str]
+    method: str | None = None
 
     @property
     def grid(self) -> Grid:
@@ -141,6 +142,7 @@ class Plan:
             "fold": self.run.fold,
             "seed": self.run.seed,
             "kind": self.kind,
+            "method": self.method,
             "source": self.source and self.source.folder,
             "settings": self.settings.model_dump(mode="json"),
             "front_ends": {
@@ -157,9 +159,10 @@ class Plan:
             run=Run(**{key: described[key] for key in keys}),
             kind=described["kind"],
             source=Run.parse(described["source"]) if described["source"] else None,
-            settings=model.model_validate(described["settings"]),
+            settings=model.of(described.get("method")).model_validate(described["settings"]),
             front_ends={k: FrontEnd.model_validate(v) for k, v in described["front_ends"].items()},
             classes=list(described["classes"]),
+            method=described.get("method"),
         )
 
 
@@ -190,6 +193,7 @@ def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
         settings=settings,
         front_ends={name: project.front_ends[name] for name in sorted(names)},
         classes=settings.classes(project.data),
+        method=row.method,
     )
 
 

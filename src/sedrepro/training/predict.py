@@ -201,7 +201,8 @@ def _restored(
         reason = " ".join(str(error).split())[:200]
         raise SedreproError(f"{path}: not a run of this version ({reason})") from None
     files = {resource: weights(resource) for resource in plan.settings.weights()}
-    method = papers.method_of(plan.run.paper)(plan, steps_per_epoch=1, device=device, amp=False)
+    made = papers.method_of(plan.run.paper, plan.method)
+    method = made(plan, steps_per_epoch=1, device=device, amp=False)
     method.load_weights(files)
     load_networks(method, networks, path)
     method.load_state(saved["method"])

@@ -224,7 +224,7 @@ class Fit:
         if self.plan.kind == "train":
             resident = self.project.device_store_gb * 2**30
             loader = Loader(self.plan, self.layout, device=device, resident_bytes=resident)
-        method = method_of(self.plan.run.paper)(
+        method = method_of(self.plan.run.paper, self.plan.method)(
             self.plan,
             steps_per_epoch=loader.steps if loader else 1,
             device=device,

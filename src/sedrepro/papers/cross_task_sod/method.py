@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...networks.cross_task import CrossTask, TwoFold
+from ...networks.crnn import Crnn
+from ...networks.cross_task import CrossTask
 from ...objectives.activity import Activity, criteria, selected_agreement
 from ...objectives.consistency import agreement
-from .. import mean_teacher
-from ..contract import Batch, Term
+from ..bases.mean_teacher import method as mean_teacher
+from ..bases.mean_teacher.method import Passes
+from ..contract import Term
 from .settings import WITH_SOD, Settings
 
 
@@ -26,52 +27,21 @@ class Method(mean_teacher.Method):
         counted = [index for index, name in enumerate(classes) if name not in sod.exclude]
         self.activity = Activity(counted, sod.low, sod.outputs)
         if s.network == "crnn":
-            return {"student": self.crnn(s.crnn)}
-        network = s.backbone
-        student = CrossTask(
-            len(classes),
-            filters=network.filters,
-            pooling=network.pooling,
-            states=sod.outputs if sod.use else None,
-            bands=network.bands,
-            hidden=network.hidden,
-            layers=network.layers,
-            dropout=network.dropout,
-            block_dropout=network.block_dropout,
-            momentum=network.batch_norm_momentum,
-            identity_gate=network.gate == "identity",
-            bias=network.bias,
-        )
-        return {"student": student}
+            return {"student": Crnn(len(classes), **s.crnn.options)}
+        states = sod.outputs if sod.use else None
+        return {"student": CrossTask(len(classes), states=states, **s.backbone.options)}
 
-    def losses(self, batch: Batch, step: int) -> dict[str, Term]:
-        s = self.settings
-        batch, copies = self.seen(batch)
-        spectra = self.normalised(batch.inputs[s.front_end])
-        synth, weak = batch.parts["synth"], batch.parts["weak"]
-        student = self.forward("student", spectra)
-        with torch.no_grad():
-            teacher = self.forward("teacher", spectra)
+    def consistency(self, passes: Passes) -> dict[str, Term]:
+        """Tags and events apart; with the second task its own terms, and events that it gates."""
+        student, teacher = passes.student, passes.teacher
+        terms = {"tag_consistency": Term(passes.weight, agreement(student.clip, teacher.clip))}
+        if self.settings.sod.use:
+            return {**terms, **self._activity(passes)}
+        value = criteria[self.settings.criterion](student.frame, teacher.frame)
+        return {**terms, "sed_consistency": Term(passes.weight, value)}
 
-        w = s.mean_teacher.weight * self.ramp(step)
-        terms = {
-            "strong": Term(1, F.binary_cross_entropy(student.frame[synth], batch.frames[synth])),
-            "weak": Term(1, F.binary_cross_entropy(student.clip[weak], batch.clips[weak])),
-            "tag_consistency": Term(w, agreement(student.clip, teacher.clip)),
-        }
-        if s.sod.use:
-            terms |= self._activity(student, teacher, batch, w)
-        else:
-            terms["sed_consistency"] = Term(w, criteria[s.criterion](student.frame, teacher.frame))
-        if copies and s.rct.self_consistency:
-            value = self.self_consistency(student.frame, student.clip, batch.parts, copies)
-            terms["self_consistency"] = Term(w, value)
-        return terms
-
-    def _activity(
-        self, student: TwoFold, teacher: TwoFold, batch: Batch, w: float
-    ) -> dict[str, Term]:
-        """The terms of the second task, and the event consistency it gates."""
+    def _activity(self, passes: Passes) -> dict[str, Term]:
+        batch, student, teacher, w = passes.batch, passes.student, passes.teacher, passes.weight
         s, sod, synth = self.settings, self.settings.sod, batch.parts["synth"]
         states = self.activity.state(batch.frames[synth])
         terms = {"activity": Term(sod.weight, F.cross_entropy(student.activity[synth].mT, states))}
@@ -94,13 +64,9 @@ class Method(mean_teacher.Method):
         terms["sed_consistency"] = Term(w, value)
         return terms
 
-    def before_scores(self, batches: Callable[[], Iterable[Batch]]) -> None:
-        if getattr(self.settings, self.settings.network).batch_norm_recompute:
-            self.recompute_norms(batches)
-
     def scores(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """With the second task also its probabilities and the event scores it corrects."""
-        found = self.forward(model, self.normalised(self.spectra(inputs)))
+        found = self.detect(model, self.linear(inputs))
         scores = {"frame": found.frame, "clip": found.clip}
         if self.settings.sod.use:
             scores["sod"] = found.activity.softmax(-1)
@@ -110,11 +76,9 @@ class Method(mean_teacher.Method):
         return scores
 
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Scores of both models before and, with the second task, after its correction."""
-        maps = {"input": self.spectra(inputs)}
-        for model in self.models():
+        """Also what the second task says, and the event scores it corrects."""
+        maps = super().explain(inputs)
+        for model in self.models() if self.settings.sod.use else ():
             found = self.scores(model, inputs)
-            maps[model] = found["frame"]
-            if self.settings.sod.use:
-                maps[f"{model}_sod"], maps[f"{model}_with_sod"] = found["sod"], found[WITH_SOD]
+            maps[f"{model}_sod"], maps[f"{model}_with_sod"] = found["sod"], found[WITH_SOD]
         return maps

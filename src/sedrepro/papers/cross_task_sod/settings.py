@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ...settings import (
-    Block,
-    Data,
-    Decoding,
-    FrontEnd,
-    Grid,
-    HeldOut,
-    PaperSettings,
-    Stream,
-    Subset,
-    Training,
-)
+from ...settings import Block, FrontEnd, Grid
 from ...settings.blocks import Count, Share
-from .. import dcase
+from ..bases.mean_teacher import settings as mean_teacher
 
 WITH_SOD = "frame_with_sod"
 """The frame scores after cross-task post-processing; `frame` are the network's own."""
 
 
-class Backbone(Block):
+class Backbone(mean_teacher.Layers):
     """The paper's network: shared blocks, an event branch and a sound-activity branch."""
 
     filters: list[Count] = Field(
@@ -35,28 +24,16 @@ class Backbone(Block):
         max_length=5,
         description="channels of the five shared blocks; the event branch keeps the last",
     )
-    pooling: dcase.Pooling = Field(
+    pooling: mean_teacher.Pooling = Field(
         [(2, 2), (2, 2), (1, 2), (1, 2), (1, 2), (1, 2), (1, 2)],
         description="average pooling (time, frequency) of the shared blocks, then of the event "
         "branch's; one band must be left",
     )
+    dropout: Share = Field(0.5, description="after the recurrent layers")
+    block_dropout: Share = Field(0.2, description="after each block and each fusion")
     bands: Count = Field(
         4, description="bands of the sub-spectral norm of the first four blocks; 1: batch norm"
     )
-    hidden: Count = Field(128, description="units per direction of the recurrent layers")
-    layers: Count = Field(2, description="recurrent layers")
-    dropout: Share = Field(0.5, description="after the recurrent layers")
-    block_dropout: Share = Field(0.2, description="after each block and each fusion")
-    batch_norm_momentum: Share = Field(
-        0.99, description="weight of the latest batch (torch's sense) in the running statistics"
-    )
-    batch_norm_recompute: bool = Field(
-        False, description="before scoring, replace them by those of an epoch of clean batches"
-    )
-    gate: Literal["default", "identity"] = Field(
-        "default", description="start of the gates' weights: random, or identity (trains sooner)"
-    )
-    bias: float | None = Field(None, description="start of the strong head's bias; null: random")
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Backbone:
@@ -66,6 +43,10 @@ class Backbone(Block):
                 "least one of the event branch"
             )
         return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {**super().options, "bands": self.bands}
 
 
 class Sod(Block):
@@ -103,7 +84,7 @@ class Sod(Block):
         return 3 if self.states == "activity" else 2
 
 
-class Settings(PaperSettings):
+class Settings(mean_teacher.Settings):
     """What a row may change."""
 
     MODELS = ("student", "teacher")
@@ -113,19 +94,11 @@ class Settings(PaperSettings):
         "backbone", description="the paper's network, or the DCASE CRNN"
     )
     backbone: Backbone = Field(default_factory=Backbone, description="the paper's network")
-    crnn: dcase.Crnn = Field(default_factory=dcase.Crnn, description="the DCASE CRNN")
-    batch: dcase.Batch = Field(default_factory=dcase.Batch, description="the training batch")
-    mean_teacher: dcase.MeanTeacher = Field(
-        default_factory=dcase.MeanTeacher,
-        description="the base of all; mixup is that of rows without RCT's copies",
-    )
-    rct: dcase.Rct = Field(default_factory=dcase.Rct, description="random consistency training")
+    crnn: mean_teacher.Crnn = Field(default_factory=mean_teacher.Crnn, description="the DCASE CRNN")
     sod: Sod = Field(default_factory=Sod, description="the second task")
     criterion: Literal["mse", "bce"] = Field(
         "mse", description="the consistency of event scores: squared difference or cross-entropy"
     )
-    decoding: Decoding = Field(default_factory=Decoding, description="from scores to events")
-    training: Training = Field(default_factory=Training, description="the trainer")
 
     @model_validator(mode="after")
     def _branch_there(self) -> Settings:
@@ -139,29 +112,21 @@ class Settings(PaperSettings):
             )
         return self
 
-    def streams(self) -> list[Stream]:
-        return dcase.streams(self.front_end, self.batch)
+    @property
+    def built(self) -> mean_teacher.Layers:
+        return self.crnn if self.network == "crnn" else self.backbone
 
-    def held_out(self) -> list[HeldOut]:
-        inputs, synth = (self.front_end,), Subset("desed", "synth_validation")
-        weak = Subset("desed", "weak", "held_out")
-        choosing = {"selects": True, "reports": False}
-        return [
-            HeldOut("validation", Subset("desed", "validation"), inputs),
-            HeldOut("public_eval", Subset("desed", "public_eval"), inputs),
-            HeldOut("synth_validation", synth, inputs, **choosing),
-            HeldOut("weak_validation", weak, inputs, ("tags",), **choosing),
-        ]
+    @property
+    def pooling_key(self) -> str:
+        return f"{self.network}.pooling"
 
     def selection(self) -> list[str]:
         """Weak F1 and (strict) intersection F1 of the student."""
         return ["weak_validation/student/weak_f1", "synth_validation/student/intersection_f1"]
 
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
-        front_end, part = front_ends[self.front_end], getattr(self, self.network)
-        dcase.check_copies(self.rct, front_end, self.front_end)
         if self.network == "backbone" and self.backbone.bands > 1:
-            bands = front_end.n_mels
+            bands = front_ends[self.front_end].n_mels
             for _, frequency in self.backbone.pooling[:4]:
                 if bands % self.backbone.bands:
                     raise ValueError(
@@ -169,10 +134,7 @@ class Settings(PaperSettings):
                         "frequencies of a block"
                     )
                 bands //= frequency
-        return dcase.grid(front_end, self.front_end, part.pooling, f"{self.network}.pooling")
-
-    def classes(self, data: Data) -> list[str]:
-        return list(data.desed.classes)
+        return super().grid(front_ends)
 
     def check_classes(self, classes: list[str]) -> None:
         super().check_classes(classes)

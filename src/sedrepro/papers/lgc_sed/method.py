@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ...networks.crnn import Detection
-from ...objectives import colouring, cutmix, mixup, shift
+from ...networks.crnn import Crnn, Detection
+from ...objectives import cutmix
 from ...objectives.consistency import agreement
 from ...objectives.prototypes import Prototypes, membership, with_background
-from .. import mean_teacher
+from ..bases.mean_teacher.method import Passes
 from ..contract import Batch, Epoch, Term
-from .settings import Settings
+from .compared import Compared
 
 log = logging.getLogger(__name__)
 
 
-class Method(mean_teacher.Method):
-    """L = BCE + 2r (mean teacher + local consistency) + 0.1 global consistency.
-
-    Rows beside the paper's own add interpolation, shift or random consistency, each with weight 2r,
-    or augment what the student sees.
-    """
-
-    settings: Settings
+class Method(Compared):
+    """L = mean teacher + 2r local consistency (CLC) + 0.1 global consistency (PGC)."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -36,103 +29,53 @@ class Method(mean_teacher.Method):
         if self.settings.pgc.use and self.plan.kind == "train" and start + 1 >= epochs:
             log.warning(
                 "%s: pgc.start_epoch %d leaves none of the %d epochs to the prototypes",
-                self.plan.run, start, epochs,
-            )  # fmt: skip
+                self.plan.run,
+                start,
+                epochs,
+            )
 
     def build(self) -> dict[str, nn.Module]:
         network, pgc = self.settings.network, self.settings.pgc
-        student = self.crnn(network, network.projection if pgc.use else None)
-        built: dict[str, nn.Module] = {"student": student}
-        if pgc.use:
+        if not pgc.use:
+            return super().build()
+        classes, size = len(self.plan.classes), network.projection
+        return {
+            "student": Crnn(classes, **network.options, projection=size),
             # One class more: the background.
-            classes = len(self.plan.classes) + 1
-            built["prototypes"] = Prototypes(classes, pgc.prototypes, network.projection)
-        return built
-
-    def losses(self, batch: Batch, step: int) -> dict[str, Term]:
-        s = self.settings
-        contrast = s.pgc.use and (step - 1) // self.steps_per_epoch > s.pgc.start_epoch
-        batch, copies = self.seen(batch)
-        mel, synth, weak = batch.inputs[s.front_end], batch.parts["synth"], batch.parts["weak"]
-
-        clean, view = self.normalised(mel), self._view(mel)
-        shown = clean if view is None else self.normalised(view.inputs(mel, self.pooling))
-        student = self.forward("student", shown, project=contrast and not s.clc.use)
-        with torch.no_grad():
-            teacher = self.forward("teacher", clean, project=contrast)
-        if contrast:
-            self._follow(teacher, batch)
-
-        seen, target = student, _masked(teacher.frame, view)
-        labels, expected = _masked(batch.frames, view), target
-        real = torch.ones(target.shape[:2], dtype=torch.bool, device=target.device)
-        real[synth] = False
-        if s.clc.use:
-            cut = cutmix.draw(*target.shape[:2], s.clc.ratio, target.device)
-            pasted = cut.inputs(mel, self.pooling)
-            pasted = pasted if view is None else view.inputs(pasted, self.pooling)
-            seen = self.forward("student", self.normalised(pasted), project=contrast)
-            target, real = _masked(cut.frames(teacher.frame), view), cut.frames(real)
-
-        consistency = s.mean_teacher.weight * self.ramp(step)
-        terms = {
-            "strong": Term(1, F.binary_cross_entropy(student.frame[synth], labels[synth])),
-            "weak": Term(1, F.binary_cross_entropy(student.clip[weak], batch.clips[weak])),
-            "mean_teacher": Term(
-                consistency,
-                agreement(student.frame, expected) + agreement(student.clip, teacher.clip),
-            ),
+            "prototypes": Prototypes(classes + 1, pgc.prototypes, size),
         }
+
+    def detect(self, model: str, inputs: Mapping[str, Tensor]) -> Detection:
+        return self.forward(model, *self.read(inputs), project=self.settings.pgc.use)
+
+    def passes(self, batch: Batch, step: int) -> Passes:
+        passes = super().passes(batch, step)
+        if self._contrasts(step):
+            self._follow(passes.teacher, passes.batch)
+        return passes
+
+    def extra(self, passes: Passes) -> dict[str, Term]:
+        """CLC and PGC: the student on the pasted batch (on the clean one, where CLC is off)."""
+        s, view = self.settings, passes.view
+        seen, target = passes.student, view.frames(passes.teacher.frame)
+        real = torch.ones(target.shape[:2], dtype=torch.bool, device=target.device)
+        real[passes.batch.parts["synth"]] = False
+        terms = {}
         if s.clc.use:
-            terms["clc"] = Term(consistency, agreement(seen.frame, target))
-        if contrast:
+            mel, pooling = passes.batch.inputs[s.front_end], s.network.time_pooling
+            cut = cutmix.draw(*target.shape[:2], s.clc.ratio, target.device)
+            pasted = view.inputs(cut.inputs(mel, pooling), pooling)
+            seen = self.detect("student", {s.front_end: pasted})
+            target, real = view.frames(cut.frames(passes.teacher.frame)), cut.frames(real)
+            terms["clc"] = Term(passes.weight, agreement(seen.frame, target))
+        if self._contrasts(passes.step):
             terms["pgc"] = Term(s.pgc.weight, self._contrast(seen, target, real))
-        if copies and s.rct.self_consistency:
-            value = self.self_consistency(student.frame, student.clip, batch.parts, copies)
-            terms["rct"] = Term(consistency, value)
-        if s.sct.use:
-            terms["sct"] = Term(consistency, self._shifted(mel, teacher))
-        if s.ict.use and len(mel[batch.parts["unlabelled"]]):
-            unlabelled = batch.parts["unlabelled"]
-            terms["ict"] = Term(consistency, self._interpolated(mel, teacher, unlabelled))
-        return terms
+        return {**terms, **super().extra(passes)}
 
-    @property
-    def pooling(self) -> int:
-        return self.settings.network.time_pooling
-
-    def _view(self, mel: Tensor) -> colouring.View | None:
-        """What the student sees differently, when audio augmentations are on."""
-        audio = self.settings.audio
-        if not audio.use:
-            return None
-        return colouring.draw(
-            *mel.shape[:2],
-            self.plan.grid.frames,
-            decibels=audio.decibels,
-            knots=audio.bands,
-            masked=audio.masked,
-            device=mel.device,
-        )
-
-    def _shifted(self, mel: Tensor, teacher: Detection) -> Tensor:
-        """Shift consistency, on all clips."""
-        moved = shift.draw(len(mel), self.settings.sct.deviation, mel.device)
-        inputs = moved.inputs(mel, self.pooling, teacher.frame.shape[1])
-        student = self.forward("student", self.normalised(inputs))
-        return agreement(student.frame, moved.frames(teacher.frame)) + agreement(
-            student.clip, teacher.clip
-        )
-
-    def _interpolated(self, mel: Tensor, teacher: Detection, part: slice) -> Tensor:
-        """Interpolation consistency, on the unlabelled clips."""
-        mel, frame, clip = mel[part], teacher.frame[part], teacher.clip[part]
-        mixing = mixup.draw(
-            len(mel), [slice(0, len(mel))], alpha=self.settings.ict.alpha, probability=1.0,
-            device=mel.device,
-        )  # fmt: skip
-        student = self.forward("student", self.normalised(mixing(mel)))
-        return agreement(student.frame, mixing(frame)) + agreement(student.clip, mixing(clip))
+    def _contrasts(self, step: int) -> bool:
+        """Whether there are prototypes already."""
+        pgc = self.settings.pgc
+        return pgc.use and (step - 1) // self.steps_per_epoch > pgc.start_epoch
 
     def _members(self, teacher: Detection, batch: Batch) -> Tensor:
         """(clip, frame, class + 1): the classes a frame stands for, by label if synthetic."""
@@ -170,8 +113,7 @@ class Method(mean_teacher.Method):
         features, members = [], []
         with torch.no_grad():
             for batch in epoch.batches():
-                clean = self.normalised(self.spectra(batch.inputs))
-                teacher = self.forward("teacher", clean, project=True)
+                teacher = self.detect("teacher", self.linear(batch.inputs))
                 stands_for = self._members(teacher, batch)
                 chosen = stands_for.any(-1)
                 features.append(teacher.projected[chosen].cpu())
@@ -181,31 +123,13 @@ class Method(mean_teacher.Method):
             torch.cat(features), torch.cat(members), starts=pgc.kmeans_starts, seed=pgc.kmeans_seed
         )
 
-    def before_scores(self, batches: Callable[[], Iterable[Batch]]) -> None:
-        if self.settings.network.batch_norm_recompute:
-            self.recompute_norms(batches)
-
-    def scores(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = self.forward(model, self.normalised(self.spectra(inputs)))
-        return {"frame": found.frame, "clip": found.clip}
-
     def headline(self) -> str:
         return "teacher"
 
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Frame scores of both, the teacher's attention, and its frames' nearest prototypes."""
-        mel = self.spectra(inputs)
-        clean = self.normalised(mel)
-        contrast = self.settings.pgc.use and bool(self.networks["prototypes"].initialised)
-        student = self.forward("student", clean)
-        teacher = self.forward("teacher", clean, project=contrast)
-        maps = {"student": student.frame, "teacher": teacher.frame, "attention": teacher.attention}
-        if self.reads_waveforms:
-            maps["input"] = mel
-        if contrast:
+        """Also the teacher's attention, and its frames' nearest prototypes."""
+        teacher = self.detect("teacher", self.linear(inputs))
+        maps = {**super().explain(inputs), "attention": teacher.attention}
+        if self.settings.pgc.use and bool(self.networks["prototypes"].initialised):
             maps["prototypes"] = self.networks["prototypes"].similarity(teacher.projected)
         return maps
-
-
-def _masked(values: Tensor, view: colouring.View | None) -> Tensor:
-    return values if view is None else view.frames(values)

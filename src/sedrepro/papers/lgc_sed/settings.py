@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
 
-from ...settings import (
-    Block,
-    Data,
-    Decoding,
-    FrontEnd,
-    Grid,
-    HeldOut,
-    PaperSettings,
-    Stream,
-    Subset,
-    Training,
-)
+from ...settings import Block, HeldOut, Subset
 from ...settings.blocks import Count, Positive, Share
-from .. import dcase
+from ..bases.mean_teacher import settings as mean_teacher
 
 
-class Network(dcase.Crnn):
+class Network(mean_teacher.Crnn):
     """The DCASE CRNN with a projector."""
 
     projection: Count = Field(128, description="dimension of the projected frames")
@@ -89,52 +78,31 @@ class Audio(Block):
     masked: tuple[Share, Share] = Field((0.05, 0.2), description="share of the clip in silence")
 
 
-class Settings(PaperSettings):
+class Settings(mean_teacher.Settings):
     """What a row of LGC-SED may change."""
 
-    MODELS = ("student", "teacher")
-
-    front_end: str = Field("mel128", description="the front end of all streams")
     network: Network = Field(default_factory=Network, description="the network")
-    batch: dcase.Batch = Field(default_factory=dcase.Batch, description="the training batch")
-    mean_teacher: dcase.MeanTeacher = Field(
-        default_factory=dcase.MeanTeacher, description="the base of all"
-    )
     clc: Clc = Field(default_factory=Clc, description="local consistency")
     pgc: Pgc = Field(default_factory=Pgc, description="global consistency")
     ict: Ict = Field(default_factory=Ict, description="interpolation consistency")
     sct: Sct = Field(default_factory=Sct, description="shift consistency")
-    rct: dcase.Rct = Field(default_factory=dcase.Rct, description="random consistency")
     audio: Audio = Field(default_factory=Audio, description="audio augmentations")
     select_on: Literal["synth", "real", "last"] = Field(
         "synth",
         description="the checkpoint with the teacher's best intersection F1 on the synthetic "
         "validation set (leak-free) or on the real one (which is also reported on), or the last",
     )
-    decoding: Decoding = Field(default_factory=Decoding, description="from scores to events")
-    training: Training = Field(default_factory=Training, description="the trainer")
-
-    def streams(self) -> list[Stream]:
-        return dcase.streams(self.front_end, self.batch)
 
     def held_out(self) -> list[HeldOut]:
-        inputs, real = (self.front_end,), Subset("desed", "validation")
-        sets = [
-            HeldOut("validation", real, inputs, selects=self.select_on == "real"),
-            HeldOut("public_eval", Subset("desed", "public_eval"), inputs),
-        ]
-        if self.select_on == "synth":
-            synth = Subset("desed", "synth_validation")
-            sets.append(HeldOut("synth_validation", synth, inputs, selects=True, reports=False))
-        return sets
+        """Tags of the weak set have no part in the selection."""
+        real, public_eval = self.reported()
+        if self.select_on == "real":
+            return [replace(real, selects=True), public_eval]
+        if self.select_on == "last":
+            return [real, public_eval]
+        synth = Subset("desed", "synth_validation")
+        chosen = HeldOut("synth_validation", synth, self.inputs, selects=True, reports=False)
+        return [real, public_eval, chosen]
 
     def selection(self) -> list[str]:
         return [f"{held.name}/teacher/intersection_f1" for held in self.held_out() if held.selects]
-
-    def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
-        front_end = front_ends[self.front_end]
-        dcase.check_copies(self.rct, front_end, self.front_end)
-        return dcase.grid(front_end, self.front_end, self.network.pooling, "network.pooling")
-
-    def classes(self, data: Data) -> list[str]:
-        return list(data.desed.classes)

@@ -58,13 +58,13 @@ def adapters(material: Material) -> Figure:
 
 
 def aggregation(material: Material) -> Figure:
-    """Spectrogram, the baseline's map at one CNN block, and the same with tokens joined in."""
+    """Spectrogram, the map at one CNN block without tokens, and the same with tokens joined in."""
     joined = _first(material, ("cnn_map",), lambda r: bool(_setting(r, "dbmf", "use")))
-    alone = _first(material, ("cnn_map",), lambda r: r.run.row == material.paper.baseline)
+    alone = _first(material, ("cnn_map",), lambda r: not _setting(r, "dbmf", "use"))
     shown = material.examples
     clips = [clip for clip in _telling(shown, joined) if _has(alone, clip, "cnn_map")]
     if not clips:
-        raise MissingError("baseline and fusion have no example clip in common")
+        raise MissingError("a row without fusion and one with it have no example clip in common")
     made = style.figure(5.2 * len(clips), 6.4)
     axes = made.subplots(3, len(clips), squeeze=False, sharex="col")
     for column, clip in enumerate(clips):

@@ -1,0 +1,1 @@
+"""What papers inherit, settings and method: systems of the DCASE challenge."""

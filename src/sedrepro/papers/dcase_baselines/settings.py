@@ -1,0 +1,23 @@
+"""Settings of the reference systems: the mean teacher's own, and two methods beside it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from ...settings import PaperSettings
+from ..bases.heterogeneous import settings as heterogeneous
+from ..bases.mean_teacher import settings as mean_teacher
+from .beats import settings as beats
+
+
+class Settings(mean_teacher.Settings):
+    """What a row of the mean teacher may change."""
+
+    methods: ClassVar[dict[str, type[PaperSettings]]] = {
+        "beats": beats.Settings,
+        "heterogeneous": heterogeneous.Settings,
+    }
+
+    front_end: str = Field("wave16k", description="the front end of all streams")
