@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import yt_dlp
+from loopback import Host
 
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
@@ -443,3 +445,55 @@ def test_a_clip_another_resource_holds_is_linked_and_one_that_is_not_wanted_not_
     assert status["reason"] == "3 of 4 clips are there (1 that another resource lacks)"
     assert (FOLDER / NAMES[1]).stat().st_ino == (raw / "audio/other" / NAMES[1]).stat().st_ino
     assert not (FOLDER / NAMES[3]).exists()
+
+
+def copies(host: Host, *numbers: int) -> None:
+    """The registry gets somebody's copy of these clips, at 16 kHz."""
+    import yaml
+
+    for number in numbers:
+        content = io.BytesIO()
+        soundfile.write(content, np.zeros(160_000), 16000, format="WAV")
+        host.add(f"copy/{NAMES[number]}", content.getvalue())
+    registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
+    mirror = {"url": host.url("copy/"), "licence": "?", "trust": "none", "layout": "16 kHz"}
+    registry["resources"]["thing"]["clips"]["mirror"] = mirror
+    Path("config/datasets.yaml").write_text(yaml.safe_dump(registry))
+
+
+def origins() -> dict[str, str]:
+    """Whence each clip came, by the last line of the ledger."""
+    lines = [line.split("\t") for line in LEDGER.read_text().splitlines()]
+    return {line[0]: line[3] for line in lines}
+
+
+def test_a_copy_stands_in_for_a_clip_that_is_gone(tube, host: Host) -> None:
+    settings = tube({0: [ANSWERS["removed"][0]], 1: [ANSWERS["private"][0]]})
+    copies(host, 0, 2)
+    status = obtain("thing", settings)
+    assert (status["status"], status["files"]) == ("partial", 4)
+    assert status["reason"].startswith("4 of 5 clips are there (1 private); 1 come from http://")
+    assert origins()[NAMES[0]].startswith("127.0.0.1")
+    assert origins()[NAMES[1]].startswith("YouTube, 127.0.0.1")
+    assert origins()[NAMES[2]] == "YouTube"
+    assert soundfile.info(FOLDER / NAMES[0]).samplerate == 16000
+
+
+def test_a_copy_is_looked_for_when_it_becomes_allowed(tube, host: Host) -> None:
+    settings = tube({0: [ANSWERS["removed"][0]]})
+    copies(host, 0)
+    assert obtain("thing", changed(settings, mirrors="none"))["status"] == "partial"
+    asked = len(Recorded.asked)
+    assert obtain("thing", settings)["status"] == "ok"
+    assert len(Recorded.asked) == asked
+
+
+def test_copies_can_spare_the_days(tube, host: Host, clock) -> None:
+    settings = changed(tube({}), mirrors="all")
+    copies(host, 0, 1, 2, 3)
+    begun = clock.now()
+    status = obtain("thing", settings)
+    assert (status["status"], status["files"]) == ("ok", 5)
+    assert status["reason"].startswith("5 of 5 clips are there; 4 come from http://")
+    assert Recorded.asked == [NAMES[4][1:12]]
+    assert clock.now() - begun < 60

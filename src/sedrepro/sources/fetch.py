@@ -95,9 +95,7 @@ class Fetching:
         if any(outcome.state == "arriving" for outcome in outcomes):
             status = "arriving"
         reason = "; ".join(outcome.reason for outcome in outcomes if outcome.reason)
-        if status == "ok":
-            reason = ""
-        elif self.resource.help:
+        if status != "ok" and self.resource.help:
             reason += f"; {self.resource.help}"
         return _status(
             self.name, status, reason,

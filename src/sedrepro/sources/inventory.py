@@ -210,6 +210,8 @@ def audit(project: Project, models: Models | None = None, known: Registry | None
             if not resource.subsets:
                 found.losses.append(f"{stock.resource} is {stock.status}: {resource.loss}")
             found.mend.append(_mend(stock, resource, layout))
+        elif stock.status == "ok" and stock.reason and project.data.origin == "download":
+            found.losses.append(f"{stock.resource}: {stock.reason}")  # copies by others
     found.mend += [
         f"{c.corpus} {c.subset}: {(c.expected or 0) - (c.found or 0):,} clips are not in {own}"
         for c in found.counts

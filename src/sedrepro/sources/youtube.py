@@ -26,6 +26,7 @@ from .gate import GoneError, RefusedError, TransientError, UnreachableError, tel
 from .http import check_space
 from .ledger import CONFIRMED, DOUBTFUL, FINAL, Ledger, Try
 from .policies import HOUR
+from .progress import FILE, line
 from .unpack import place
 from .ytdlp import HOST, Player, classify, player
 
@@ -61,13 +62,14 @@ def collect(fetching: Fetching) -> Outcome:
         left = arrival.run() + still
     missing = [clip for clip in every if not (folder / clip.file).exists()]
     sizes = [p.stat().st_size for clip in every if (p := folder / clip.file).exists()]
-    reason = f"{len(sizes):,} of {len(every):,} clips are there"
+    copied = arrival.copied()
+    reason = f"{len(sizes):,} of {len(every):,} clips are there" if missing or copied else ""
     lost = [ledger.count(clip.file for clip in missing if clip.file not in shared)]
     if lacked := sum(clip.file in shared for clip in missing):
         lost.append(f"{lacked:,} that another resource lacks")
     if missing:
         reason += f" ({'; '.join(filter(None, lost))})"
-    if copied := arrival.copied():
+    if copied:
         reason += f"; {copied:,} come from {clips.mirror.url if clips.mirror else ''}"
     if left and not (arrival.closed and fetching.settings.unreachable == "absent"):
         reason = (
@@ -370,21 +372,8 @@ class Arrival:
             "per_hour": round(rate, 1), "seconds_left": round(ahead), "time": now,
             "wall": self.gate.left(),
         }  # fmt: skip
-        write_json(self.fetching.downloads / "progress.json", found)
-        tell(f"{self.fetching.name}: {progress_text(found)}")
-
-
-def progress_text(found: dict) -> str:
-    """One line on how far a resource's clips are."""
-    text = f"{found['there']:,} of {found['clips']:,} clips there, {found['gone']:,} gone"
-    if not found["left"]:
-        return text
-    text += f", {found['left']:,} to come at {found['per_hour']:.0f} an hour: about "
-    text += f"{found['seconds_left'] / HOUR:.1f} h at YouTube's limit"
-    if found["wall"]:
-        over = time.localtime(found["time"] + found["wall"])
-        text += f"; left alone until {time.strftime('%d %b %H:%M', over)}"
-    return text
+        write_json(self.fetching.downloads / FILE, found)
+        tell(f"{self.fetching.name}: {line(found)}")
 
 
 def _unsound(path: Path) -> str | None:
