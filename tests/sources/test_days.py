@@ -61,8 +61,7 @@ def desed(project, monkeypatch, clock: Time) -> Callable[..., tuple[Project, Tub
             path.write_text("\n".join(["filename", *listed]) + "\n")
             clips = {"table": f"{subset}.tsv", "folder": f"audio/{subset}"}
             resources[subset] = {"corpus": "desed", "clips": clips}
-        resources["strong"]["clips"] |= {"held_by": ["weak", "unlabelled"]}
-        resources["strong"]["clips"] |= {"without": ["validation"]}
+        resources["strong"]["clips"] |= {"held_by": list(SETS)}
         fetch = {"hold_out": 72.0, **data.pop("fetch", {})}
         settings = project(resources, fetch=fetch, **data)
         tube = Tube(clock, seed)
@@ -103,12 +102,11 @@ def assert_settled(statuses: dict, tables: dict, tube: Tube) -> None:
         "age": {"age"},
     }
     for name, listed in tables.items():
-        wanted = [c for c in listed if name != "strong" or c not in tables["validation"]]
         there = {path.name for path in (RAW / "audio" / name).glob("*.wav")}
-        assert there == {c for c, v in zip(wanted, videos(wanted), strict=True)
+        assert there == {c for c, v in zip(listed, videos(listed), strict=True)
                          if v not in tube.fates}  # fmt: skip
         ledger = Ledger(DOWNLOADS / name / "clips.tsv")
-        own = wanted if name != "strong" else [c for c in wanted if c not in shared(tables)]
+        own = listed if name != "strong" else [c for c in listed if c not in shared(tables)]
         for clip in own:
             state = ledger.of(clip).state
             if clip in there:
@@ -117,13 +115,13 @@ def assert_settled(statuses: dict, tables: dict, tube: Tube) -> None:
                 assert tube.fates[clip[1:12]] in lost[state]
                 assert ledger.of(clip).reason
         status = statuses[name]
-        assert status["status"] == ("ok" if len(there) == len(wanted) else "partial")
+        assert status["status"] == ("ok" if len(there) == len(listed) else "partial")
         assert status["files"] == len(there)
-        assert f"{len(there):,} of {len(wanted):,}" in status["reason"] or status["status"] == "ok"
+        assert f"{len(there):,} of {len(listed):,}" in status["reason"] or status["status"] == "ok"
 
 
 def shared(tables: dict) -> set[str]:
-    return set(tables["weak"]) | set(tables["unlabelled"])
+    return {clip for name in SETS for clip in tables[name]}
 
 
 def assert_polite(tube: Tube, troubles: float) -> None:

@@ -419,32 +419,27 @@ def test_a_youtube_that_gives_nothing_at_all_is_not_believed(tube, monkeypatch) 
         obtain("thing", changed(settings, hold_out=24.0))
 
 
-def test_a_clip_another_resource_holds_is_linked_and_one_that_is_not_wanted_not_asked_for(
-    tube,
-) -> None:
+def test_a_clip_another_resource_holds_is_linked(tube) -> None:
     tube({4: [ANSWERS["removed"][0]]})
     raw = Path("data/full/raw/desed")
-    for table, chosen in (("other", [1, 2, 4]), ("leak", [3])):
-        lines = "\n".join(["filename", *(NAMES[n] for n in chosen)])
-        (raw / f"{table}.tsv").write_text(f"{lines}\n")
+    lines = "\n".join(["filename", *(NAMES[n] for n in (1, 2, 4))])
+    (raw / "other.tsv").write_text(f"{lines}\n")
     import yaml
 
     registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
     thing = registry["resources"]["thing"]
-    for name in ("other", "leak"):
-        clips = {"table": f"{name}.tsv", "folder": f"audio/{name}"}
-        registry["resources"][name] = {**thing, "clips": clips, "after": []}
-    thing["clips"] |= {"held_by": ["other"], "without": ["leak"]}
+    theirs = {"table": "other.tsv", "folder": "audio/other"}
+    registry["resources"]["other"] = {**thing, "clips": theirs, "after": []}
+    thing["clips"] |= {"held_by": ["other"]}
     Path("config/datasets.yaml").write_text(yaml.safe_dump(registry))
     settings = Project.model_validate({"data": {"fetch": {"hold_out": 72.0}}})
     write_json(Layout.of(settings).status("other"), obtain("other", settings))
     Recorded.asked.clear()
     status = obtain("thing", settings)
-    assert Recorded.asked == [NAMES[0][1:12]]
+    assert Recorded.asked == [NAMES[0][1:12], NAMES[3][1:12]]
     assert status["status"] == "partial"
-    assert status["reason"] == "3 of 4 clips are there (1 that another resource lacks)"
+    assert status["reason"] == "4 of 5 clips are there (1 that another resource lacks)"
     assert (FOLDER / NAMES[1]).stat().st_ino == (raw / "audio/other" / NAMES[1]).stat().st_ino
-    assert not (FOLDER / NAMES[3]).exists()
 
 
 def copies(host: Host, *numbers: int) -> None:

@@ -114,9 +114,6 @@ class Clips(Block):
     held_by: list[Key] = Field(
         default_factory=list, description="resources whose clips are linked, not asked for again"
     )
-    without: list[Key] = Field(
-        default_factory=list, description="resources whose clips are not wanted here"
-    )
     asked: int | None = Field(
         None, gt=0, description="clips that are left to ask for, where it is not all of them"
     )
@@ -197,7 +194,7 @@ class Registry(Block):
                 if other not in self.resources:
                     raise ValueError(f"{name} comes after {other!r}, which is no resource")
             clips = resource.clips
-            for other in [*clips.held_by, *clips.without] if clips else []:
+            for other in clips.held_by if clips else []:
                 if other not in self.resources or self.resources[other].clips is None:
                     raise ValueError(f"{name} names {other!r}, which is no resource with clips")
             for key in resource.when:

@@ -54,7 +54,8 @@ def collect(fetching: Fetching) -> Outcome:
     if not table.exists():
         needed = ", ".join(fetching.resource.after) or fetching.name
         return Outcome(clips.folder, "absent", f"the list {table} is not there; see {needed}")
-    every, shared, still = _divided(fetching, listed(table), folder)
+    every = listed(table)
+    shared, still = _linked(fetching, every, folder)
     own = [clip for clip in every if clip.file not in shared]
     ledger = Ledger(fetching.downloads / "clips.tsv")
     with full_disk(folder), ledger:
@@ -81,36 +82,28 @@ def collect(fetching: Fetching) -> Outcome:
     return Outcome(clips.folder, state, reason, len(sizes), sum(sizes))
 
 
-def _divided(
-    fetching: Fetching, every: list[Clip], folder: Path
-) -> tuple[list[Clip], set[str], list[Clip]]:
-    """The clips that are wanted, those that others hold (linked), those still arriving there."""
+def _linked(fetching: Fetching, every: list[Clip], folder: Path) -> tuple[set[str], list[Clip]]:
+    """Link what other resources hold: the clips they are to bring, and those still to come."""
     clips = fetching.resource.clips
     assert clips is not None
-
-    def of(resource: str) -> tuple[Path, set[str]]:
+    shared: set[str] = set()
+    still: list[Clip] = []
+    for resource in clips.held_by:
         other = fetching.known[resource].clips
         assert other is not None
         table = fetching.raw / other.table
         names = {clip.file for clip in listed(table)} if table.exists() else set()
-        return fetching.raw / other.folder, names
-
-    unwanted = {name for resource in clips.without for name in of(resource)[1]}
-    wanted = [clip for clip in every if clip.file not in unwanted]
-    shared: set[str] = set()
-    still: list[Clip] = []
-    for resource in clips.held_by:
-        place_there, names = of(resource)
-        held = [clip for clip in wanted if clip.file in names]
-        shared |= {clip.file for clip in held}
         arriving = _status(fetching, resource) == "arriving"
-        for clip in held:
-            source, target = place_there / clip.file, folder / clip.file
+        for clip in every:
+            if clip.file not in names:
+                continue
+            shared.add(clip.file)
+            source, target = fetching.raw / other.folder / clip.file, folder / clip.file
             if source.exists() and not target.exists():
                 place(source, target)
             elif not target.exists() and arriving:
                 still.append(clip)
-    return wanted, shared, still
+    return shared, still
 
 
 def _status(fetching: Fetching, resource: str) -> str:
