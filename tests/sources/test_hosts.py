@@ -114,6 +114,16 @@ def test_the_reset_zenodo_states_is_when_it_is_asked_again(
     assert 40 <= clock.now() - begun <= 70
 
 
+def test_a_refusal_that_says_at_once_is_not_taken_at_its_word(
+    host: Host, project, behaves, clock: Time
+) -> None:
+    behaves("Zenodo")
+    url = host.add("a", BODY, *[("status", 429, {"Retry-After": "0"})] * 999)
+    with pytest.raises(SedreproError, match="HTTP 429"):
+        obtain("thing", project(one([url]), fetch={"hold_out": 0.1}))
+    assert len(host.pages["a"].requests) <= 37
+
+
 def test_a_budget_that_is_spent_is_not_overdrawn(host: Host, project, behaves, clock: Time) -> None:
     behaves("Zenodo")
     reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 600)}

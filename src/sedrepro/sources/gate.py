@@ -21,6 +21,9 @@ from .policies import DAY, Policy
 
 Given = TypeVar("Given")
 
+LEAST = 10.0
+"""Seconds a refusal is heeded at the least."""
+
 
 class GoneError(Exception):
     """This address will not give the file, however often it is asked."""
@@ -104,7 +107,8 @@ class Gate:
 
     def close(self, seconds: float | None, why: str) -> None:
         """Nobody asks for so many seconds (None: as long as the policy says)."""
-        seconds = min(DAY, self.policy.wall if seconds is None else seconds)
+        # A host that refuses and says "now" would be asked without end.
+        seconds = self.policy.wall if seconds is None else min(DAY, max(LEAST, seconds))
         wall = {"begun": self.clock.now(), "seconds": seconds, "why": why}
         write_json(self._wall, wall)
 
