@@ -9,7 +9,6 @@ rule fetch:
         FLOW.layout.status("{resource}"),
     log:
         f"{FLOW.layout.data}/logs/fetch/{{resource}}.log",
-    retries: 2
     localrule: True
     conda:
         "../envs/data.yaml"

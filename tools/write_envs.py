@@ -21,7 +21,7 @@ ENVIRONMENTS = {
         "programs": {"sox": "scaper's pitch shift and reverb"},
         "packages": [
             *("av", "dcase-util", "desed", "gdown", "jams", "librosa", "scaper", "setuptools"),
-            *("requests", "sox", "torch", "torchaudio", "tqdm", "yt-dlp"),
+            *("deno", "requests", "sox", "torch", "torchaudio", "tqdm", "yt-dlp", "yt-dlp-ejs"),
         ],
     },
     "torch": {

@@ -72,7 +72,19 @@ def test_every_resource_can_be_fetched_from_a_task(project, root):
         plain = flow.fetch_task(SimpleNamespace(resource=name))
         task = tasks.FetchTask.model_validate(json.loads(json.dumps(plain)))
         assert registry.local(task.project.data, known[name].corpus) is None
-        assert Fetching(name, known[name], task.project).settings == project.data.fetch
+        assert Fetching(name, known, task.project).settings == project.data.fetch
+
+
+def test_what_was_still_arriving_is_fetched_on_when_it_no_longer_may(root):
+    given = []
+    for allowed in (True, False):
+        overlay = {"data": {"allow_partial": allowed}}
+        flow = Flow(settings.load(overlay, papers=papers.settings_of(), root=root), root)
+        given.append(flow.fetch_task(SimpleNamespace(resource="desed_weak")))
+    partial, whole = (tasks.FetchTask.model_validate(plain).project for plain in given)
+    assert partial.data.allow_partial
+    assert not whole.data.allow_partial
+    assert given[0] != given[1]  # so Snakemake runs the fetch again
 
 
 def test_a_decoding_is_in_no_training(root):

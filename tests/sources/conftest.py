@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 from loopback import Host
+from simulated import Time
 
 from sedrepro.settings import Project
+from sedrepro.sources import gate
 
 
 @pytest.fixture
@@ -17,6 +19,14 @@ def host() -> Iterator[Host]:
     served = Host()
     yield served
     served.close()
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """The time of all downloads in this process; only waiting moves it."""
+    time = Time()
+    monkeypatch.setattr(gate, "Clock", lambda: time)
+    return time
 
 
 @pytest.fixture
@@ -29,7 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pr
         listed = {name: {**common, **value} for name, value in resources.items()}
         Path("config").mkdir(exist_ok=True)
         Path("config/datasets.yaml").write_text(yaml.safe_dump({"resources": listed}))
-        fast = {"wait": 0.0, "timeout": 2.0, "attempts": 3, "pause": 0.0}
+        fast = {"wait": 0.0, "timeout": 2.0, "attempts": 3, "hold_out": 0.0}
         data["fetch"] = {**fast, **data.get("fetch", {})}
         return Project.model_validate({"data": data})
 

@@ -17,13 +17,17 @@ class Page:
     """A file the host serves, and what goes wrong at its first requests (then nothing does).
 
     Faults: ("status", code[, headers]), ("truncate", bytes), ("stall", bytes), ("redirect", path),
-    ("chunked", bytes), ("slow", seconds).
+    ("chunked", bytes), ("closed", bytes), ("slow", seconds). A redirect may carry
+    headers of its own.
     """
 
     content: bytes
     faults: list[tuple] = field(default_factory=list)
     ranges: bool = True
     etag: str | None = '"v1"'
+    headers: dict[str, str] = field(default_factory=dict)
+    agents: str = ""
+    """What must be in the agent's name; everybody else gets 403."""
     requests: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -73,6 +77,8 @@ class Host:
             return
         page.requests.append(dict(handler.headers))
         fault = page.faults.pop(0) if page.faults else ("none",)
+        if page.agents not in handler.headers.get("User-Agent", ""):
+            fault = ("status", 403)
         kind = fault[0]
         if kind == "status":
             handler.send_response(fault[1])
@@ -84,6 +90,8 @@ class Host:
         if kind == "redirect":
             handler.send_response(302)
             handler.send_header("Location", self.url(fault[1]))
+            for name, value in (fault[2] if len(fault) > 2 else {}).items():
+                handler.send_header(name, value)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return
@@ -93,6 +101,11 @@ class Host:
             handler.end_headers()
             data = page.content[: fault[1]]
             handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            return
+        if kind == "closed":  # no length: the end of the connection is that of the file
+            handler.send_response(200)
+            handler.end_headers()
+            handler.wfile.write(page.content[: fault[1]])
             return
         if kind == "slow":
             with self._lock:
@@ -110,6 +123,8 @@ class Host:
         handler.send_header("Content-Length", str(len(body) - start))
         if page.etag:
             handler.send_header("ETag", page.etag)
+        for name, value in page.headers.items():
+            handler.send_header(name, value)
         handler.end_headers()
         sent = body[start:] if kind in ("none", "slow") else body[start : start + fault[1]]
         handler.wfile.write(sent)

@@ -15,6 +15,7 @@ from loopback import Host, md5, noise
 from sedrepro.errors import SedreproError
 from sedrepro.sources import http
 from sedrepro.sources.fetch import obtain
+from sedrepro.sources.policies import DAY
 
 BODY = noise(100_000)
 FINAL = Path("data/full/downloads/thing/file.h5")
@@ -62,10 +63,10 @@ class Drive:
 
 @pytest.fixture
 def resource(project, monkeypatch):
-    def make(drive: Drive, **file):
+    def make(drive: Drive, hold_out: float = 0.0, **file):
         monkeypatch.setattr(gdown, "download", drive)
         spec = {"name": "file.h5", "drive": "abc", **file}
-        return project({"thing": {"files": [spec]}})
+        return project({"thing": {"files": [spec]}}, fetch={"hold_out": hold_out})
 
     return make
 
@@ -87,17 +88,25 @@ def test_broken_connections_are_taken_up(resource) -> None:
     assert drive.asked == 3
 
 
-def test_a_spent_quota_fails_first_and_counts_as_absence_in_the_end(resource) -> None:
+def test_a_spent_quota_is_waited_for_till_tomorrow(resource, clock) -> None:
+    drive = Drive(quota(), quota(), BODY)
+    begun = clock.now()
+    assert obtain("thing", resource(drive, hold_out=72.0))["status"] == "ok"
+    assert drive.asked == 3
+    assert clock.now() - begun == pytest.approx(2 * DAY, rel=0.01)
+
+
+def test_a_quota_that_stays_spent_is_an_error_and_never_an_absence(resource, clock) -> None:
     drive = Drive(quota())
-    settings = resource(drive)
-    for _ in range(2):
+    settings = resource(drive, hold_out=72.0)
+    for _ in range(4):
+        asked, begun = drive.asked, clock.now()
         with pytest.raises(SedreproError, match="Too many users") as caught:
             obtain("thing", settings)
         assert "https://drive.google.com/uc?id=abc" in str(caught.value)
-    status = obtain("thing", settings)
-    assert status["status"] == "unavailable"
-    assert "Too many users" in status["reason"]
-    assert str(FINAL) in status["reason"]
+        assert str(FINAL) in str(caught.value)
+        days = (clock.now() - begun) / DAY
+        assert drive.asked - asked <= days + 1.01
     drive.answers = [BODY]
     assert obtain("thing", settings)["status"] == "ok"
 

@@ -107,8 +107,31 @@ def test_every_resource_can_be_had_somehow_and_says_what_its_loss_means(known) -
         for file in resource.files:
             assert file.unpack or file.place, (name, file.name)
     kinds = {resource.kind for resource in known.resources.values()}
-    assert kinds == {"http", "drive", "youtube", "manual"}
-    assert known["beats"].kind == "manual"
+    assert kinds == {"http", "drive", "youtube"}
+
+
+def test_what_is_in_two_sets_is_asked_for_once(known) -> None:
+    sets = [known[name] for name in known.resources if known[name].clips]
+    asked = [r.clips.asked or sum(r.subsets.values()) for r in sets]
+    assert sum(sum(r.subsets.values()) for r in sets) == 20_628
+    assert sum(asked) == 19_067
+    assert known["desed_strong_real"].clips.held_by == [
+        "desed_weak",
+        "desed_unlabelled",
+        "desed_validation",
+    ]
+
+
+def test_every_copy_by_others_says_whose_it_is(known) -> None:
+    files = [file for resource in known.resources.values() for file in resource.files]
+    copies = [(file.verifiable, mirror) for file in files for mirror in file.mirrors]
+    copies += [(True, r.clips.mirror) for r in known.resources.values() if r.clips]
+    copies = [(verifiable, mirror) for verifiable, mirror in copies if mirror]
+    assert len(copies) >= 5
+    for verifiable, mirror in copies:
+        assert verifiable
+        assert mirror.licence
+        assert mirror.trust
 
 
 def test_no_two_files_have_one_place(known) -> None:
@@ -125,6 +148,14 @@ BAD = {
     "resources.thing.files.0.md5": {"files": [{"name": "a", "md5": "xyz"}]},
     "Extra inputs": {"file": []},
     "needs `files` or `clips`": {"files": []},
+    "needs a checksum": {
+        "files": [
+            {"name": "a", "mirrors": [{"url": "https://x/a", "licence": "?", "trust": "none"}]}
+        ]
+    },
+    "which is no resource with clips": {
+        "clips": {"table": "t.tsv", "folder": "a", "held_by": ["other"]}
+    },
     "not both": {"files": [{"name": "a", "place": "a", "unpack": "."}]},
 }
 

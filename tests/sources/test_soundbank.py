@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loopback import Host, tarred, zipped
 
+from sedrepro.sources import soundbank
 from sedrepro.sources.fetch import obtain
 
 BANK = Path("data/full/raw/desed_soundbank")
@@ -56,7 +57,8 @@ def arranged() -> dict[str, bytes]:
     return {path.relative_to(BANK).as_posix(): path.read_bytes() for path in found}
 
 
-def test_one_folder_per_split(host: Host, project) -> None:
+def test_one_folder_per_split(host: Host, project, monkeypatch) -> None:
+    monkeypatch.setattr(soundbank, "SINS", 3)
     settings = project(bank(host))
     status = obtain("thing", settings)
     assert status["status"] == "ok"
@@ -71,4 +73,5 @@ def test_a_missing_background_corpus_leaves_the_rest(host: Host, project) -> Non
     del host.pages["sins.zip"]
     status = obtain("thing", project(resources))
     assert status["status"] == "partial"
+    assert "0 of 2,060 backgrounds of SINS are there" in status["reason"]
     assert arranged() == {name: held for name, held in EXPECTED.items() if "/sins/" not in name}

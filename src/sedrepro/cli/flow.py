@@ -138,7 +138,8 @@ class Flow:
         """What decides a resource's content, beside the registry's entry."""
         own = corpus if corpus in type(self.project.data).model_fields else "weights"
         if self.project.data.origin != "render":
-            return ["data.origin", f"data.{own}.local"]
+            # What was still arriving is fetched to its end once that is no longer allowed.
+            return ["data.origin", f"data.{own}.local", "data.allow_partial"]
         looks = {
             "fsdkaggle2018": ["data.snr_mix", "data.fsdkaggle2018.local"],
             "tau2019": ["data.snr_mix", "data.tau2019.local"],

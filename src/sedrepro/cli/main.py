@@ -10,6 +10,7 @@ import yaml
 
 from .. import __version__, papers, settings
 from ..errors import SedreproError
+from ..files import write_json
 from ..settings import Layout, Project, Run
 from ..sources import coverage, registry
 from . import export, predict, score
@@ -32,6 +33,9 @@ def run(words: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 0
+    except KeyboardInterrupt:
+        print("stopped; what was done is kept", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     difference = add("diff", _diff, text)
     difference.add_argument("first")
     difference.add_argument("second")
+    add("fetch", _fetch, "fetch one resource by hand, as `snakemake data` does").add_argument(
+        "resource", help="its name in config/datasets.yaml"
+    )
     add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
         "run", nargs="+", help="paper/row/condition/seed<s>, or a run folder"
     )
@@ -97,11 +104,22 @@ def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from ..sources.progress import arriving
     from .status import failures, standings, text
 
     project = _project(options)
     layout = Layout.of(project)
-    print(text(standings(project, layout), failures(layout)))
+    print(text(standings(project, layout), [*arriving(project), *failures(layout)]))
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from ..sources.fetch import obtain
+
+    project = _project(options)
+    status = obtain(options.resource, project)
+    write_json(Layout.of(project).status(options.resource), status)
+    print(f"{options.resource}: {status['status']}  {status['reason']}".rstrip())
     return 0
 
 

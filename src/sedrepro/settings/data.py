@@ -146,15 +146,34 @@ class Fetch(Block):
     timeout: Positive = Field(
         60.0, description="seconds without a byte before a server has stalled"
     )
-    pause: float = Field(1.0, ge=0, description="seconds between two clips of one YouTube worker")
-    workers: Count = Field(2, description="YouTube clips fetched at a time by one job")
-    patience: Count = Field(
-        3, description="jobs a quota or rate limit may fail before what is missing counts as absent"
+    hold_out: float = Field(
+        72.0,
+        ge=0,
+        description="hours a job goes on waiting for a host that gives nothing; then it ends in an "
+        "error and keeps what it has. Anything new starts the count again",
     )
     unreachable: Literal["fail", "absent"] = Field(
         "fail",
-        description="a host that cannot be reached. fail: the network is down, try again later; "
+        description="a host that cannot be reached. fail: the network is down, wait for it; "
         "absent: it is closed to this machine, go on without what only it has",
+    )
+    mirrors: Literal["none", "listed", "all"] = Field(
+        "listed",
+        description="other people's copies (config/datasets.yaml). none: never; listed: of what "
+        "the official host has no more; all: also instead of waiting for it",
+    )
+    cookies: str | None = Field(
+        None,
+        description="a YouTube account's cookies: a file, or the name of a browser that is logged "
+        "in; more videos an hour, and those with an age limit. YouTube may close the account",
+    )
+    yt_dlp: str | None = Field(
+        None,
+        description="the Python of another installation of yt-dlp, where YouTube has outrun ours",
+    )
+    contact: str = Field(
+        "https://arxiv.org/abs/2309.08355",
+        description="what hosts are told of who asks; a page or an address of your own is better",
     )
 
 
@@ -199,3 +218,8 @@ class Data(Block):
     ave: Ave = Field(default_factory=Ave, description="AVE, the audio-visual event corpus")
     weights: Corpus = Field(default_factory=Corpus, description="pre-trained weights")
     fetch: Fetch = Field(default_factory=Fetch, description="how downloads behave")
+    allow_partial: bool = Field(
+        False,
+        description="go on with the clips that are there although others are still arriving; "
+        "every status, audit and table says so",
+    )

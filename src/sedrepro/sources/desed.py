@@ -108,6 +108,7 @@ def adapt(subset: str, project: Project) -> Tables:
         names += sorted({file.stem for file in folder.glob("*.wav")} - set(names), key=_numerically)
     if subset == "validation" and project.scale == "full":
         notes += _version_note(path)
+    notes += _arriving(place, project)
     if subset == "strong_real":
         names, note = _without_validation(names, root, project)
         notes += note
@@ -237,6 +238,13 @@ def _unavailable(place: Place, project: Project) -> str | None:
         if path.exists() and (status := read_json(path))["status"] in ends:
             return f"{resource}: {status['reason']}"
     return None
+
+
+def _arriving(place: Place, project: Project) -> list[str]:
+    """That not all clips are there yet which there will be (`data.allow_partial`)."""
+    statuses = [Path(Layout.of(project).status(resource)) for resource in place.resources]
+    found = [read_json(path) for path in statuses if path.exists()]
+    return [f"still arriving: {s['files']:,} so far" for s in found if s["status"] == "arriving"]
 
 
 def _absent(subset: str, expected: int, reason: str) -> Tables:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..files import full_disk
-from .http import GoneError, RefusedError, Session, TransientError, UnreachableError
+from .gate import GoneError, RefusedError, TransientError, UnreachableError
+from .http import DRIVE, Session, host_of
 
-HOST = "drive.google.com"
+HOST = host_of(DRIVE)
 
 
 def download(drive_id: str, whole: Path, session: Session) -> Path:
     """The complete file at `whole`, resuming what an earlier start left beside it."""
     whole.parent.mkdir(parents=True, exist_ok=True)
     with full_disk(whole.parent):
-        session.retry(HOST, lambda: _once(drive_id, whole, session), lambda: _partial(whole))
+        session.retry(HOST, lambda _: _once(drive_id, whole, session), lambda: _partial(whole))
     return whole
 
 
@@ -37,13 +38,10 @@ def _once(drive_id: str, whole: Path, session: Session) -> None:
         raise RefusedError(f"Google Drive does not give the file ({_last_words(error)})") from None
     except requests.exceptions.HTTPError as error:
         status = error.response.status_code if error.response is not None else 0
-        kind = (
-            GoneError
-            if status in (404, 410)
-            else RefusedError
-            if status in (403, 429)
-            else TransientError
-        )
+        policy = session.gate(HOST).policy
+        if status in policy.gone:
+            raise GoneError(f"HTTP {status}") from None
+        kind = RefusedError if status in policy.refused else TransientError
         raise kind(f"HTTP {status}") from None
     except (requests.exceptions.ReadTimeout, requests.exceptions.ChunkedEncodingError) as error:
         raise TransientError(_last_words(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import SedreproError
-from ..files import atomic, read_json, write_json
+from ..files import read_json, write_json
 from ..settings import Layout, Project
-from . import drive, http, locks, registry, soundbank, verify
-from .http import GoneError, RefusedError, Session, TransientError, UnreachableError
-from .registry import File, Resource
+from . import http, locks, registry, soundbank, verify
+from .gate import GoneError, TransientError, UnreachableError, tell
+from .http import Session
+from .policies import HOUR
+from .registry import File, Registry
 from .unpack import ArchiveError, place, unpack
 
 
@@ -23,7 +26,7 @@ class Outcome:
     """How one file (or a set of clips) went."""
 
     name: str
-    state: Literal["ok", "partial", "absent", "failed"]
+    state: Literal["ok", "partial", "absent", "arriving"]
     reason: str = ""
     files: int = 0
     bytes: int = 0
@@ -34,9 +37,11 @@ def obtain(
 ) -> dict[str, Any]:
     """Leave the resource's raw files in place and return its status.
 
-    What can't be had at all is a status; what may work later is a `SedreproError`.
+    What is gone for good is a status. What is still to come is waited for; where that is in vain,
+    it is a `SedreproError` (or, with `data.allow_partial`, a status that says so).
     """
-    resource = (known or registry.load())[resource_id]
+    known = known or registry.load()
+    resource = known[resource_id]
     own = registry.local(project.data, resource.corpus)
     if own:
         if not Path(own).expanduser().is_dir():
@@ -47,7 +52,7 @@ def obtain(
 
         made = render(resource_id, project)
         return _status(resource_id, "ok", "rendered", made["files"], made["bytes"])
-    fetching = Fetching(resource_id, resource, project)
+    fetching = Fetching(resource_id, known, project)
     with locks.exclusive(fetching.downloads / ".lock"):
         return fetching.run()
 
@@ -59,10 +64,10 @@ def _status(name: str, status: str, reason: str, files: int, size: int) -> dict[
 class Fetching:
     """The fetch of one resource."""
 
-    def __init__(self, name: str, resource: Resource, project: Project) -> None:
-        data = project.data_folder
-        self.name, self.resource, self.data = name, resource, data
-        self.settings = project.data.fetch
+    def __init__(self, name: str, known: Registry, project: Project) -> None:
+        data, resource = project.data_folder, known[name]
+        self.name, self.resource, self.known, self.data = name, resource, known, data
+        self.project, self.settings = project, project.data.fetch
         self.raw = Path(Layout.of(project).raw(resource.corpus))
         self.downloads = Path(registry.downloads(data, name))
         self.lock = verify.Lock(data)
@@ -76,21 +81,21 @@ class Fetching:
     def run(self) -> dict[str, Any]:
         with ThreadPoolExecutor(self.settings.connections) as pool:
             outcomes = list(pool.map(self.file, self.resource.files))
-        self._stop_if_failed(outcomes)
+        self._stop_if_arriving(outcomes)
         if self.resource.clips:
             outcomes.append(self._clips())
-            self._stop_if_failed(outcomes)
-        if self.resource.corpus == "desed_soundbank":
-            soundbank.arrange(self.raw)
+            self._stop_if_arriving(outcomes)
+        if self.resource.corpus == "desed_soundbank" and (short := soundbank.arrange(self.raw)):
+            outcomes.append(Outcome("backgrounds", "partial", short))
         absent = [outcome for outcome in outcomes if outcome.state != "ok"]
         had = any(outcome.state != "absent" for outcome in outcomes)
         if self.resource.clips and outcomes[-1].state == "absent":
             had = False
         status = "ok" if not absent else "partial" if had else "unavailable"
-        reason = "; ".join(outcome.reason for outcome in absent)
-        if status == "ok":
-            (self.downloads / ".refusals").unlink(missing_ok=True)
-        elif self.resource.help:
+        if any(outcome.state == "arriving" for outcome in outcomes):
+            status = "arriving"
+        reason = "; ".join(outcome.reason for outcome in outcomes if outcome.reason)
+        if status != "ok" and self.resource.help:
             reason += f"; {self.resource.help}"
         return _status(
             self.name, status, reason,
@@ -104,18 +109,11 @@ class Fetching:
         if self._settled(file, path) and (brought := self._intact(manifest)):
             return brought
         try:
-            measured, origin, checked = self._download(file, path)
+            measured, origin, checked = self._wait_for(file, path)
             files = self._deliver(file, path)
-        except RefusedError as trouble:
-            if self.impatient:
-                return Outcome(
-                    file.name, "absent", f"{file.name}: {trouble}; {self._by_hand(file)}"
-                )
-            return Outcome(file.name, "failed", str(trouble))
         except (GoneError, TransientError) as trouble:
-            closed = isinstance(trouble, UnreachableError) and self.settings.unreachable == "absent"
-            if isinstance(trouble, TransientError) and not closed:
-                return Outcome(file.name, "failed", str(trouble))
+            if self._may_come(trouble):
+                return Outcome(file.name, "arriving", str(trouble))
             return Outcome(file.name, "absent", f"{file.name}: {trouble}; {self._by_hand(file)}")
         except ArchiveError as trouble:
             aside = verify.set_aside(path)
@@ -124,15 +122,30 @@ class Fetching:
         self.lock.freeze(f"{self.name}/{file.name}", measured, origin, checked)
         return Outcome(file.name, "ok", "", len(files), sum(files.values()))
 
-    @cached_property
-    def impatient(self) -> bool:
-        """Whether a host has now refused so often that what it withholds counts as absent."""
-        path = self.downloads / ".refusals"
-        count = int(path.read_text()) + 1 if path.exists() else 1
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as temporary:
-            temporary.write_text(str(count))
-        return count >= self.settings.patience
+    def _may_come(self, trouble: GoneError | TransientError) -> bool:
+        """Whether it is a matter of time."""
+        closed = isinstance(trouble, UnreachableError) and self.settings.unreachable == "absent"
+        return isinstance(trouble, TransientError) and not closed
+
+    def _wait_for(self, file: File, path: Path) -> tuple[dict[str, Any], str, str]:
+        """`_download`, again and again while its hosts refuse or fail."""
+        clock, part = self.session.clock, path.with_name(f"{path.name}.part")
+        patience = 0.0 if self.project.data.allow_partial else self.settings.hold_out * HOUR
+        progress = clock.now()
+        while True:
+            before = http.arrived(part)
+            try:
+                return self._download(file, path)
+            except TransientError as trouble:
+                now = clock.now()
+                if http.arrived(part) > before:
+                    progress = now
+                pause = http.LONGEST_WAIT if trouble.after is None else trouble.after
+                if not self._may_come(trouble) or now + pause - progress > patience:
+                    raise
+                again = time.strftime("%d %b %H:%M", time.localtime(now + pause))
+                tell(f"{self.name}: {file.name}: {trouble}; asked again at {again}")
+                clock.sleep(pause)
 
     def _settled(self, file: File, path: Path) -> bool:
         """Whether the download is the one that was verified, or was removed to save space."""
@@ -187,8 +200,10 @@ class Fetching:
 
         try:
             origin = self._from_anywhere(file, part, wanted, check)
-        except (GoneError, TransientError) as trouble:
-            raise type(trouble)(f"{trouble}{aside}") from None
+        except GoneError as trouble:
+            raise GoneError(f"{trouble}{aside}") from None
+        except TransientError as trouble:
+            raise type(trouble)(f"{trouble}{aside}", trouble.after) from None
         with open(part, "rb") as handle:
             os.fsync(handle.fileno())
         self._sign(file, part, seen, origin, wanted.by)
@@ -197,29 +212,28 @@ class Fetching:
         return seen, origin, wanted.by
 
     def _from_anywhere(self, file: File, part: Path, wanted: verify.Expected, check: Any) -> str:
-        trouble: GoneError | TransientError | None = None
+        official, copies = file.addresses, self._copies(file)
         if file.drive:
             there = sum(path.stat().st_size for path in part.parent.glob(f"{file.name}.drive*"))
             # Drive says no size before it sends: what is known or told of the file must do.
             http.check_space(part.parent, max(0, (wanted.bytes or file.about or 0) - there))
-            try:
-                whole = drive.download(file.drive, part.with_suffix(".drive"), self.session)
-                if (wrong := check(whole)) is None:
-                    os.replace(whole, part)
-                    return f"drive:{file.drive}"
-                whole.unlink()
-                trouble = GoneError(f"Google Drive: {wrong}")
-            except (GoneError, TransientError) as error:
-                trouble = error
-            if not file.urls:
-                raise trouble
+        if self.settings.mirrors == "all":
+            official, copies = official + copies, []
+        given = {"size": wanted.bytes, "pinned": wanted.pinned, "verify": check}
         try:
-            return http.download(
-                file.urls, part, self.session, size=wanted.bytes, pinned=wanted.pinned, verify=check
-            )
-        except (GoneError, TransientError) as error:
-            worse = trouble if isinstance(trouble, TransientError) else error
-            raise type(worse)(f"{trouble}; {error}" if trouble else str(error)) from None
+            return http.download(official, part, self.session, **given)
+        except GoneError as gone:
+            if not copies:
+                raise
+            try:
+                return http.download(copies, part, self.session, **given)
+            except (GoneError, TransientError) as error:
+                after = {"after": error.after} if isinstance(error, TransientError) else {}
+                raise type(error)(f"{gone}; {error}", **after) from None
+
+    def _copies(self, file: File) -> list[str]:
+        """Other people's copies of the very same bytes, as far as they are wanted."""
+        return [] if self.settings.mirrors == "none" else [copy.url for copy in file.mirrors]
 
     def _sign(self, file: File, path: Path, measured: dict, origin: str, checked: str) -> None:
         note = {
@@ -253,10 +267,10 @@ class Fetching:
         locked = self.lock.entry(f"{self.name}/{file.name}")
         return str(verify.expected(file, locked, {}))
 
-    def _stop_if_failed(self, outcomes: list[Outcome]) -> None:
-        """Transient failures fail the job: a line per file, with what a person needs."""
-        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-        if not failed:
+    def _stop_if_arriving(self, outcomes: list[Outcome]) -> None:
+        """What is still to come ends the job: a line per file, with what a person needs."""
+        failed = [outcome for outcome in outcomes if outcome.state == "arriving"]
+        if not failed or self.project.data.allow_partial:
             return
         files = {file.name: file for file in self.resource.files}
         lines = [

@@ -10,6 +10,7 @@ import contextlib
 import email.utils
 import http.client
 import json
+import os
 import random
 import shutil
 import sys
@@ -19,37 +20,20 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
+from .. import __version__
 from ..errors import SedreproError
 from ..files import full_disk, read_json, write_json
 from ..settings.data import Fetch
-from . import locks
+from . import gate, policies
+from .gate import Gate, GoneError, RefusedError, TransientError, UnreachableError
 
 CHUNK = 1 << 18
 LONGEST_WAIT = 300.0
 SPARE = 64 << 20  # bytes of disk left free for everything else
-_AGAIN = {408, 425, 429}
-
-
-class GoneError(Exception):
-    """This address will not give the file, however often it is asked."""
-
-
-class TransientError(Exception):
-    """It may work later; `after` is how long the server asked to wait (seconds)."""
-
-    def __init__(self, message: str, after: float | None = None) -> None:
-        super().__init__(message)
-        self.after = after
-
-
-class UnreachableError(TransientError):
-    """No connection came about: no network, or the host is down."""
-
-
-class RefusedError(TransientError):
-    """The host limits how much it gives away; waiting minutes does not help."""
+DRIVE = "drive:"
+"""What an address on Google Drive begins with; its id follows."""
 
 
 @dataclass
@@ -57,35 +41,51 @@ class Session:
     """What the downloads of one job share."""
 
     settings: Fetch
-    slots: Path
-    sleep: Callable[[float], None] = time.sleep
-    dead: set[str] = field(default_factory=set)
+    folder: Path
+    clock: gate.Clock = field(default_factory=lambda: gate.Clock())
+    _gates: dict[str, Gate] = field(default_factory=dict)
 
-    def retry(self, host: str, attempt: Callable[[], None], size: Callable[[], int]) -> None:
-        """Call `attempt` until it works; those that brought something (`size`) don't count."""
-        if host in self.dead:
-            raise UnreachableError("cannot be reached")
+    def gate(self, host: str) -> Gate:
+        """The gate of a host."""
+        if host not in self._gates:
+            policy = policies.of(host)
+            if policy is policies.YOUTUBE and self.settings.cookies:
+                policy = policies.YOUTUBE_ACCOUNT
+            made = Gate(host, policy, self.folder, self.clock, self.settings.connections)
+            self._gates.setdefault(host, made)
+        return self._gates[host]
+
+    def retry(
+        self, host: str, attempt: Callable[[Callable[[], None]], None], size: Callable[[], int]
+    ) -> None:
+        """Ask until it works; attempts that brought something (`size`) don't count.
+
+        A refusal ends it at once: asking again within minutes would only make it worse.
+        """
         failures = 0
         while True:
             before = size()
             try:
-                with locks.slot(self.slots, host, self.settings.connections):
-                    return attempt()
+                return self.gate(host).ask(attempt)
             except TransientError as trouble:
                 failures = 1 if size() > before else failures + 1
                 offline = isinstance(trouble, UnreachableError)
                 # A host that can't be reached at all is given up sooner: the network is down.
-                if failures >= (
-                    min(3, self.settings.attempts) if offline else self.settings.attempts
-                ):
-                    if offline:
-                        self.dead.add(host)
+                most = min(3, self.settings.attempts) if offline else self.settings.attempts
+                if isinstance(trouble, RefusedError) or failures >= most:
                     raise
-                self.sleep(self._pause(failures, trouble.after))
+                self.clock.sleep(self._pause(failures, trouble.after))
 
     def _pause(self, failures: int, asked: float | None) -> float:
         longest = min(LONGEST_WAIT, self.settings.wait * 2 ** (failures - 1))
         return max(random.uniform(longest / 2, longest), min(asked or 0.0, LONGEST_WAIT))
+
+    def request(self, url: str) -> urllib.request.Request:
+        """A request that says who asks, in the form Zenodo wants."""
+        agent = f"sedrepro/{__version__} ({self.settings.contact})"
+        return urllib.request.Request(
+            url, headers={"User-Agent": agent, "Accept-Encoding": "identity"}
+        )
 
 
 def download(
@@ -104,18 +104,30 @@ def download(
     """
     troubles: list[Exception] = []
     for url in urls:
+        host = host_of(url)
+        if left := session.gate(host).left():
+            troubles.append(RefusedError(f"{host}: it refused before and is left alone", left))
+            continue
         try:
             _from(url, part, session, size, pinned, verify)
             return url
         except (GoneError, TransientError) as trouble:
-            troubles.append(type(trouble)(f"{_host(url)}: {trouble}"))
+            after = {"after": trouble.after} if isinstance(trouble, TransientError) else {}
+            if isinstance(trouble, RefusedError):
+                after["after"] = session.gate(host).left()
+            troubles.append(type(trouble)(f"{host}: {trouble}", **after))
     later = [trouble for trouble in troubles if isinstance(trouble, TransientError)]
     message = "; ".join(str(trouble) for trouble in troubles) or "no address is known"
     if not later:
         raise GoneError(message)
-    raise (
-        UnreachableError if all(isinstance(t, UnreachableError) for t in later) else TransientError
-    )(message)
+    kinds = {type(trouble) for trouble in later}
+    kind = kinds.pop() if len(kinds) == 1 else TransientError
+    raise kind(message, min(LONGEST_WAIT if t.after is None else t.after for t in later))
+
+
+def host_of(address: str) -> str:
+    """The host of a web address, or of a file on Google Drive."""
+    return "drive.google.com" if address.startswith(DRIVE) else policies.host_of(address)
 
 
 def _from(
@@ -127,12 +139,18 @@ def _from(
     verify: Callable[[Path], str | None],
 ) -> None:
     for fresh in (False, True):
-        resumed = _size(part) > 0
-        session.retry(
-            _host(url),
-            lambda: once(url, part, timeout=session.settings.timeout, size=size, pinned=pinned),
-            lambda: _size(part),
-        )
+        resumed = arrived(part) > 0
+        if url.startswith(DRIVE):
+            from . import drive
+
+            whole = part.with_suffix(".drive")
+            os.replace(drive.download(url.removeprefix(DRIVE), whole, session), part)
+        else:
+            session.retry(
+                host_of(url),
+                lambda admitted: once(url, part, session, size, pinned, admitted),
+                lambda: arrived(part),
+            )
         wrong = verify(part)
         if wrong is None:
             return
@@ -142,10 +160,17 @@ def _from(
             raise GoneError(wrong)
 
 
-def once(url: str, part: Path, *, timeout: float, size: int | None, pinned: bool) -> None:
+def once(
+    url: str,
+    part: Path,
+    session: Session,
+    size: int | None,
+    pinned: bool,
+    admitted: Callable[[], None],
+) -> None:
     """One attempt; whatever arrives is appended to `part`."""
     note = _note(part)
-    start = _size(part)
+    start = arrived(part)
     known = _read_note(note)
     validator = known.get("validator") if known.get("url") == url else None
     if start and not (pinned or validator):
@@ -154,14 +179,13 @@ def once(url: str, part: Path, *, timeout: float, size: int | None, pinned: bool
         if start == size:
             return
         start = 0
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "sedrepro", "Accept-Encoding": "identity"}
-    )
+    request = session.request(url)
     if start:
         request.add_header("Range", f"bytes={start}-")
         if validator:
             request.add_header("If-Range", validator)
-    with _answer(request, timeout, part) as answer:
+    with _answer(request, session, part) as answer:
+        admitted()
         start = _offset(answer, start)
         total = _total(answer, start)
         if size is not None and total is not None and total != size:
@@ -193,16 +217,16 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
     """A Zenodo record: file name → bytes and md5; empty where the host does not answer."""
     answers: list[bytes] = []
 
-    def ask() -> None:
-        request = urllib.request.Request(url, headers={"User-Agent": "sedrepro"})
-        with _answer(request, session.settings.timeout, Path()) as answer:
+    def ask(admitted: Callable[[], None]) -> None:
+        with _answer(session.request(url), session, Path()) as answer:
+            admitted()
             try:
                 answers.append(answer.read())
             except (OSError, http.client.HTTPException) as error:
                 raise TransientError(str(error)) from None
 
     try:
-        session.retry(_host(url), ask, lambda: 0)
+        session.retry(host_of(url), ask, lambda: 0)
         files = json.loads(answers[-1])["files"]
         return {
             str(file["key"]): {
@@ -216,19 +240,43 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
         return {}
 
 
+class _Following(urllib.request.HTTPRedirectHandler):
+    """Follows redirects and keeps what Hugging Face says of the file before it sends us on."""
+
+    def redirect_request(self, request: Any, answer: Any, *others: Any) -> Any:
+        following = super().redirect_request(request, answer, *others)
+        headers = others[2]
+        linked = headers.get("X-Linked-Size") or getattr(request, "linked_size", None)
+        if following is not None:
+            following.linked_size = linked
+        return following
+
+    def https_response(self, request: Any, answer: Any) -> Any:
+        answer.linked_size = getattr(request, "linked_size", None)
+        return answer
+
+    http_response = https_response
+
+
+_OPENER = urllib.request.build_opener(_Following)
+
+
 @contextlib.contextmanager
-def _answer(request: urllib.request.Request, timeout: float, part: Path) -> Iterator:
-    """The server's answer, with its refusals sorted into those worth asking again and the rest."""
+def _answer(request: urllib.request.Request, session: Session, part: Path) -> Iterator:
+    """The server's answer; every other outcome is gone, refused or later, as its policy says."""
+    timeout, host = session.settings.timeout, policies.host_of(request.full_url)
     try:
-        answer = urllib.request.urlopen(request, timeout=timeout)
+        answer = _OPENER.open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416:
                 discard(part)
                 raise TransientError("the part does not fit the file; starting anew") from None
-            if error.code in _AGAIN or error.code >= 500:
-                raise TransientError(f"HTTP {error.code}", _retry_after(error.headers)) from None
-            raise GoneError(f"HTTP {error.code} {error.reason}") from None
+            policy, said = session.gate(host).policy, f"HTTP {error.code} {error.reason}"
+            if error.code in policy.gone:
+                raise GoneError(said) from None
+            kind = RefusedError if error.code in policy.refused else TransientError
+            raise kind(said, _asked_to_wait(error.headers)) from None
     except TimeoutError:
         raise TransientError(f"no answer within {timeout:g} s") from None
     except urllib.error.URLError as error:
@@ -239,6 +287,8 @@ def _answer(request: urllib.request.Request, timeout: float, part: Path) -> Iter
         raise TransientError(f"{type(error).__name__}: {error}") from None
     with answer:
         yield answer
+        if answer.headers.get("X-RateLimit-Remaining") == "0":
+            session.gate(host).close(_asked_to_wait(answer.headers), "its budget is spent")
 
 
 def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: int | None) -> None:
@@ -289,7 +339,7 @@ def _total(answer: http.client.HTTPResponse, start: int) -> int | None:
     if answer.status == 206:
         total = answer.headers["Content-Range"].rpartition("/")[2]
         return int(total) if total.isdigit() else None
-    length = answer.headers.get("Content-Length")
+    length = answer.headers.get("Content-Length") or answer.linked_size
     return int(length) if length and length.isdigit() else None
 
 
@@ -300,23 +350,26 @@ def _validator(answer: http.client.HTTPResponse) -> str | None:
     return answer.headers.get("Last-Modified")
 
 
-def _retry_after(headers) -> float | None:
-    value = headers.get("Retry-After")
-    if not value:
-        return None
-    if value.isdigit():
-        return float(value)
+def _asked_to_wait(headers: Any) -> float | None:
+    """Seconds the server wants us to wait, by its own clock where it tells the time."""
+    here = _moment(headers.get("Date")) or time.time()
+    after = headers.get("Retry-After") or ""
+    if after.isdigit():
+        return float(after)
+    reset = headers.get("X-RateLimit-Reset") or ""
+    moment = _moment(after) or (float(reset) if reset.isdigit() else None)
+    return None if moment is None else max(1.0, moment - here)
+
+
+def _moment(date: str | None) -> float | None:
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        return email.utils.parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:
         return None
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _size(path: Path) -> int:
+def arrived(path: Path) -> int:
+    """Bytes of a part that are there."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -77,7 +77,7 @@ class Stock:
     """How a resource stands; `verified` counts files by who vouches for them."""
 
     resource: str
-    status: Literal["ok", "partial", "unavailable", "local copy", "not fetched yet"]
+    status: Literal["ok", "partial", "unavailable", "arriving", "local copy", "not fetched yet"]
     reason: str
     files: int
     bytes: int
@@ -157,7 +157,7 @@ def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Itera
             (folder / file.name).exists() or manifest(raw, name, file.name).exists(),
         )
     if resource.clips:
-        count = sum(resource.subsets.values())
+        count = resource.clips.asked or sum(resource.subsets.values())
         there = (raw / resource.clips.folder).is_dir()
         about = count * CLIP_BYTES
         label = f"{count:,} clips"
@@ -206,10 +206,12 @@ def audit(project: Project, models: Models | None = None, known: Registry | None
     found.counts = [_count(Subset(*subset), layout) for subset in wanted]
     for stock in found.stock:
         resource = known[stock.resource]
-        if stock.status in ("partial", "unavailable"):
+        if stock.status in ("partial", "unavailable", "arriving"):
             if not resource.subsets:
                 found.losses.append(f"{stock.resource} is {stock.status}: {resource.loss}")
             found.mend.append(_mend(stock, resource, layout))
+        elif stock.status == "ok" and stock.reason and project.data.origin == "download":
+            found.losses.append(f"{stock.resource}: {stock.reason}")  # copies by others
     found.mend += [
         f"{c.corpus} {c.subset}: {(c.expected or 0) - (c.found or 0):,} clips are not in {own}"
         for c in found.counts

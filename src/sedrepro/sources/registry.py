@@ -41,14 +41,28 @@ def _inside(path: str) -> str:
 Inside = Annotated[str, AfterValidator(_inside)]
 
 
+class Mirror(Block):
+    """Somebody's copy of what the official host has, or had."""
+
+    url: str = Field(
+        pattern=r"^https?://", description="of a file; of clips: what stands before their names"
+    )
+    licence: str = Field(description="as its owner states it")
+    trust: str = Field(description="who made it, and what speaks for it")
+    layout: str = Field("", description="how it differs from the original; empty: the same bytes")
+
+
 class File(Block):
     """One file of a resource: where it comes from, how it is recognised, where it goes."""
 
     name: Annotated[str, Field(pattern=r"^[^/\\]+$")] = Field(description="its name on our disk")
     urls: list[Annotated[str, Field(pattern=r"^https?://")]] = Field(
-        default_factory=list, description="mirrors, tried in order"
+        default_factory=list, description="official addresses, tried in order"
     )
-    drive: str | None = Field(None, description="Google Drive id, tried before the mirrors")
+    drive: str | None = Field(None, description="Google Drive id, tried before the addresses")
+    mirrors: list[Mirror] = Field(
+        default_factory=list, description="copies of the same bytes by others, in order"
+    )
     bytes: int | None = Field(None, gt=0, description="size; empty: unknown")
     about: int | None = Field(None, gt=0, description="rough size for planning where it is unknown")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
@@ -77,12 +91,19 @@ class File(Block):
     def sources(self) -> list[str]:
         """Every address, as a person would open it."""
         drive = [f"https://drive.google.com/uc?id={self.drive}"] if self.drive else []
-        return drive + list(self.urls)
+        return drive + list(self.urls) + [mirror.url for mirror in self.mirrors]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Every official address, as a program is told it."""
+        return ([f"drive:{self.drive}"] if self.drive else []) + list(self.urls)
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> File:
         if self.unpack and self.place:
             raise ValueError(f"{self.name}: either `unpack` or `place`, not both")
+        if self.mirrors and not self.verifiable:
+            raise ValueError(f"{self.name}: a file with mirrors needs a checksum")
         return self
 
 
@@ -91,6 +112,13 @@ class Clips(Block):
 
     table: Inside = Field(description="TSV with a `filename` column: <id>_<start>_<end>.wav")
     folder: Inside = Field(description="where the clips go in the raw tree")
+    held_by: list[Key] = Field(
+        default_factory=list, description="resources whose clips are linked, not asked for again"
+    )
+    asked: int | None = Field(
+        None, gt=0, description="clips that are left to ask for, where it is not all of them"
+    )
+    mirror: Mirror | None = Field(None, description="somebody's copy of the clips")
 
 
 class Resource(Block):
@@ -122,7 +150,7 @@ class Resource(Block):
             return "youtube"
         if any(file.drive for file in self.files):
             return "drive"
-        return "http" if all(file.urls for file in self.files) else "manual"
+        return "http" if all(f.urls or f.mirrors for f in self.files) else "manual"
 
     def wanted(self, data: Data) -> bool:
         """Whether these settings need it."""
@@ -166,6 +194,10 @@ class Registry(Block):
             for other in resource.after:
                 if other not in self.resources:
                     raise ValueError(f"{name} comes after {other!r}, which is no resource")
+            clips = resource.clips
+            for other in clips.held_by if clips else []:
+                if other not in self.resources or self.resources[other].clips is None:
+                    raise ValueError(f"{name} names {other!r}, which is no resource with clips")
             for key in resource.when:
                 _setting(defaults, key)
         return self

@@ -21,14 +21,17 @@ BACKGROUNDS = (
     ("TUT-acoustic-scenes-2017-development", "tut-scenes-2017-dev", {"home", "office", "library"}),
 )
 
+SINS = 2060
+"""Clips of SINS without target events."""
+
 
 def root(project: Project) -> Path:
     """The arranged bank, or the user's own."""
     return registry.raw(project, "desed_soundbank")
 
 
-def arrange(root: Path) -> None:
-    """Link everything that is there to where it belongs; what is linked already stays."""
+def arrange(root: Path) -> str:
+    """Link everything that is there to where it belongs; say what is missing of SINS."""
     original = root / "original"
     held_out = _held_out(original / "soundbank_validation.tsv")
     for name, source in (*_bank(original), *_backgrounds(original)):
@@ -36,6 +39,8 @@ def arrange(root: Path) -> None:
         target = root / (validation if validation in held_out else name)
         if not target.exists():
             place(source, target)
+    found = sum(1 for _ in (root / "audio").glob("*/soundbank/background/sins/*.wav"))
+    return f"{found:,} of {SINS:,} backgrounds of SINS are there" if found < SINS else ""
 
 
 def _bank(original: Path) -> Iterator[tuple[str, Path]]:

@@ -1,102 +1,47 @@
-"""Clips that are only on YouTube: each has a state of its own; all goes on with what was found.
+"""Clips that are only on YouTube: asked for until each is there, or gone for a reason that lasts.
 
 yt-dlp fetches the best audio as it is, PyAV cuts it (its wheel brings ffmpeg's libraries; no
-`ffmpeg` program is needed). The ledger beside the downloads has a line per tried clip, so a job
-that ends at any moment goes on where it was: permanent losses are not asked for again.
+`ffmpeg` program is needed). One job asks for one video at a time, at the pace of YouTube's policy,
+and sits out its limits; the ledger beside the downloads has a line per attempt, so a job that ends
+at any moment goes on where it was.
 """
 
 from __future__ import annotations
 
-import csv
-import re
+import heapq
+import itertools
+import os
 import tempfile
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import SedreproError
-from ..files import atomic, full_disk
-from ..settings.data import Fetch
-from . import locks
-from .http import LONGEST_WAIT, check_space
+from ..files import full_disk, read_json, write_json
+from ..settings import Layout
+from . import http
+from .clips import BYTES_PER_CLIP, Clip, fetch_clip, listed
+from .gate import GoneError, RefusedError, TransientError, UnreachableError, tell
+from .http import check_space
+from .ledger import CONFIRMED, DOUBTFUL, FINAL, Ledger, Try
+from .policies import HOUR
+from .progress import FILE, line
+from .unpack import place
+from .ytdlp import HOST, Player, classify, player
 
 if TYPE_CHECKING:
     from .fetch import Fetching, Outcome
 
-HOST = "www.youtube.com"
-RATE = 44100
-SHORTEST = 1.0  # seconds; a clip of which less is left is lost
-BYTES_PER_CLIP = 10 * RATE * 2
-WALL = 8  # refusals in a row after which YouTube is left alone
-PERMANENT = ("ok", "unavailable", "private", "age-gated", "short")
-
-_NAME = re.compile(r"^Y?(?P<video>[\w-]{11})_(?P<start>\d+(\.\d+)?)_(?P<end>\d+(\.\d+)?)\.wav$")
-# yt-dlp's words, in the order they are looked for: a rate limit may also speak of signing in.
-_STATES = (
-    ("rate-limited", r"not a bot|HTTP Error 429|Too Many Requests|rate.?limit|try again later"),
-    ("age-gated", r"confirm your age|age.?restricted|inappropriate for some users"),
-    ("private", r"private video|video is private|members.only|join this channel"),
-    (
-        "offline",
-        r"timed out|Connection|Temporary failure|Name or service|getaddrinfo|Network is unreachable"
-        r"|No address associated|No route to host|HTTP Error 5\d\d|IncompleteRead|Read error|SSL",
-    ),
-    # A yt-dlp that YouTube has outrun says this of every video.
-    ("unknown", r"Requested format is not available|Only images are available"),
-    (
-        "unavailable",
-        r"unavailable|not available|been removed|removed by|terminated|no longer|does not exist"
-        r"|copyright|blocked|Incomplete YouTube ID|This live event|HTTP Error 4(04|10)|no audio",
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Seconds `start` to `end` of a video."""
-
-    file: str
-    video: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Try:
-    """How the last attempt at a clip went; `seconds` is what was found of it."""
-
-    state: str
-    seconds: float = 0.0
-    reason: str = ""
-
-
-def parse(file: str) -> Clip:
-    """The clip a file name stands for: [Y]<11 characters>_<start>_<end>.wav."""
-    match = _NAME.match(file)
-    if match is None:
-        raise SedreproError(f"{file!r}: clip names look like Y<video id>_<start>_<end>.wav")
-    return Clip(file, match["video"], float(match["start"]), float(match["end"]))
-
-
-def listed(table: Path) -> list[Clip]:
-    """The clips a table names, each once, in its order."""
-    with open(table, encoding="utf-8", newline="") as handle:
-        rows = csv.DictReader(handle, delimiter="\t")
-        if "filename" not in (rows.fieldnames or []):
-            raise SedreproError(f"{table}: column 'filename' is missing")
-        return [parse(name) for name in dict.fromkeys(row["filename"] for row in rows)]
-
-
-def classify(message: str) -> str:
-    """The state a message of yt-dlp means; what nobody has seen before is worth another try."""
-    for state, words in _STATES:
-        if re.search(words, message, re.IGNORECASE):
-            return state
-    return "unknown"
+YOUTUBE, BY_HAND = "YouTube", "by hand"
+STREAK = 12
+"""So many videos in a row without sound make us ask whether it is YouTube and not them."""
+AGAIN = HOUR * 3 / 2
+"""When to ask again for what yt-dlp is not given just now."""
+OFFLINE = (60.0, 600.0)
+"""Seconds to wait for a connection: at first, and at most."""
+REPORT = 600.0
+"""Seconds between two lines on how far the clips are."""
 
 
 def collect(fetching: Fetching) -> Outcome:
@@ -110,212 +55,325 @@ def collect(fetching: Fetching) -> Outcome:
         needed = ", ".join(fetching.resource.after) or fetching.name
         return Outcome(clips.folder, "absent", f"the list {table} is not there; see {needed}")
     every = listed(table)
+    shared, still = _linked(fetching, every, folder)
+    own = [clip for clip in every if clip.file not in shared]
     ledger = Ledger(fetching.downloads / "clips.tsv")
+    with full_disk(folder), ledger:
+        arrival = Arrival(fetching, own, folder, ledger)
+        left = arrival.run() + still
     missing = [clip for clip in every if not (folder / clip.file).exists()]
-    wanted = [clip for clip in missing if ledger.state(clip.file) not in PERMANENT[1:]]
-    check_space(folder, len(wanted) * BYTES_PER_CLIP)
-    with full_disk(folder):
-        left = _fetch_all(wanted, folder, ledger, fetching)
     sizes = [p.stat().st_size for clip in every if (p := folder / clip.file).exists()]
-    reason = _summary(every, folder, ledger)
-    if left:
-        offline = any(ledger.state(clip.file) == "offline" for clip in left)
-        closed = offline and fetching.settings.unreachable == "absent"
-        if not closed and (offline or not fetching.impatient):
-            reason = (
-                f"{len(left)} of {len(every)} clips are still to be fetched from YouTube "
-                f"({ledger.reason(left[0].file) or 'not tried'}); what was fetched is kept; "
-                f"clips put by hand into {folder} count"
-            )
-            return Outcome(clips.folder, "failed", reason)
-    state = "ok" if len(sizes) == len(every) else "partial" if sizes else "absent"
+    copied = arrival.copied()
+    reason = f"{len(sizes):,} of {len(every):,} clips are there" if missing or copied else ""
+    lost = [ledger.count(clip.file for clip in missing if clip.file not in shared)]
+    if lacked := sum(clip.file in shared for clip in missing):
+        lost.append(f"{lacked:,} that another resource lacks")
+    if missing:
+        reason += f" ({'; '.join(filter(None, lost))})"
+    if copied:
+        reason += f"; {copied:,} come from {clips.mirror.url if clips.mirror else ''}"
+    if left and not (arrival.closed and fetching.settings.unreachable == "absent"):
+        reason = (
+            f"{len(left):,} of {len(every):,} clips are still arriving from YouTube: {reason}; "
+            f"what was fetched is kept, and clips put by hand into {folder} count"
+        )
+        return Outcome(clips.folder, "arriving", reason, len(sizes), sum(sizes))
+    state = "ok" if not missing else "partial" if sizes else "absent"
     return Outcome(clips.folder, state, reason, len(sizes), sum(sizes))
 
 
-def _summary(every: list[Clip], folder: Path, ledger: Ledger) -> str:
-    lost = Counter(
-        ledger.state(clip.file) or "not tried"
-        for clip in every
-        if not (folder / clip.file).exists()
-    )
-    if not lost:
+def _linked(fetching: Fetching, every: list[Clip], folder: Path) -> tuple[set[str], list[Clip]]:
+    """Link what other resources hold: the clips they are to bring, and those still to come."""
+    clips = fetching.resource.clips
+    assert clips is not None
+    shared: set[str] = set()
+    still: list[Clip] = []
+    for resource in clips.held_by:
+        other = fetching.known[resource].clips
+        assert other is not None
+        table = fetching.raw / other.table
+        names = {clip.file for clip in listed(table)} if table.exists() else set()
+        arriving = _status(fetching, resource) == "arriving"
+        for clip in every:
+            if clip.file not in names:
+                continue
+            shared.add(clip.file)
+            source, target = fetching.raw / other.folder / clip.file, folder / clip.file
+            if source.exists() and not target.exists():
+                place(source, target)
+            elif not target.exists() and arriving:
+                still.append(clip)
+    return shared, still
+
+
+def _status(fetching: Fetching, resource: str) -> str:
+    try:
+        return str(read_json(Layout.of(fetching.project).status(resource))["status"])
+    except FileNotFoundError:
         return ""
-    reasons = ", ".join(f"{count} {state}" for state, count in sorted(lost.items()))
-    return f"{len(every) - lost.total()} of {len(every)} clips are there ({reasons})"
 
 
-def _fetch_all(wanted: list[Clip], folder: Path, ledger: Ledger, fetching: Fetching) -> list[Clip]:
-    """Try every clip; the result is those that may still be had later."""
-    from tqdm import tqdm
+class Arrival:
+    """The clips of one resource, on their way."""
 
-    stop, refusals, settings = threading.Event(), 0, fetching.settings
+    def __init__(self, fetching: Fetching, every: list[Clip], folder: Path, ledger: Ledger) -> None:
+        self.fetching, self.every, self.folder, self.ledger = fetching, every, folder, ledger
+        self.settings, self.clock = fetching.settings, fetching.session.clock
+        self.gate = fetching.session.gate(HOST)
+        self.copying = fetching.resource.clips.mirror if self.settings.mirrors != "none" else None
+        self.closed = False
+        """Whether there was never a connection."""
+        self._fresh: deque[Clip] = deque()
+        self._due: list[tuple[float, int, Clip]] = []
+        self._streak: list[Clip] = []
+        self._doubted = False
+        self._number = itertools.count()
+        self._have: set[str] = set()
+        self._failures = self._asked = 0
+        self._begun = self._progress = self.clock.now()
+        self._told = self._begun - REPORT
+        self._player: Player | None = None
 
-    def work(clip: Clip) -> tuple[Clip, Try | None]:
-        if stop.is_set():
-            return clip, None
-        with locks.slot(fetching.session.slots, HOST, settings.workers):
-            outcome = fetch_clip(clip, folder / clip.file, settings)
-            refused = outcome.state == "rate-limited"
-            backing_off = settings.wait * 2**refusals if refused else 0.0
-            stop.wait(min(LONGEST_WAIT, settings.pause + backing_off))
-        return clip, outcome
+    @property
+    def player(self) -> Player:
+        if self._player is None:
+            self._player = player(self.settings)
+        return self._player
 
-    left = []
-    with ThreadPoolExecutor(settings.workers) as pool, ledger:
+    def run(self) -> list[Clip]:
+        """Ask until every clip is there or gone; the result is those that still may come."""
+        missing = [clip for clip in self.every if not (self.folder / clip.file).exists()]
+        check_space(self.folder, len(missing) * BYTES_PER_CLIP)
+        for clip in missing:
+            if self.copying and self._lost(clip) and self.ledger.of(clip.file).origin == YOUTUBE:
+                self._copy_lost(clip, self.ledger.of(clip.file))
+        self._have = {c.file for c in self.every if (self.folder / c.file).exists()}
+        wanted = [c for c in self.every if c.file not in self._have and not self._lost(c)]
+        if self.fetching.project.data.allow_partial:
+            return wanted
+        now = self.clock.now()
+        for clip in wanted:
+            last = self.ledger.of(clip.file)
+            if last.state in DOUBTFUL and not last.settled:
+                self._again(clip, min(last.since, now) + CONFIRMED)
+            else:
+                self._fresh.append(clip)
+        while (clip := self._next()) is not None:
+            self._ask(clip)
+            self._take(clip)
+            self._report()
+        self._report(last=True)
+        return [
+            clip
+            for clip in wanted
+            if not (self.folder / clip.file).exists() and not self.ledger.of(clip.file).settled
+        ]
+
+    def copied(self) -> int:
+        """How many of the clips that are there are somebody's copies."""
+        origins = [self.ledger.of(clip.file) for clip in self.every]
+        known = (YOUTUBE, BY_HAND)
+        return sum(last.state == "ok" and last.origin not in known for last in origins)
+
+    def _lost(self, clip: Clip) -> bool:
+        return self.ledger.of(clip.file).state in FINAL
+
+    def _again(self, clip: Clip, due: float) -> None:
+        heapq.heappush(self._due, (due, next(self._number), clip))
+
+    def _next(self) -> Clip | None:
+        """What to ask for now; None when all is settled, or patience is at its end."""
+        now, patience = self.clock.now(), self.settings.hold_out * HOUR
+        if self.closed or (self._asked and now - self._progress > patience):
+            return None
+        if self._due and self._due[0][0] <= now:
+            return heapq.heappop(self._due)[2]
+        if self._fresh:
+            return self._fresh.popleft()
+        if not self._due or self._due[0][0] - self._progress > patience:
+            return None
+        due, _, clip = heapq.heappop(self._due)
+        if due - now > REPORT:
+            until = time.strftime("%d %b %H:%M", time.localtime(due))
+            tell(f"{self.fetching.name}: what is left is asked for again from {until} on")
+        self.clock.sleep(due - now)
+        return clip
+
+    def _ask(self, clip: Clip) -> None:
+        """One attempt: at the copy where we need not wait for YouTube, else at YouTube."""
+        target = self.folder / clip.file
+        if target.exists():
+            self._note(clip, Try("ok", clip.end - clip.start, origin=BY_HAND))
+            return
+        if self.copying and self.settings.mirrors == "all":
+            copied = self._copy(clip)
+            if copied.state == "ok":
+                self._note(clip, copied)
+                return
         try:
-            for clip, outcome in tqdm(pool.map(work, wanted), total=len(wanted), disable=None):
-                if outcome is not None:
-                    ledger.note(clip.file, outcome)
-                    refusals = 0 if outcome.state in PERMANENT else refusals + 1
-                    if refusals >= WALL:
-                        stop.set()
-                if outcome is None or outcome.state not in PERMANENT:
-                    left.append(clip)
-        except BaseException:
-            stop.set()
-            raise
-    return left
+            if self.gate.walled and (witness := self._witness()):
+                self._probe(witness)
+            self._asked += 1
+            self.gate.ask(lambda _: self._from_youtube(clip, target))
+        except RefusedError as refusal:
+            self._note(clip, Try("refused", reason=str(refusal)))
+        except UnreachableError as trouble:
+            self._note(clip, Try("offline", reason=str(trouble)))
 
+    def _from_youtube(self, clip: Clip, target: Path) -> None:
+        outcome = fetch_clip(clip, target, self.player)
+        if outcome.state == "refused":
+            raise RefusedError(outcome.reason)
+        if outcome.state == "offline":
+            raise UnreachableError(outcome.reason)
+        self._note(clip, replace(outcome, origin=YOUTUBE))
 
-def fetch_clip(clip: Clip, target: Path, settings: Fetch) -> Try:
-    """One clip, whole under its name or not at all."""
-    from .. import audio
+    def _note(self, clip: Clip, outcome: Try) -> None:
+        self.ledger.note(clip.file, replace(outcome, when=self.clock.now()))
 
-    if target.exists():
-        return Try("ok", audio.seconds(target))
-    with tempfile.TemporaryDirectory(prefix="sedrepro-clip-") as folder:
+    def _take(self, clip: Clip) -> None:
+        """Decide what an answer means for the next."""
+        now, last = self.clock.now(), self.ledger.of(clip.file)
+        if last.state == "offline":
+            self._wait_for_connection(clip)
+            return
+        self._failures = 0
+        if last.state == "refused":
+            self._again(clip, now)
+            return
+        if last.state == "ok":
+            self._have.add(clip.file)
+        if last.state == "ok" or last.state in FINAL:
+            self._streak.clear()
+            self._doubted = False
+        if last.settled:
+            self._progress = now
+            if last.state != "ok":
+                self._copy_lost(clip, last)
+        else:
+            patient = last.state in DOUBTFUL and last.state != "broken"
+            self._again(clip, last.since + CONFIRMED if patient else now + AGAIN)
+        if last.state != "ok" and last.state not in FINAL:
+            self._streak.append(clip)
+            if len(self._streak) >= (1 if self._doubted else STREAK):
+                self._doubt()
+
+    def _wait_for_connection(self, clip: Clip) -> None:
+        self._failures += 1
+        self._again(clip, self.clock.now())
+        never = not any(self.ledger.of(other.file).state == "ok" for other in self.every)
+        if self.settings.unreachable == "absent" and self._failures >= 3:
+            self.closed = True
+            return
+        shortest, longest = OFFLINE
+        pause = min(longest, shortest * 2 ** (self._failures - 1))
+        if self._failures == 1 or never:
+            tell(f"YouTube cannot be reached ({self.ledger.of(clip.file).reason}); waiting for it")
+        self.clock.sleep(pause)
+
+    def _doubt(self) -> None:
+        """Many videos in a row gave nothing: is that true of them, or is YouTube closed to us?"""
+        witness = self._witness()
         try:
-            recording = _download(clip.video, Path(folder), settings)
-        except LookupError as error:
-            return Try(classify(str(error)), 0.0, " ".join(str(error).split())[:200])
+            if witness:
+                self._probe(witness)
+                self._streak.clear()
+                return
+            self.gate.close(None, "it gives nothing")
+        except UnreachableError:
+            return
+        except RefusedError:
+            pass
+        self._doubted = True
+        tell(f"YouTube gives nothing to yt-dlp now; what it said of {len(self._streak)} videos "
+             "does not count")  # fmt: skip
+        for clip in self._streak:
+            said = self.ledger.of(clip.file)
+            if said.settled and said.state != "ok":
+                self._again(clip, self.clock.now() + AGAIN)
+            if said.state != "ok":
+                self.ledger.note(clip.file, replace(said, state="client"))
+        self._streak.clear()
+
+    def _witness(self) -> Clip | None:
+        """A clip that YouTube once gave."""
+        for clip in self.every:
+            last = self.ledger.of(clip.file)
+            if last.state == "ok" and last.origin == YOUTUBE:
+                return clip
+        return None
+
+    def _probe(self, witness: Clip) -> None:
+        """Ask for what is known to be there: the answer says how YouTube stands to us."""
+
+        def attempt(_: object) -> None:
+            with tempfile.TemporaryDirectory(prefix="sedrepro-probe-") as folder:
+                try:
+                    self.player.fetch(witness.video, Path(folder))
+                except LookupError as error:
+                    state = classify(str(error), self.player.scripted)
+                    if state == "offline":
+                        raise UnreachableError(str(error)) from None
+                    if state not in FINAL:
+                        raise RefusedError(" ".join(str(error).split())[:200]) from None
+
+        self.gate.ask(attempt)
+
+    def _copy_lost(self, clip: Clip, last: Try) -> None:
+        """What YouTube has no more, from somebody's copy of it."""
+        if self.copying is None:
+            return
+        copied = self._copy(clip)
+        if copied.state != "later":
+            origin = copied.origin if copied.state == "ok" else f"{YOUTUBE}, {copied.origin}"
+            kept = copied if copied.state == "ok" else last
+            self._note(clip, replace(kept, origin=origin))
+            if copied.state == "ok":
+                self._have.add(clip.file)
+
+    def _copy(self, clip: Clip) -> Try:
+        assert self.copying is not None
+        url, origin = self.copying.url + clip.file, http.host_of(self.copying.url)
+        part = self.fetching.downloads / f"{clip.file}.part"
+        session = self.fetching.session
         try:
-            samples = cut(recording, clip.start, clip.end)
-        except ValueError as error:
-            return Try("unavailable", 0.0, str(error))
-    seconds = len(samples) / RATE
-    if seconds < min(SHORTEST, clip.end - clip.start):
-        return Try("short", seconds, f"only {seconds:.2f} s of the clip are left")
-    with atomic(target) as temporary:
-        audio.write(temporary, samples, RATE)
-    return Try("ok", seconds)
+            http.download([url], part, session, size=None, pinned=False, verify=_unsound)
+        except GoneError as error:
+            return Try("removed", reason=str(error), origin=origin)
+        except TransientError as error:
+            return Try("later", reason=str(error), origin=origin)
+        target = self.folder / clip.file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part, target)
+        http.discard(part)
+        return Try("ok", clip.end - clip.start, origin=origin)
+
+    def _report(self, last: bool = False) -> None:
+        """How far it is: for the log, the terminal, and `sedrepro status`."""
+        now = self.clock.now()
+        if not (last or now - self._told >= REPORT):
+            return
+        self._told = now
+        there = len(self._have)
+        gone = sum(self.ledger.of(c.file).settled and self.ledger.of(c.file).state != "ok"
+                   for c in self.every)  # fmt: skip
+        left = len(self.every) - there - gone
+        rate = self._asked / (now - self._begun) * HOUR if now > self._begun else 0.0
+        ahead = self.gate.policy.hours(left) * HOUR
+        found = {
+            "clips": len(self.every), "there": there, "gone": gone, "left": left,
+            "per_hour": round(rate, 1), "seconds_left": round(ahead), "time": now,
+            "wall": self.gate.left(),
+        }  # fmt: skip
+        write_json(self.fetching.downloads / FILE, found)
+        tell(f"{self.fetching.name}: {line(found)}")
 
 
-class _Silent:
-    """yt-dlp's words reach us as exceptions; it must not write into the job's log as well."""
+def _unsound(path: Path) -> str | None:
+    """What is wrong with a recording, or None."""
+    import soundfile
 
-    def debug(self, message: str) -> None: ...
-
-    info = warning = error = debug
-
-
-def _download(video: str, folder: Path, settings: Fetch) -> Path:
-    """The audio of a video, in whatever container YouTube has it; `LookupError` says why not."""
-    import yt_dlp
-
-    options = {
-        "format": "bestaudio/best",
-        "outtmpl": str(folder / "audio.%(ext)s"),
-        "noplaylist": True,
-        "quiet": True,
-        "noprogress": True,
-        "logger": _Silent(),
-        "fixup": "never",  # would need the ffmpeg program
-        "cachedir": False,
-        "retries": 2,
-        "socket_timeout": settings.timeout,
-    }
     try:
-        with yt_dlp.YoutubeDL(options) as downloader:
-            downloader.download([f"https://{HOST}/watch?v={video}"])
-    except yt_dlp.utils.YoutubeDLError as error:
-        raise LookupError(str(error)) from None
-    found = [path for path in folder.iterdir() if path.suffix != ".part"]
-    if not found:
-        raise LookupError("no audio was delivered")
-    return found[0]
-
-
-def cut(recording: Path, start: float, end: float):
-    """Seconds `start` to `end` (or to where the recording ends) as mono float32 at 44.1 kHz."""
-    import av
-    import numpy as np
-    import soxr
-
-    try:
-        with av.open(str(recording)) as container:
-            if not container.streams.audio:
-                raise ValueError("the video has no audio")
-            rate, pieces = _decode(container, start, end)
-    except av.error.FFmpegError as error:
-        raise ValueError(f"the audio cannot be decoded ({error})") from None
-    if not pieces:
-        return np.zeros(0, dtype=np.float32)
-    mono = np.concatenate(pieces)
-    if rate != RATE:
-        mono = soxr.resample(mono, rate, RATE, quality="HQ")
-    return mono[: round((end - start) * RATE)].astype(np.float32)
-
-
-def _decode(container, start: float, end: float) -> tuple[int, list]:
-    """Native rate and the mono samples between `start` and `end`, in pieces."""
-    import av
-    import numpy as np
-
-    stream = container.streams.audio[0]
-    rate, pieces, begin = stream.rate, [], 0.0
-    if start > 2:
-        container.seek(int((start - 1) / stream.time_base), stream=stream)
-    planar = av.AudioResampler(format="fltp")
-    for decoded in container.decode(stream):
-        rate = decoded.sample_rate
-        begin = begin if decoded.time is None else decoded.time
-        if begin >= end:
-            break
-        samples = np.concatenate([f.to_ndarray() for f in planar.resample(decoded)], axis=1)
-        first = max(0, round((start - begin) * rate))
-        last = min(samples.shape[1], round((end - begin) * rate))
-        if first < last:
-            pieces.append(samples[:, first:last].mean(axis=0))
-        begin += samples.shape[1] / rate
-    return rate, pieces
-
-
-class Ledger:
-    """One line per attempt: clip, state, seconds, reason. The last line of a clip counts."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._tries: dict[str, Try] = {}
-        self._lock = threading.Lock()
-        if path.exists():
-            self._tries.update(self._lines())
-
-    def state(self, file: str) -> str:
-        return self._tries[file].state if file in self._tries else ""
-
-    def reason(self, file: str) -> str:
-        found = self._tries.get(file)
-        return f"{found.state}: {found.reason}" if found else ""
-
-    def note(self, file: str, outcome: Try) -> None:
-        reason = " ".join(outcome.reason.split())
-        line = f"{file}\t{outcome.state}\t{outcome.seconds:.3f}\t{reason}\n"
-        with self._lock:
-            self._tries[file] = outcome
-            self._out.write(line.encode())
-
-    def __enter__(self) -> Ledger:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._out = open(self.path, "ab", buffering=0)
-        if self._out.tell() and not self.path.read_bytes().endswith(b"\n"):
-            self._out.write(b"\n")  # the last line was cut off; it is no attempt
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._out.close()
-
-    def _lines(self) -> Iterator[tuple[str, Try]]:
-        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
-            parts = line.split("\t")
-            if len(parts) == 4:
-                yield parts[0], Try(parts[1], float(parts[2]), parts[3])
+        return None if soundfile.info(path).frames else "it holds no sound"
+    except soundfile.SoundFileError:
+        return "it is no recording"

@@ -1,0 +1,164 @@
+"""The gate of a host: all jobs of a machine ask it at its policy's pace, and wait together.
+
+Whoever asks holds one of the host's places until the next request may begin, so no clock has to be
+trusted for the pace. A refusal builds a wall that everybody sees; when its time is over, a single
+request finds out whether it has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from ..files import read_json, write_json
+from . import locks
+from .policies import DAY, Policy
+
+Given = TypeVar("Given")
+
+LEAST = 10.0
+"""Seconds a refusal is heeded at the least."""
+
+
+class GoneError(Exception):
+    """This address will not give the file, however often it is asked."""
+
+
+class TransientError(Exception):
+    """It may work later; `after` is how long the server asked to wait (seconds)."""
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class UnreachableError(TransientError):
+    """No connection came about: no network, or the host is down."""
+
+
+class RefusedError(TransientError):
+    """The host gives nothing for a while, whatever it is asked."""
+
+
+class Clock:
+    """The time, and waiting; tests have one of their own."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def tell(line: str) -> None:
+    """A line for the log, and for the terminal of whoever started the job."""
+    stamped = f"{time.strftime('%d %b %H:%M')}  {line}"
+    print(stamped, flush=True)
+    terminal = sys.__stderr__
+    if terminal and terminal is not sys.stderr and terminal.isatty():
+        print(stamped, file=terminal, flush=True)
+
+
+class Gate:
+    """One host, for every job and thread that shares `folder`."""
+
+    def __init__(
+        self, host: str, policy: Policy, folder: Path, clock: Clock, connections: int
+    ) -> None:
+        self.host, self.policy, self.folder, self.clock = host, policy, folder, clock
+        self.places = policy.connections or connections
+        self._wall = folder / f"{host}.wall.json"
+        self._first = True
+
+    def ask(self, attempt: Callable[[Callable[[], None]], Given]) -> Given:
+        """The result of `attempt`, which is begun when the host may be asked.
+
+        It may call what it is given as soon as the host has answered: the wall is gone.
+        """
+        with self._turn():
+            while self.walled:
+                with contextlib.ExitStack() as alone:
+                    alone.enter_context(locks.exclusive(self.folder / f"{self.host}.probe"))
+                    if not self.walled:
+                        continue  # while we waited for our turn, another found it open
+                    self._sit_out()
+                    return self._once(attempt, alone.close)
+            return self._once(attempt, lambda: None)
+
+    @property
+    def walled(self) -> bool:
+        """Whether the host refused, and nobody has found out yet that it no longer does."""
+        return self._wall.exists()
+
+    def left(self) -> float:
+        """Seconds until the host may be asked again; 0 where it may be now."""
+        try:
+            wall = read_json(self._wall)
+            begun, seconds = float(wall["begun"]), float(wall["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+        # After a reboot the clock may be anything: never wait longer than the wall is long.
+        return max(0.0, min(seconds, begun + seconds - self.clock.now()))
+
+    def close(self, seconds: float | None, why: str) -> None:
+        """Nobody asks for so many seconds (None: as long as the policy says)."""
+        # A host that refuses and says "now" would be asked without end.
+        seconds = self.policy.wall if seconds is None else min(DAY, max(LEAST, seconds))
+        wall = {"begun": self.clock.now(), "seconds": seconds, "why": why}
+        write_json(self._wall, wall)
+
+    def _once(
+        self, attempt: Callable[[Callable[[], None]], Given], release: Callable[[], None]
+    ) -> Given:
+        answered: list[bool] = []
+
+        def admitted() -> None:
+            if not answered:
+                answered.append(True)
+                self._wall.unlink(missing_ok=True)
+                release()
+
+        try:
+            given = attempt(admitted)
+        except RefusedError as refusal:
+            self.close(refusal.after, str(refusal))
+            raise
+        except GoneError:
+            admitted()
+            raise
+        admitted()
+        return given
+
+    def _sit_out(self) -> None:
+        if left := self.left():
+            until = time.strftime("%d %b %H:%M", time.localtime(self.clock.now() + left))
+            tell(f"{self.policy.name} refuses; it is left alone until {until}, then asked once")
+            self.clock.sleep(left)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A place among those who ask, kept until the next request may begin."""
+        interval = self.policy.interval * self.places
+        asked_before = self._first and any(self.folder.glob(f"{self.host}.[0-9]*"))
+        with locks.slot(self.folder, self.host, self.places):
+            if asked_before and interval:
+                self.clock.sleep(interval)  # whoever had the place may have been killed in it
+            self._first = False
+            begun = self.clock.now()
+            try:
+                yield
+            except Exception:
+                self._rest(begun, interval)
+                raise
+            self._rest(begun, interval)
+
+    def _rest(self, begun: float, interval: float) -> None:
+        spent = max(0.0, self.clock.now() - begun)
+        pause = max(interval - spent, random.uniform(*self.policy.pause))
+        if pause > 0:
+            self.clock.sleep(pause)
