@@ -211,6 +211,12 @@ def test_a_misspelt_family_of_metrics(monkeypatch):
     in_package(monkeypatch, match, held_out=lambda self: [held])
 
 
+def test_a_misspelt_unit_of_intervals(monkeypatch):
+    held = HeldOut("validation", Subset("desed", "validation"), ("mel128",), unit="recordng")
+    match = r"held_out\(\): set 'validation' draws units 'recordng' \(did you mean recording\?\)"
+    in_package(monkeypatch, match, held_out=lambda self: [held])
+
+
 def test_a_misspelt_corpus_of_a_stream(monkeypatch):
     stream = Stream("weak", (Subset("dessed", "weak"),), ("mel128",), 1, "clips")
     match = r"'weak' of row untrained is of corpus 'dessed' \(did you mean desed\?\)"

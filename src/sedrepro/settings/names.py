@@ -21,8 +21,10 @@ from .layers import Path, merge, origin
 from .paper import PaperSettings
 from .project import Column, Paper, Project
 from .rows import Model, homes, named
+from .streams import Unit
 
 CHECKPOINTS = get_args(Checkpoint)
+UNITS = get_args(Unit)
 
 
 @dataclass
@@ -98,6 +100,11 @@ def _check_sets(settings: PaperSettings, paper: str, row: str) -> None:
                     f"{neighbour(subset.corpus, CORPORA)}; corpora are {', '.join(CORPORA)}"
                 )
     for held in settings.held_out():
+        if held.unit not in UNITS:
+            raise SedreproError(
+                f"{file}: held_out(): set {held.name!r} draws units {held.unit!r}"
+                f"{neighbour(held.unit, UNITS)}; units are {', '.join(UNITS)}"
+            )
         for name in held.metrics:
             if name not in METRICS:
                 raise SedreproError(
