@@ -11,7 +11,7 @@ from sedrepro.evaluation.run import metrics_link
 from sedrepro.files import digest, file_digest
 from sedrepro.reporting.links import MEASURED_PARTS
 from sedrepro.settings import Layout, Plan, Project
-from sedrepro.settings.runs import IDENTITY
+from sedrepro.settings.runs import IDENTITY, MADE_WITH
 
 
 def run_record(plan: Plan, layout: Layout, **more: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def run_record(plan: Plan, layout: Layout, **more: Any) -> dict[str, Any]:
         "status": "done",
         "reason": "",
         "run": {name: described[name] for name in IDENTITY},
-        **{name: described[name] for name in ("settings", "front_ends", "classes")},
+        **{name: described[name] for name in MADE_WITH},
         **_link(plan, layout, described),
         "content": {path.name: file_digest(path) for path in folder.glob("*.h5")},
         **more,

@@ -269,13 +269,19 @@ class Flow:
         subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
         tables = [path for subset in subsets for path in self.tables(subset)]
         source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
-        weights = [self.layout.status(name) for name in plan.settings.weights()]
+        weights = [self.layout.status(name) for name in self._fetched(plan)]
         return stores + tables + weights + source
+
+    def _fetched(self, plan: Plan) -> list[str]:
+        """The resources of others' training that are not in a folder of the user's own."""
+        data = self.project.data
+        own = [name for name in plan.resources if registry.local(data, self.registry[name].corpus)]
+        return [name for name in plan.resources if name not in own]
 
     def evaluate_inputs(self, wildcards: Any) -> list[str]:
         """The scores (of the run, or of the run it re-reads) and the truth."""
         plan = self.of(self.run(wildcards))
-        truth = [path for held in plan.reported for path in self.tables(held.subset)]
+        truth = [path for subset in plan.truths for path in self.tables(subset)]
         scores, record = (self.layout.run(plan.scored, name) for name in ("scores.h5", "run.json"))
         return [scores, record, *truth]
 
@@ -358,7 +364,7 @@ class Flow:
                 for subset, _ in self.of(run).inputs():
                     statuses = [self.layout.status(name) for name in self.resources(subset)]
                     found |= dict.fromkeys(statuses + self.tables(subset))
-                weights = self.of(run).settings.weights()
+                weights = self._fetched(self.of(run))
                 found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
 

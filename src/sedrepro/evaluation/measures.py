@@ -79,6 +79,8 @@ class Scored:
     model: str
     hop: float
     arrays: dict[str, np.ndarray]
+    detections: Any = None
+    """What others' system detected, where that is all there is."""
 
     @property
     def is_last(self) -> bool:

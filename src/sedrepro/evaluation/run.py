@@ -17,6 +17,7 @@ from ..kept import Kept
 from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, Plan, Project, Run, Subset, declared
 from ..training.state import measured
+from . import sed, taken
 from .measures import Measures, Scored, Truth
 from .units import units
 
@@ -48,7 +49,7 @@ def metrics_link(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]
     told = plan.describe_measuring(project.report)
     parents = {
         "run": {"key": described["key"], "scores": described["content"]["scores.h5"]},
-        "truth": layout.digests(held.subset for held in plan.reported),
+        "truth": layout.digests(plan.truths),
     }
     return chain.link("metrics", told, parents) | {"settings": told}
 
@@ -86,7 +87,10 @@ def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[
     run = plan.scored
     with _open(run, layout) as file:
         for held in plan.held_out:
-            if not held.reports or _absent(file, held, layout):
+            if not held.reports or _absent(file, held, plan, layout):
+                continue
+            if plan.brings_truth:
+                yield held, *taken.read(file, held, plan)
                 continue
             truth = _truth(file, held, plan, run, layout)
             silent = _without_events(truth, held)
@@ -100,6 +104,11 @@ def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: P
     found = Measures()
     for name in held.metrics:
         family = declared.METRICS[name]
+        if scored.detections is not None:
+            part = sed.measure_detections(scored.detections, truth, project.report)
+            found.values |= part.values
+            found.curves |= part.curves
+            continue
         if lacking := [scores for scores in family.reads if scores not in scored.arrays]:
             raise SedreproError(
                 f"{plan.run}: metrics {name!r} of set {held.name!r} read the {lacking[0]} scores "
@@ -125,9 +134,9 @@ def _described(run: Run, layout: Layout) -> dict[str, Any]:
         raise SedreproError(f"{layout.run(run)}: no run.json; the run was never finished") from None
 
 
-def _absent(file: h5py.File, held: HeldOut, layout: Layout) -> bool:
+def _absent(file: h5py.File, held: HeldOut, plan: Plan, layout: Layout) -> bool:
     """Whether a set was not scored because none of its clips could be had."""
-    if held.name in file:
+    if held.name in file or plan.brings_truth:
         return False
     audit = tables.read(layout.table(held.subset, "audit"), tables.AUDIT)
     return int(audit["found"].sum()) == 0

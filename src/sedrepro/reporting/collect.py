@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..papers import settings_of
 from ..settings import Layout, Project, Run, plan, published, runs
-from ..settings.project import Column, Paper, Row
+from ..settings.project import Column, Paper, Released, Row
 from . import stats
 from .notes import below, precision
 from .records import Record, finite, number, records
@@ -29,6 +29,8 @@ class Published:
     source: str = ""
     status: str = ""
     model: str = ""
+    text: str = ""
+    """The number as it is printed."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Cell:
         """What the value averages over, and what its interval speaks of."""
         if self.ours is None:
             return ""
+        if not self.seeds:
+            return f"as released: {stats.estimand(self.ours.interval, self.unit)}"
         runs = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
         if self.folds:
             runs += f" x {self.folds} fold{'s' * (self.folds != 1)}"
@@ -178,6 +182,7 @@ def published_numbers(root: str | Path, paper: str) -> dict[tuple[str, ...], Pub
             line.values["source"],
             line.values["status"],
             line.values["model"],
+            line.values["published"],
         )
         for line in published.read(root, paper)
     }
@@ -315,13 +320,16 @@ def _cell(
         notes += blocked + partial + ([mixed] if mixed else [])
         if not ours.finite:
             notes.append("our value is undefined (not a number)")
-    verdict = stats.verdict(ours, published.value, published.sd, obstacles=blocked)
+    if row.released is None:
+        verdict = stats.verdict(ours, published.value, published.sd, obstacles=blocked)
+    else:
+        verdict = _recomputed(row.released, ours, published, column.metric, short)
     return Cell(
         published=published,
         ours=ours,
         n_clips=clips[0] if clips else None,
         n_expected=clips[1] if clips else None,
-        seeds=len({record.run.seed for record, _ in entries}),
+        seeds=len({record.run.seed for record, _ in entries}) if row.released is None else 0,
         folds=len({record.run.fold for record, _ in entries} - {None}),
         verdict=verdict,
         note="; ".join(notes),
@@ -329,6 +337,25 @@ def _cell(
         mixed=mixed if ours is not None else "",
         unit=str(entries[0][1].get("unit") or "clip") if entries else "clip",
         n_units=_units([entry for _, entry in entries]),
+    )
+
+
+def _recomputed(
+    released: Released,
+    ours: stats.Summary | None,
+    published: Published,
+    metric: str,
+    obstacles: list[str],
+) -> str:
+    """Whether a released system scores here what its authors print."""
+    if ours is not None and obstacles:
+        return stats.NOT_COMPARABLE
+    pair = released.versions.get(metric)
+    return stats.recomputed(
+        None if ours is None else ours.mean,
+        published.text,
+        "detections" if released.has_detections else "checkpoint",
+        [stats.Versions(*pair)] if pair else [],
     )
 
 

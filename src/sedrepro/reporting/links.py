@@ -15,7 +15,7 @@ from typing import Any
 from .. import chain
 from ..files import digest, file_digest, read_json
 from ..settings import Layout, Plan, Project, Run, Subset
-from ..settings.runs import IDENTITY
+from ..settings.runs import IDENTITY, MADE_WITH
 
 AGAIN = "start the workflow again"
 MEASURED_PARTS = ("status", "reason", "metrics", "curves")
@@ -34,10 +34,7 @@ class Asked:
         """What its run.json must say it was made with."""
         described = self.plan.describe_training()
         run = {name: described[name] for name in IDENTITY}
-        return {"run": run, **{name: described[name] for name in SETTINGS}}
-
-
-SETTINGS = ("settings", "front_ends", "classes")
+        return {"run": run, **{name: described[name] for name in MADE_WITH}}
 
 
 def broken(
@@ -98,7 +95,7 @@ def _metrics(
     if key := first_difference(measured["settings"], told):
         return f"evaluated with another {key}; {AGAIN}"
     if _there(asked.plan, layout):
-        truth = layout.digests(held.subset for held in asked.plan.reported)
+        truth = layout.digests(asked.plan.truths)
         if measured["parents"]["truth"] == truth:
             return ""
         return f"evaluated against other clip tables than those that lie there; {AGAIN}"
@@ -116,7 +113,7 @@ def _of_source(source: Run, layout: Layout) -> dict[str, Any]:
 
 def _there(plan: Plan, layout: Layout) -> bool:
     """Whether the truth lies on this machine; results that were copied alone still count."""
-    return all(Path(layout.table(held.subset, "events")).exists() for held in plan.reported)
+    return all(Path(layout.table(subset, "events")).exists() for subset in plan.truths)
 
 
 def _changed_data(parents: Mapping[str, Any], layout: Layout) -> str:

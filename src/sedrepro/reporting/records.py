@@ -15,6 +15,7 @@ from ..files import last_error
 from ..metrics.resamples import Drawn, Resamples
 from ..papers import settings_of
 from ..settings import Layout, Project, Run, plan
+from ..settings.runs import seeds_of
 from . import links
 
 DONE, NOT_RUN, UNFINISHED, MISSING = "done", "not run", "unfinished", "missing"
@@ -95,7 +96,7 @@ def _runs_of(project: Project, paper: str, row: str) -> Iterator[Run]:
     spec = project.papers[paper]
     for condition in spec.conditions:
         for fold in spec.folds or [None]:
-            for seed in spec.seeds or project.seeds:
+            for seed in seeds_of(project, paper, row):
                 yield Run(paper, row, condition, seed, fold)
 
 

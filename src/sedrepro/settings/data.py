@@ -217,6 +217,9 @@ class Data(Block):
     )
     ave: Ave = Field(default_factory=Ave, description="AVE, the audio-visual event corpus")
     weights: Corpus = Field(default_factory=Corpus, description="pre-trained weights")
+    released: Corpus = Field(
+        default_factory=Corpus, description="trained systems of others, and their detections"
+    )
     fetch: Fetch = Field(default_factory=Fetch, description="how downloads behave")
     allow_partial: bool = Field(
         False,

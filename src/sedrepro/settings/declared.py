@@ -236,4 +236,5 @@ CORPORA: dict[str, CorpusKind] = {
     "snr_mix": CorpusKind(mixed=True),
     "ave": CorpusKind("sedrepro.sources.ave:adapt"),
     "weights": CorpusKind(),
+    "released": CorpusKind(),
 }

@@ -249,6 +249,9 @@ def _inner(kind: Any) -> tuple[type[BaseModel] | None, str]:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind, ""
     arguments = typing.get_args(kind)
+    if typing.get_origin(kind) in (typing.Union, UnionType):
+        blocks = [argument for argument in arguments if _inner(argument)[0]]
+        return _inner(blocks[0]) if len(blocks) == 1 else (None, "")
     if typing.get_origin(kind) is dict and _inner(arguments[1])[0]:
         return arguments[1], ".<name>"
     if typing.get_origin(kind) is list and _inner(arguments[0])[0]:

@@ -30,15 +30,50 @@ FRONT_ENDS = {
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
+class Released(Block):
+    """What others released of a trained system, and how it is laid out."""
+
+    resource: str = Field(description="the resource of config/datasets.yaml that brings it")
+    layout: Literal["detections", "dcase_crnn", "cross_task"] = Field(
+        description="detections: tables of events, one per threshold; dcase_crnn, cross_task: a "
+        "Lightning checkpoint of that network, with student and teacher"
+    )
+    path: str = Field(description="the checkpoint, or the folder of tables, below the raw tree")
+    model: str = Field("student", description="detections: which network made them")
+    set: str = Field("validation", description="detections: the held-out set they are of")
+    at: str | None = Field(None, description="detections: the table at the threshold of F1 scores")
+    truth: str | None = Field(
+        None, description="detections: the events of the set, in DESED's form"
+    )
+    durations: str | None = Field(None, description="detections: the length of each of its clips")
+    versions: dict[str, tuple[str, str]] = Field(
+        default_factory=dict,
+        description="metrics that a package's version moves: the value by the version in use here, "
+        "and by the one that the published number is of",
+    )
+
+    @property
+    def has_detections(self) -> bool:
+        return self.layout == "detections"
+
+    @model_validator(mode="after")
+    def _truth_with_durations(self) -> Released:
+        if self.has_detections and not (self.truth and self.durations):
+            raise ValueError("detections come with `truth` and `durations`")
+        return self
+
+
 class Row(Block):
     """One line of a paper's table."""
 
     label: str = Field(description="the row's name in tables and figures")
-    kind: Literal["train", "reevaluate", "untrained", "published"] = Field(
+    kind: Literal["train", "reevaluate", "untrained", "published", "released"] = Field(
         "train",
         description="train; reevaluate: decode another row's scores anew; untrained: same network, "
-        "no training; published: other people's number, nothing to run",
+        "no training; published: other people's number, nothing to run; released: a system that "
+        "others trained, scored again here",
     )
+    released: Released | None = Field(None, description="of a released row: what there is of it")
     source: str | None = Field(
         None, alias="from", description="[paper/]row whose run this one starts from or re-reads"
     )
@@ -70,6 +105,8 @@ class Row(Block):
     def _source_where_needed(self) -> Row:
         if self.kind == "reevaluate" and not self.source:
             raise ValueError("a reevaluate row needs `from: row`")
+        if (self.kind == "released") != (self.released is not None):
+            raise ValueError("a row of kind released, and no other, says what is `released`")
         return self
 
 

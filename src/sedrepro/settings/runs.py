@@ -10,14 +10,16 @@ from ..errors import SedreproError
 from ..files import file_digest
 from .blocks import FrontEnd
 from .paper import PaperSettings
-from .project import Project, Report
+from .project import Project, Released, Report
 from .rows import settled
 from .streams import Grid, HeldOut, Stream, Subset
 
 TABLES = ("clips", "events", "audit")
 """The clip tables of a subset."""
 IDENTITY = ("paper", "row", "condition", "fold", "seed", "kind", "source")
-"""What of a described run names it; the rest is what it is made with."""
+"""What of a described run names it."""
+MADE_WITH = ("settings", "front_ends", "classes", "method", "released")
+"""The rest of it: what the run is made with."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,21 @@ class Plan:
     front_ends: dict[str, FrontEnd]
     classes: list[str]
     method: str | None = None
+    released: Released | None = None
+    """What others released, of a row of that kind."""
+
+    @property
+    def brings_truth(self) -> bool:
+        """Whether the truth comes with released detections, and not from a corpus's tables."""
+        return self.released is not None and self.released.has_detections
+
+    @property
+    def resources(self) -> list[str]:
+        """What others trained, without which there is no run."""
+        if self.released is None:
+            return self.settings.weights()
+        own = [] if self.brings_truth else self.settings.weights()
+        return [*own, self.released.resource]
 
     @property
     def grid(self) -> Grid:
@@ -78,11 +95,17 @@ class Plan:
 
     @property
     def held_out(self) -> list[HeldOut]:
-        return self.settings.held_out()
+        """Of released detections only the set that they are of."""
+        sets = self.settings.held_out()
+        if self.brings_truth:
+            return [held for held in sets if held.name == self.released.set]
+        return sets
 
     def inputs(self) -> list[tuple[Subset, str]]:
         """Every store the run reads, once, as (subset without its portion, front end)."""
         found = {}
+        if self.brings_truth:
+            return []
         for stream in self.streams:
             for subset in stream.subsets:
                 found |= {(subset.corpus, subset.name, name): None for name in stream.inputs}
@@ -123,6 +146,11 @@ class Plan:
         """The sets that numbers are printed of."""
         return [held for held in self.held_out if held.reports]
 
+    @property
+    def truths(self) -> list[Subset]:
+        """The subsets whose tables say what is true of the reported sets."""
+        return [] if self.brings_truth else [held.subset for held in self.reported]
+
     def describe_measuring(self, report: Report) -> dict[str, Any]:
         """Every setting that the numbers depend on, beside the scores and the truth."""
         return {
@@ -149,12 +177,14 @@ class Plan:
                 name: fe.model_dump(mode="json") for name, fe in self.front_ends.items()
             },
             "classes": list(self.classes),
+            "released": self.released and self.released.model_dump(mode="json"),
         }
 
     @classmethod
     def restore(cls, described: Mapping[str, Any], model: type[PaperSettings]) -> Plan:
         """The plan a description was made of."""
         keys = ("paper", "row", "condition", "seed", "fold")
+        released = described.get("released")
         return cls(
             run=Run(**{key: described[key] for key in keys}),
             kind=described["kind"],
@@ -163,6 +193,7 @@ class Plan:
             front_ends={k: FrontEnd.model_validate(v) for k, v in described["front_ends"].items()},
             classes=list(described["classes"]),
             method=described.get("method"),
+            released=Released.model_validate(released) if released else None,
         )
 
 
@@ -174,8 +205,15 @@ def runs(project: Project, paper: str) -> list[Run]:
         for row in spec.selected()
         for condition in spec.conditions
         for fold in (spec.folds or [None])
-        for seed in (spec.seeds or project.seeds)
+        for seed in seeds_of(project, paper, row)
     ]
+
+
+def seeds_of(project: Project, paper: str, row: str) -> list[int]:
+    """The seeds of a row's runs; what others released is scored once."""
+    spec = project.papers[paper]
+    seeds = spec.seeds or project.seeds
+    return seeds[:1] if spec.table[row].kind == "released" else seeds
 
 
 def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
@@ -194,6 +232,7 @@ def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
         front_ends={name: project.front_ends[name] for name in sorted(names)},
         classes=settings.classes(project.data),
         method=row.method,
+        released=row.released,
     )
 
 

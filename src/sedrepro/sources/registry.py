@@ -159,13 +159,13 @@ class Resource(Block):
     @model_validator(mode="before")
     @classmethod
     def _spell_out(cls, value: Any) -> Any:
-        """`base` and `each` are shorthand of the file: every File is complete."""
+        """`base`, `each` and `names` are shorthand of the file: every File is complete."""
         if not isinstance(value, dict):
             return value
         value = dict(value)
         base, each = value.pop("base", None), value.pop("each", {})
-        if base or each:
-            shared = [{**each, **file} for file in value.get("files", [])]
+        if "files" in value:
+            shared = [{**each, **file} for file in _numbered(value["files"])]
             for file in shared:
                 if base and not file.get("urls"):
                     file["urls"] = [base + file["name"]]
@@ -180,6 +180,26 @@ class Resource(Block):
         if not names and self.clips is None:
             raise ValueError("needs `files` or `clips`")
         return self
+
+
+def _numbered(files: list[Any]) -> list[Any]:
+    """A file with `names` stands for one per name, which takes the place of {} in its texts."""
+    found = []
+    for file in files:
+        if not isinstance(file, dict) or "names" not in file:
+            found.append(file)
+            continue
+        texts = {key: value for key, value in file.items() if key != "names"}
+        found += [
+            {key: _filled(text, str(name)) for key, text in texts.items()} for name in file["names"]
+        ]
+    return found
+
+
+def _filled(value: Any, name: str) -> Any:
+    if isinstance(value, list):
+        return [_filled(item, name) for item in value]
+    return value.replace("{}", name) if isinstance(value, str) else value
 
 
 class Registry(Block):

@@ -11,8 +11,8 @@ from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, whole, write_json
 from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project, Subset
-from ..settings.runs import IDENTITY
-from ..sources import weights
+from ..settings.runs import IDENTITY, MADE_WITH
+from ..sources import released, weights
 from ..store import creating, intact
 from .guard import Stop, exclusive
 from .record import code, hardware, packages, write_table
@@ -29,14 +29,18 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
         data = audit(plan, layout)
         needed = plan.settings.weights()
         lacking = [why for name in needed if (why := weights.lacking(name, project))]
+        if plan.released is not None:
+            lacking += filter(None, [released.lacking(plan.released, project)])
         files = {} if lacking else {name: weights.path(name, project) for name in needed}
+        if plan.released is not None and not lacking:
+            files[plan.released.resource] = released.place(plan.released, project)
         reason = "; ".join(lacking) or _data_missing(plan, data) or _source_missing(plan, layout)
         link = run_link(plan, data, layout, files, precision(project, gpus))
         state.open(link["key"])
         if state.finished:
             print(f"{REPUBLISHED}: key {link['key']}")
         elif reason:
-            _not_run(plan, state, link, data, reason)
+            not_run(plan, state, link, data, reason)
         else:
             Fit(plan, project, layout, state, stop, link, data, files).run(gpus, threads)
         state.publish()
@@ -161,9 +165,7 @@ def record(
         "status": status,
         "reason": reason,
         "run": {name: described[name] for name in IDENTITY},
-        "settings": described["settings"],
-        "front_ends": described["front_ends"],
-        "classes": described["classes"],
+        **{name: described[name] for name in MADE_WITH},
         **link,
         "content": {name: file_digest(folder / name) for name in OUTPUTS[:-1]},
         "data": data,
@@ -173,7 +175,7 @@ def record(
     }
 
 
-def _not_run(
+def not_run(
     plan: Plan, state: State, link: Mapping[str, Any], data: Mapping[str, Any], reason: str
 ) -> None:
     """A run whose data cannot be had is finished too: it says why."""
@@ -213,10 +215,11 @@ class Fit:
     def run(self, gpus: int, threads: int) -> None:
         from ..networks.weights import load_checkpoint
         from ..papers import method_of
+        from ..papers.released import released_networks
         from .data import Held, Loader
         from .devices import choose, prepare
         from .record import Cost
-        from .trainer import Trainer
+        from .trainer import Trainer, load_networks
 
         device = choose(self.project.device, gpus)
         prepare(self.plan.run.seed, threads, self.project.deterministic)
@@ -231,6 +234,9 @@ class Fit:
             amp=self.link["numerics"]["precision"] == "bf16",
         )
         method.load_weights(self.files)
+        if self.plan.released is not None:
+            path = self.files[self.plan.released.resource]
+            load_networks(method, released_networks(path, self.plan.released.layout), path)
         if self.plan.source is not None:
             saved = load_checkpoint(self.layout.run(self.plan.source, "checkpoint.pt"), device)
             method.start_from(saved["networks"]["headline"])
