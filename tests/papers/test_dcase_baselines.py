@@ -63,7 +63,7 @@ def test_every_row_has_its_size(project, row, size):
 @pytest.mark.parametrize("row", SIZES)
 def test_every_row_takes_a_step_and_scores(row):
     method = tiny_method(tiny_plan(PAPER, row))
-    optimiser, batch = method.optimiser(method.param_groups()), random_batch(method.plan)
+    optimiser, batch = method.optimiser(), random_batch(method.plan)
     terms = method.losses(batch, 2)
     assert set(terms) == {"strong", "weak", "mean_teacher"}
     sum(term.weight * term.value for term in terms.values()).backward()

@@ -219,7 +219,7 @@ def test_mixed_precision_stands_beside_the_score(copy, tmp_path):
     assert pick(rows, "mt_median7")["note"] == said  # decoded anew from the same scores
     assert said not in pick(rows, "lgc")["note"]
     text = Path(copy.layout.paper_table(PAPER, "md")).read_text()
-    assert f"- Mean teacher, median 7, Mean teacher: {said}" in text
+    assert f"- DCASE 2021 mean teacher, median 7, Mean teacher: {said}" in text
     assert not copy.project.amp  # nobody who did not ask for it has to read this
 
 
