@@ -37,7 +37,8 @@ def tree(tmp_path_factory) -> Path:
 
 def write(path: Path, columns: list[str], rows: list[tuple]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ["\t".join(columns), *("\t".join(map(str, row)) for row in rows)]
+    separator = "," if path.suffix == ".csv" else "\t"
+    lines = [separator.join(columns), *(separator.join(map(str, row)) for row in rows)]
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -72,6 +73,37 @@ def test_released_detections_are_a_row_of_the_table(clone, tree):
         rows = [row for row in csv.DictReader(handle) if row["row"] == ROW]
     changed = {(row["metric"], row["implementation"]): row for row in rows}
     assert float(changed["event_f1", "sed_eval"]["ours_mean"]) < 1.0
+
+
+def test_a_system_that_was_scored_is_a_row_of_the_tables(clone, tree):
+    source = tree / "dcase2021"
+    options = [
+        *("score", "dcase_baselines", "--set", "validation", "--as", "mine"),
+        *("--detections", str(source / "student/predictions_operating_points")),
+        *("--truth", str(source / "validation.tsv")),
+        *("--durations", str(source / "validation_durations.tsv")),
+        *("--config", "name=scored", "run=[dcase_baselines]"),
+    ]
+    printed = sedrepro(clone, *options, configured=False).stdout
+    assert "psds1" in printed
+    settings = ("--config", "name=scored", "run=[dcase_baselines]")
+    sedrepro(clone, "report", *settings, configured=False)
+    with open(clone / "results/scored/tables/dcase_baselines.csv", newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["row"] == "external/mine"]
+    own = {(row["table"], row["metric"], row["implementation"]): row for row in rows}
+    cell = own["student", "psds1", "psds_eval"]
+    assert f"{float(cell['ours_mean']):.4f}" in printed
+    assert (cell["n_clips"], cell["verdict"]) == ("12", "no published number")
+    assert "mine (scored here)" in (clone / "results/scored/report/index.html").read_text()
+    # A number that was changed by hand is not printed.
+    (path,) = (clone / "results/scored/runs/external").rglob("metrics.json")
+    text = path.read_text()
+    path.write_text(text.replace('"n_clips": 12', '"n_clips": 13', 1))
+    sedrepro(clone, "report", *settings, configured=False)
+    with open(clone / "results/scored/tables/dcase_baselines.csv", newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["row"] == "external/mine"]
+    assert {row["verdict"] for row in rows} == {"not run"}
+    assert "metrics.json was changed after it was written" in rows[0]["note"]
 
 
 def test_without_its_files_a_released_row_says_why(clone, tmp_path):

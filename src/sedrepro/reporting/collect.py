@@ -10,12 +10,14 @@ from pathlib import Path
 
 from ..papers import settings_of
 from ..settings import Layout, Project, Run, plan, published, runs
-from ..settings.project import Column, Paper, Released, Row
+from ..settings.project import Column, Paper, Released, Row, Table
 from . import stats
+from .externals import MODEL, externals
 from .notes import below, precision
 from .records import Record, finite, number, records
 from .remarks import remarks
 
+EXTERNAL = "somebody else's detections or scores, by `sedrepro score`; any model"
 NOTHING_TO_RUN = "other people's number: nothing to run"
 RECONSTRUCTED = "not comparable: the row is our reconstruction"
 
@@ -218,6 +220,7 @@ def collect(
             )
             for row in (table.rows if table.rows is not None else spec.table)
         ]  # fmt: skip
+        rows += _external_rows(project, externals(layout, paper), columns, table)
         notes = below(project, table, columns, rows)
         wanted = {row.name: row.row for row in rows}
         notes += remarks(table.remarks, list(spec.conditions), wanted, by_row)
@@ -225,6 +228,47 @@ def collect(
             PrintedTable(name, table.caption, columns, rows, notes, table.transposed, table.about)
         )
     return tables, found
+
+
+def _external_rows(
+    project: Project,
+    systems: Mapping[str, list[Record]],
+    columns: list[PrintedColumn],
+    table: Table,
+) -> list[PrintedRow]:
+    """Systems of others that were scored on one of the table's sets, below its own rows."""
+    rows = []
+    for name, found in systems.items():
+        cells = [_external_cell(project, found, column) for column in columns]
+        if any(cell.ours is not None or cell.note for cell in cells):
+            row = Row(label=f"{name} (scored here)", note=EXTERNAL)
+            rows.append(PrintedRow(found[0].run.row, row, cells, [""] * len(table.about)))
+    return rows
+
+
+def _external_cell(project: Project, found: list[Record], column: PrintedColumn) -> Cell:
+    c = column.column
+    keys = {"set": c.subset, "model": MODEL, "metric": c.metric}
+    keys |= {"implementation": c.implementation, "label": c.label}
+    entry = next((entry for record in found if (entry := record.find(**keys))), None)
+    broken = "; ".join(record.reason for record in found if not record.done)
+    if entry is None:
+        return Cell(Published(), None, None, None, 0, 0, stats.NOT_RUN, broken)
+    value = number(entry["value"])
+    ends = finite(entry.get("ci_low")), finite(entry.get("ci_high"))
+    measured = stats.Measured(math.nan if value is None else value, *ends)
+    return Cell(
+        published=Published(),
+        ours=stats.of_scores(stats.summarise([measured], project.report.confidence)),
+        n_clips=entry.get("n_clips"),
+        n_expected=entry.get("n_expected"),
+        seeds=0,
+        folds=0,
+        verdict=stats.NO_PUBLISHED_NUMBER,
+        note="",
+        unit=str(entry.get("unit") or "clip"),
+        n_units=entry.get("n_units"),
+    )
 
 
 def _about(
