@@ -152,7 +152,7 @@ class Gate:
             begun = self.clock.now()
             try:
                 yield
-            except Exception:
+            except (GoneError, TransientError):  # not of Ctrl-C: the next job waits before it asks
                 self._rest(begun, interval)
                 raise
             self._rest(begun, interval)

@@ -33,7 +33,7 @@ from .ytdlp import HOST, Player, classify, player
 if TYPE_CHECKING:
     from .fetch import Fetching, Outcome
 
-YOUTUBE, BY_HAND = "YouTube", "by hand"
+YOUTUBE, FOUND = "YouTube", "in the tree"
 STREAK = 12
 """So many videos in a row without sound make us ask whether it is YouTube and not them."""
 AGAIN = HOUR * 3 / 2
@@ -148,6 +148,10 @@ class Arrival:
             if self.copying and self._lost(clip) and self.ledger.of(clip.file).origin == YOUTUBE:
                 self._copy_lost(clip, self.ledger.of(clip.file))
         self._have = {c.file for c in self.every if (self.folder / c.file).exists()}
+        for clip in self.every:
+            # Put there by hand, or fetched by a job that was killed before it could say so.
+            if clip.file in self._have and self.ledger.of(clip.file).state != "ok":
+                self._note(clip, Try("ok", clip.end - clip.start, origin=FOUND))
         wanted = [c for c in self.every if c.file not in self._have and not self._lost(c)]
         if self.fetching.project.data.allow_partial:
             return wanted
@@ -172,7 +176,7 @@ class Arrival:
     def copied(self) -> int:
         """How many of the clips that are there are somebody's copies."""
         origins = [self.ledger.of(clip.file) for clip in self.every]
-        known = (YOUTUBE, BY_HAND)
+        known = (YOUTUBE, FOUND)
         return sum(last.state == "ok" and last.origin not in known for last in origins)
 
     def _lost(self, clip: Clip) -> bool:
@@ -203,7 +207,7 @@ class Arrival:
         """One attempt: at the copy where we need not wait for YouTube, else at YouTube."""
         target = self.folder / clip.file
         if target.exists():
-            self._note(clip, Try("ok", clip.end - clip.start, origin=BY_HAND))
+            self._note(clip, Try("ok", clip.end - clip.start, origin=FOUND))
             return
         if self.copying and self.settings.mirrors == "all":
             copied = self._copy(clip)
