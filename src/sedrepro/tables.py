@@ -23,10 +23,11 @@ _TEXT |= {"filename", "event_label", "event_labels"}  # of DESED's own tables
 def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     """A TSV with at least these columns; names stay text, empty cells are NaN (or '' in text).
 
-    A file named `.csv` has commas. Numbers are read exactly: an onset may lie on a collar.
+    A file named `.csv` may have commas; those of MAESTRO and TAU have tabs nevertheless. Numbers
+    are read exactly: an onset may lie on a collar.
     """
-    separator = "," if Path(path).suffix == ".csv" else "\t"
     try:
+        separator = _separator(path)
         table = pd.read_csv(
             path,
             sep=separator,
@@ -52,6 +53,13 @@ def read(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     text = [c for c in table.columns if c in _TEXT]
     table[text] = table[text].fillna("")
     return table
+
+
+def _separator(path: str | Path) -> str:
+    if Path(path).suffix != ".csv":
+        return "\t"
+    with open(path, encoding="utf-8", errors="replace") as handle:
+        return "\t" if "\t" in handle.readline() else ","
 
 
 def _check_separator(path: str | Path, table: pd.DataFrame, separator: str) -> None:

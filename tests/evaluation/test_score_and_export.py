@@ -233,9 +233,9 @@ DETECTIONS = {
         lambda: Path(POINT).write_text(Path(POINT).read_text().replace("\t", ",")),
         f"{POINT}: columns must be separated by tabs, not commas",
     ),
-    "tabs": (
-        lambda: shutil.move(POINT, POINT.replace(".tsv", ".csv")),
-        "predictions_th_0.1.csv: columns must be separated by commas, not tabs",
+    "semicolons": (
+        lambda: Path(POINT).rename(POINT.replace(".tsv", ".csv")).write_text("a;b;c\n1;2;3\n"),
+        "predictions_th_0.1.csv: columns must be separated by commas, not semicolons",
     ),
     "no column": (
         lambda: edited(POINT, lambda table: table.drop(columns="offset")),
