@@ -8,11 +8,6 @@ from snakemake.exceptions import WorkflowError
 # `workflow.basedir` would be the folder of the Snakefile that imports this one as a module.
 CHECKOUT = os.path.dirname(workflow.current_basedir.get_path_or_uri(secret_free=True))
 SOURCE = os.path.join(CHECKOUT, "src")
-if not os.path.isdir(SOURCE):
-    raise WorkflowError(
-        f"{CHECKOUT}: sedrepro needs its files on disk: clone it, and give the module's `snakefile:` "
-        "as the path of workflow/Snakefile in the clone"
-    )
 sys.path.insert(0, SOURCE)
 
 from sedrepro import places
