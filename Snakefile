@@ -23,16 +23,16 @@ include: "rules/reporting.smk"
 # `sedrepro report`.
 rule all:
     default_target: True
-    localrule: True
     input:
         FLOW.layout.report,
         [FLOW.results(paper) + FLOW.wholes(paper) for paper in FLOW.papers],
+    localrule: True
 
 
 rule data:
-    localrule: True
     input:
         lambda w: FLOW.data(),
+    localrule: True
 
 
 for paper in FLOW.project.papers:

@@ -353,5 +353,5 @@ def test_a_working_folder_has_settings_of_its_own_between_the_checkouts_and_the_
     own.write_text("titel: Mine\n")
     with pytest.raises(SedreproError, match=f"^{own}: unknown key papers.lgc_sed.titel"):
         load(papers=models, root=tmp_path, folder=folder)
-    with pytest.raises(SedreproError, match="^config/config.yaml: unknown key nam"):
+    with pytest.raises(SedreproError, match=r"^config/config\.yaml: unknown key nam"):
         project(config={"nam": "theirs"})

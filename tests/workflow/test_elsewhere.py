@@ -90,7 +90,7 @@ def test_a_module_that_is_no_checkout_is_refused_in_a_line(clone, tmp_path):
 
 def test_a_module_runs_its_jobs(clone, mini, tmp_path):
     weights = "data/mini/status/beats.json"
-    clips = "data/mini/corpora/maestro/train/clips.tsv"
+    clips = "data/mini/corpora/desed/validation/clips.tsv"
     smoke = str(clone / "tests/workflow/smoke.yaml")
     by_module(clone, tmp_path, "--cores", "2", weights, clips, *mini, smoke)
     assert json.loads((tmp_path / weights).read_text())["status"] == "ok"
