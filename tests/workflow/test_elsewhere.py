@@ -116,7 +116,8 @@ def test_a_table_is_made_elsewhere_and_commands_find_it_from_any_folder(clone, t
     assert ["lgc_sed/untrained/desed/seed42", "done"] in [
         line.split()[:2] for line in status.stdout.splitlines()
     ]
-    assert "untrained" in command(clone, tables, "table", "lgc_sed").stdout
+    printed = command(clone, tables, "table", "lgc_sed").stdout
+    assert printed.strip() == (tables / "lgc_sed.md").read_text().strip()
     verified = command(clone, tables, "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     same = command(clone, folder / "results", "diff", "smoke", "smoke")
