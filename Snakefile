@@ -19,11 +19,6 @@ include: "rules/evaluation.smk"
 include: "rules/reporting.smk"
 
 
-localrules:
-    all,
-    data,
-
-
 # Every run is asked for by name: tables, figures and page are there after a failure, too, and after
 # `sedrepro report`.
 rule all:
@@ -31,11 +26,13 @@ rule all:
     input:
         FLOW.layout.report,
         [FLOW.results(paper) + FLOW.wholes(paper) for paper in FLOW.papers],
+    localrule: True
 
 
 rule data:
     input:
         lambda w: FLOW.data(),
+    localrule: True
 
 
 for paper in FLOW.project.papers:
@@ -48,7 +45,8 @@ for paper in FLOW.project.papers:
         localrule: True
 
 
-# Now that Snakemake has its locks, the next driver may look for them.
+# Now that Snakemake has its locks, the next driver may look for them. (In a module Snakemake calls
+# neither this nor the next.)
 onstart:
     STARTING.close()
 

@@ -5,22 +5,28 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-SOURCE = os.path.join(workflow.basedir, "src")
+# `workflow.basedir` would be the folder of the Snakefile that imports this one as a module.
+CHECKOUT = os.path.dirname(workflow.current_basedir.get_path_or_uri(secret_free=True))
+SOURCE = os.path.join(CHECKOUT, "src")
 sys.path.insert(0, SOURCE)
 
+from sedrepro import places
 from sedrepro.cli.driver import starting, undate
 from sedrepro.cli.flow import Flow
 from sedrepro.errors import SedreproError
 
-# Data and results lie beside what makes them, and `sedrepro` looks for them there.
-if not os.path.samefile(os.getcwd(), workflow.basedir):
-    raise WorkflowError(
-        f"sedrepro runs in its own folder, {workflow.basedir}: go there, and leave --directory out "
-        "(`data.folder` moves the data to another disk)"
-    )
+# In a module `config` is what the importing workflow gives it, be that one part of its files.
+OWN = workflow.modifier.is_main_snakefile()
 
+# Code and defaults come from the checkout; data, results and a `config/` of one's own from the
+# working folder.
 try:
-    FLOW = Flow.load(config, files=workflow.configfiles, root=workflow.basedir)
+    FLOW = Flow.load(
+        config,
+        files=workflow.configfiles if OWN else [],
+        root=CHECKOUT,
+        folder=os.getcwd(),
+    )
 except SedreproError as error:
     raise WorkflowError(str(error))
 
@@ -28,7 +34,9 @@ except SedreproError as error:
 os.environ.update(FLOW.environment(SOURCE))
 
 if workflow.is_main_process:
-    STARTING = starting(os.getcwd())
+    places.mark(os.getcwd(), CHECKOUT)
+    if OWN:
+        STARTING = starting(os.getcwd())
     # Dates say what has to be made again: none may lie in the future, where a clock that was wrong
     # put it.
     undate(FLOW.dated())

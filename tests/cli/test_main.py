@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sedrepro import papers, settings
+from sedrepro import papers, places, settings
 from sedrepro.cli import main
 from sedrepro.cli.job import job
 from sedrepro.cli.status import Standing, hours, remaining, standings, text
@@ -30,6 +30,7 @@ HERE = {"process": identity(), "host": platform.node(), "time": time.time()}
 def _in_checkout(root, tmp_path, monkeypatch):
     """An empty place with the project's configuration."""
     (tmp_path / "config").symlink_to(root / "config")
+    places.mark(tmp_path, root)
     monkeypatch.chdir(tmp_path)
 
 

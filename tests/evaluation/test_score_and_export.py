@@ -14,7 +14,7 @@ import pytest
 import yaml
 from world import CLIPS, EXPECTED, HOP, MT, WHOLE, World
 
-from sedrepro import papers, settings, tables
+from sedrepro import papers, places, settings, tables
 from sedrepro.cli import main
 from sedrepro.evaluation import evaluate
 from sedrepro.files import read_json
@@ -34,6 +34,7 @@ SHORT = np.where(np.arange(CLIPS + 1) % 3 == 2, 5.03, WHOLE)
 def _here(root, tmp_path, monkeypatch):
     """An empty place with the project's configuration and an overlay."""
     (tmp_path / "config").symlink_to(root / "config")
+    places.mark(tmp_path, root)
     (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
     monkeypatch.chdir(tmp_path)
 
@@ -315,6 +316,7 @@ def exported(tmp_path_factory, root):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         (folder / "config").symlink_to(root / "config")
+        places.mark(folder, root)
         (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
         made(settings.load(OVERLAY, papers=papers.settings_of()))
         command("export", MT, "--scores", "scores")

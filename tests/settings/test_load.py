@@ -335,3 +335,23 @@ def test_the_readme_links_to_what_the_page_links_to(root):
     for paper, spec in load(papers=settings_of(), root=root).papers.items():
         (line,) = [one for one in readme.splitlines() if f"| `{paper}` |" in one]
         assert f"({spec.url})" in line, paper
+
+
+def test_a_working_folder_has_settings_of_its_own_between_the_checkouts_and_the_command_line(
+    project, tmp_path
+):
+    project(config={"seeds": [1], "name": "theirs"})  # writes the checkout
+    folder = tmp_path / "work"
+    own = folder / "config" / "papers" / "lgc_sed" / "paper.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("title: Mine\n")
+    (folder / "config" / "config.yaml").write_text("name: mine\nscale: mini\n")
+    models = {"lgc_sed": settings_of()["lgc_sed"]}
+    loaded = load({"scale": "full"}, papers=models, root=tmp_path, folder=folder)
+    assert (loaded.seeds, loaded.name, loaded.scale) == ([1], "mine", "full")
+    assert (loaded.papers["lgc_sed"].title, loaded.papers["lgc_sed"].venue) == ("Mine", "V")
+    own.write_text("titel: Mine\n")
+    with pytest.raises(SedreproError, match=f"^{own}: unknown key papers.lgc_sed.titel"):
+        load(papers=models, root=tmp_path, folder=folder)
+    with pytest.raises(SedreproError, match=r"^config/config\.yaml: unknown key nam"):
+        project(config={"nam": "theirs"})

@@ -33,6 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
     """`project(resources, data=…)`: an empty checkout with this registry, the working directory."""
     monkeypatch.chdir(tmp_path)
+    Path("src/sedrepro").mkdir(parents=True)
 
     def make(resources: dict, **data) -> Project:
         common = {"corpus": "ave", "title": "t", "licence": "none", "papers": ["p"]}

@@ -58,6 +58,14 @@ def snakemake(folder: Path, *words: str, check: bool = True, **more: str):
     return done
 
 
+def jobs(done) -> dict[str, int]:
+    """Jobs a Snakemake call ran, by rule."""
+    text = done.stdout + done.stderr
+    table = text.split("Job stats:", 1)[1].split("\n\n", 1)[0] if "Job stats:" in text else ""
+    rows = (line.split() for line in table.splitlines()[3:] if line.strip())
+    return {row[0]: int(row[1]) for row in rows if row[0] != "total"}
+
+
 @pytest.fixture(scope="module")
 def clone(root, tmp_path_factory) -> Path:
     return checkout(root, tmp_path_factory.mktemp("clone") / "project")

@@ -95,12 +95,6 @@ def test_what_only_other_papers_cannot_bear_is_said_when_they_are_asked_for(clon
         assert expected in done.stdout + done.stderr
 
 
-def test_another_folder_is_refused(clone, tmp_path):
-    done = snakemake(clone, "-n", "all", "--directory", str(tmp_path), check=False)
-    assert f"sedrepro runs in its own folder, {clone}: go there" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-
-
 def test_a_run_that_does_not_exist_cannot_be_asked_for(clone):
     target = "results/full/runs/lgc_sed/nope/desed/seed42/metrics.json"
     done = snakemake(clone, "-n", target, check=False)

@@ -17,7 +17,7 @@ import pytest
 from sedrepro.cli.driver import live_drivers, unlock
 from sedrepro.settings import Data
 
-from .conftest import SMOKE, SNAKEMAKE, checkout, environment, snakemake
+from .conftest import SMOKE, SNAKEMAKE, checkout, environment, jobs, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -40,14 +40,6 @@ def made(folder: Path) -> dict[str, int]:
         str(path.parents[1]): path.stat().st_mtime_ns
         for path in sorted((folder / RESULTS).rglob(".state/finished"))
     }
-
-
-def jobs(done) -> dict[str, int]:
-    """Jobs a Snakemake call ran, by rule."""
-    text = done.stdout + done.stderr
-    table = text.split("Job stats:", 1)[1].split("\n\n", 1)[0] if "Job stats:" in text else ""
-    rows = (line.split() for line in table.splitlines()[3:] if line.strip())
-    return {row[0]: int(row[1]) for row in rows if row[0] != "total"}
 
 
 def test_everything_is_there(smoke):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import SedreproError
-from ..reporting.collect import KEYS
 from ..reporting.differences import COLUMNS as DIFFERENCE_COLUMNS
 from ..reporting.records import read_rows
+from ..settings.published import KEYS
 
 PROVENANCE = ("published_source",)
 """Columns that say where a value comes from and not what it is."""

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from .. import papers, settings
 from ..errors import SedreproError
+from ..places import typed, typed_run
 from ..settings import Layout, Paper, Project, Run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("run", help="paper/row/condition/seed<s>, or a run folder")
+    parser.add_argument("run", type=typed_run, help="paper/row/condition/seed<s>, or a run folder")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument(
         "--scores",
-        type=Path,
+        type=typed,
         metavar="DIR",
         help="write a table of frames per clip, filtered as the row decodes them",
     )
     target.add_argument(
-        "--detections", type=Path, metavar="DIR", help="write a table of detections per threshold"
+        "--detections", type=typed, metavar="DIR", help="write a table of detections per threshold"
     )
     parser.add_argument("--set", metavar="SET", help="by default the run's first")
     parser.add_argument("--model", help="student or teacher; by default that of the first table")

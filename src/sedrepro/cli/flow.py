@@ -47,14 +47,21 @@ class Flow:
 
     @classmethod
     def load(
-        cls, overlay: Mapping[str, Any], *, files: Iterable[str] = (), root: str | Path = "."
+        cls,
+        overlay: Mapping[str, Any],
+        *,
+        files: Iterable[str] = (),
+        root: str | Path = ".",
+        folder: str | Path | None = None,
     ) -> Flow:
-        """Read, merge and validate everything that can be set."""
+        """Read, merge and validate everything that can be set: in the checkout `root`, and in a
+        working folder elsewhere."""
         project = settings.load(
             overlay,
             papers=papers.settings_of(),
             files=files,
             root=root,
+            folder=folder,
             lazily=True,
         )
         flow = cls(project, root)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
 import yaml
 
-from .. import __version__, papers, settings
+from .. import __version__, papers, places, settings
 from ..errors import SedreproError
 from ..files import write_json
 from ..settings import Layout, Project, Run
@@ -17,10 +18,15 @@ from . import export, predict, score
 
 
 def run(words: list[str] | None = None) -> int:
-    """Carry out one command; a `SedreproError` is one line and exit code 1."""
+    """Carry out one command in the working folder that it is called in, or below.
+
+    A `SedreproError` is one line and exit code 1.
+    """
     options = _parser().parse_args(words)
+    options.started = Path.cwd()
     try:
-        return options.do(options)
+        with contextlib.chdir(places.top() or "."):
+            return options.do(options)
     except SedreproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -43,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sedrepro {__version__}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--configfile", nargs="+", default=[], metavar="FILE", help="overlays, as for snakemake"
+        "--configfile",
+        nargs="+",
+        default=[],
+        type=places.typed,
+        metavar="FILE",
+        help="overlays, as for snakemake",
     )
     common.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as for snakemake"
@@ -69,13 +80,16 @@ def _parser() -> argparse.ArgumentParser:
     add("verify", _verify, "walk the chain of keys from data to page and say what does not hold")
     text = "compare two result sets (results/<name>) cell by cell"
     difference = add("diff", _diff, text)
-    difference.add_argument("first")
-    difference.add_argument("second")
+    difference.add_argument("first", type=places.typed)
+    difference.add_argument("second", type=places.typed)
     add("fetch", _fetch, "fetch one resource by hand, as `snakemake data` does").add_argument(
         "resource", help="its name in config/datasets.yaml"
     )
     add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
-        "run", nargs="+", help="paper/row/condition/seed<s>, or a run folder"
+        "run",
+        nargs="+",
+        type=places.typed_run,
+        help="paper/row/condition/seed<s>, or a run folder",
     )
     text = "detect events in recordings of your own with a finished run"
     predict.arguments(add("predict", _predict, text))
@@ -97,9 +111,16 @@ def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
         if not equals:
             raise SedreproError(f"--config {pair}: expected KEY=VALUE")
         overlay = settings.merge(overlay, {key: yaml.safe_load(value)})
-    models = papers.settings_of()
-    project = settings.load(overlay, papers=models, files=options.configfile, lazily=lazily)
-    coverage.check(project, models, registry.load())
+    models, place = papers.settings_of(), places.find()
+    project = settings.load(
+        overlay,
+        papers=models,
+        files=options.configfile,
+        root=place.checkout,
+        folder=place.folder,
+        lazily=lazily,
+    )
+    coverage.check(project, models, registry.load(place.checkout))
     return project
 
 
@@ -145,7 +166,7 @@ def _report(options: argparse.Namespace) -> int:
     from ..reporting import render
 
     project = _project(options)
-    render(project)
+    render(project, root=places.checkout())
     print(Layout.of(project).report)
     return 0
 
@@ -171,7 +192,7 @@ def _verify(options: argparse.Namespace) -> int:
     from .verify import Walk, text
 
     project = _project(options)
-    walk = Walk(project, Layout.of(project), ".")
+    walk = Walk(project, Layout.of(project), places.checkout())
     walk.run()
     print(text(walk))
     return 1 if walk.problems else 0
@@ -219,5 +240,5 @@ def _export(options: argparse.Namespace) -> int:
 def _unlock(options: argparse.Namespace) -> int:
     from .driver import unlock
 
-    print("unlocked" if unlock(Path.cwd()) else "there was no lock")
+    print("unlocked" if unlock(places.find().folder) else "there was no lock")
     return 0

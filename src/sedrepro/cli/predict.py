@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SedreproError
 from ..files import atomic, write_json, write_text
+from ..places import typed
 
 if TYPE_CHECKING:
     from ..training.predict import Prediction, Predictor
@@ -28,10 +29,18 @@ COLUMNS = ("filename", "onset", "offset", "event_label", "score")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("--run", required=True, metavar="FOLDER", help="folder of a finished run")
-    parser.add_argument("inputs", nargs="+", metavar="FILE|FOLDER", help="recordings, any length")
     parser.add_argument(
-        "--out", default="predictions", metavar="FOLDER", help="where results go (predictions)"
+        "--run", required=True, type=typed, metavar="FOLDER", help="folder of a finished run"
+    )
+    parser.add_argument(
+        "inputs", nargs="+", type=typed, metavar="FILE|FOLDER", help="recordings, any length"
+    )
+    parser.add_argument(
+        "--out",
+        default="predictions",
+        type=typed,
+        metavar="FOLDER",
+        help="where results go (predictions)",
     )
     parser.add_argument("--model", help="student or teacher; by default the paper's headline")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import papers, settings
 from ..errors import SedreproError
+from ..places import typed
 from ..settings import HeldOut, Layout, Plan, Project, Run
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--detections",
-        type=Path,
+        type=typed,
         metavar="DIR",
         help="a table of detections per threshold, which is the last number in its name",
     )
     source.add_argument(
-        "--scores", type=Path, metavar="DIR", help="a table of frames per clip (sed_scores_eval's)"
+        "--scores", type=typed, metavar="DIR", help="a table of frames per clip (sed_scores_eval's)"
     )
     parser.add_argument(
         "--at-threshold",
@@ -45,10 +46,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the scores are raw: filter them with the paper's median windows",
     )
     parser.add_argument(
-        "--truth", type=Path, metavar="FILE", help="events in DESED's form, with --durations"
+        "--truth", type=typed, metavar="FILE", help="events in DESED's form, with --durations"
     )
     parser.add_argument(
-        "--durations", type=Path, metavar="FILE", help="the length of every clip of the set"
+        "--durations", type=typed, metavar="FILE", help="the length of every clip of the set"
     )
 
 
@@ -94,7 +95,7 @@ def _checked(options: argparse.Namespace) -> tuple[float, Path] | None:
         raise SedreproError("--at-threshold goes with --detections")
     threshold, path = options.at_threshold
     try:
-        return float(threshold), Path(path)
+        return float(threshold), options.started / path
     except ValueError:
         raise SedreproError(f"--at-threshold {threshold}: not a number") from None
 

@@ -54,9 +54,12 @@ def load(
     papers: Mapping[str, type[PaperSettings]],
     files: Iterable[str | Path] = (),
     root: str | Path = ".",
+    folder: str | Path | None = None,
     lazily: bool = False,
 ) -> Project:
     """Merge and validate everything that can be set.
+
+    `root` is the checkout; a working folder elsewhere may have a `config/` of its own.
 
     `overlay` is what the command line gave (its files and `--config` merged, as Snakemake hands
     it over); `files` are those files, used to name the culprit in an error. Without an overlay
@@ -66,7 +69,13 @@ def load(
     are asked for: those to run of the papers that `run` selects. `lazily`: where `run` names no
     paper, targets do the asking, and a row is looked at when it is planned.
     """
-    layers = _layers(overlay, files, Path(root))
+    layers: list[Layer] = [("model defaults", Project().model_dump(mode="json", by_alias=True))]
+    layers += _shipped(Path(root))
+    if folder is not None:
+        layers += _own(Path(folder), Path(root))
+    layers += [(str(path), read_yaml(path)) for path in files]
+    if overlay is not None:
+        layers.append((COMMAND_LINE, dict(overlay)))
     merged: dict[str, Any] = {}
     for _, layer in layers:
         merged = merge(merged, layer)
@@ -84,22 +93,29 @@ def load(
     return project
 
 
-def _layers(
-    overlay: Mapping[str, Any] | None, files: Iterable[str | Path], root: Path
-) -> list[Layer]:
-    """Everything that says something, lowest precedence first."""
-    config = root / "config"
-    layers: list[Layer] = [
-        ("model defaults", Project().model_dump(mode="json", by_alias=True)),
-        ("config/config.yaml", read_yaml(config / "config.yaml")),
+def _shipped(checkout: Path) -> list[Layer]:
+    """What the checkout's `config/` says, lowest precedence first."""
+    layers: list[Layer] = [("config/config.yaml", read_yaml(checkout / "config" / "config.yaml"))]
+    return layers + [
+        (str(path.relative_to(checkout)), {"papers": {path.parent.name: read_yaml(path)}})
+        for path in _papers(checkout)
     ]
-    for path in sorted(config.glob("papers/*/paper.yaml")):
-        paper = path.parent.name
-        layers.append((f"config/papers/{paper}/paper.yaml", {"papers": {paper: read_yaml(path)}}))
-    layers += [(str(path), read_yaml(path)) for path in files]
-    if overlay is not None:
-        layers.append((COMMAND_LINE, dict(overlay)))
-    return layers
+
+
+def _own(folder: Path, checkout: Path) -> list[Layer]:
+    """What a working folder's own `config/` says, if it has one."""
+    config = folder / "config"
+    if config.resolve() == (checkout / "config").resolve():
+        return []
+    own = [config / "config.yaml"] if (config / "config.yaml").is_file() else []
+    layers: list[Layer] = [(str(path), read_yaml(path)) for path in own]
+    return layers + [
+        (str(path), {"papers": {path.parent.name: read_yaml(path)}}) for path in _papers(folder)
+    ]
+
+
+def _papers(folder: Path) -> list[Path]:
+    return sorted((folder / "config").glob("papers/*/paper.yaml"))
 
 
 def _validated(merged: dict[str, Any], layers: list[Layer]) -> Project:

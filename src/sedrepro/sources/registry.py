@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from .. import places
 from ..errors import SedreproError
 from ..settings import Block, Data, Layout, Project, read_yaml
 from ..settings.declared import CORPORA
@@ -248,9 +249,9 @@ class Registry(Block):
         return [n for n, r in self.resources.items() if r.corpus == corpus and subset in r.subsets]
 
 
-def load(root: str | Path = ".") -> Registry:
-    """The registry of a checkout, validated."""
-    path = Path(root) / PATH
+def load(root: str | Path | None = None) -> Registry:
+    """The registry of a checkout, by default of that of the working folder; validated."""
+    path = Path(root or places.checkout()) / PATH
     try:
         return Registry.model_validate(read_yaml(path))
     except ValidationError as error:
