@@ -76,6 +76,11 @@ def fabricate(folder: Path, project: Project) -> Layout:
                 if held.subset not in truths:
                     truths[held.subset] = _data(layout, held.subset, plan.classes, len(truths))
             made.append((plan, np.random.default_rng(index)))
+            if plan.kind == "reevaluate" and plan.source not in [one.run for one, _ in made]:
+                source = settings.plan(
+                    project, plan.source, papers.settings_of()[plan.source.paper]
+                )
+                made.append((source, np.random.default_rng(index)))
     # A row that decodes another's scores comes after it.
     for plan, rng in sorted(made, key=lambda one: one[0].kind == "reevaluate"):
         _run(project, layout, plan, truths, rng)

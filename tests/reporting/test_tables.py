@@ -228,7 +228,7 @@ def test_a_reconstruction_is_never_judged(copy, tmp_path):
     whole_data(copy)
     copy.project = at_full_scale(copy)
     mean = round(float(np.mean(values(copy, "mt", **KEY))), 4)
-    root = with_published(tmp_path, copy, mean)
+    root = with_published(tmp_path, copy, mean, "0.5")
     assert pick(lines(copy, root), "mt")["verdict"] == "reproduced"
     spec = copy.project.papers[PAPER]
     row = spec.table["mt"].model_copy(update={"reconstructed": True})

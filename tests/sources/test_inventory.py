@@ -41,7 +41,8 @@ def audit(project: Project, root: Path) -> inventory.Audit:
 
 
 def states(found: inventory.Audit) -> dict[str, str]:
-    return {verdict.row: verdict.state for verdict in found.verdicts}
+    """By row; the one that draws real strong labels needs a set that these tests do not make."""
+    return {v.row: v.state for v in found.verdicts if v.row != "lgc_strong_real"}
 
 
 def tree(folder: Path, clips: int = 4) -> Path:
@@ -80,7 +81,7 @@ def test_an_empty_machine(lgc, root: Path) -> None:
     assert set(states(found).values()) == {"not known yet"}
     assert {stock.status for stock in found.stock} == {"not fetched yet"}
     assert {(c.expected, c.found) for c in found.counts} == {(None, None)}
-    assert len(found.counts) == 6
+    assert len(found.counts) == 7
     assert "not known yet: mt" in inventory.audit_text(found).replace("untrained, mt_median7", "mt")
 
 
@@ -94,7 +95,8 @@ def test_a_full_copy(lgc, root: Path, tmp_path: Path) -> None:
     wavs = [path.stat().st_size for path in (tmp_path / "mine").rglob("validation*.wav")]
     assert stock["desed_validation"].files == len(wavs) == 4
     assert stock["desed_validation"].bytes == sum(wavs) > 0
-    assert {(c.expected, c.found) for c in found.counts} == {(4, 4)}
+    described = [count for count in found.counts if count.subset != "strong_real"]
+    assert {(count.expected, count.found) for count in described} == {(4, 4)}
     assert found.mend == []
 
 

@@ -12,7 +12,7 @@ from .. import settings
 from ..errors import SedreproError
 from ..files import read_json, recording_of
 from ..settings import Layout, PaperSettings, Project, Run, Subset
-from . import registry, weights
+from . import registry, released, weights
 from .registry import Registry, Resource, manifest
 from .verify import Lock
 
@@ -303,6 +303,8 @@ def _verdict(
     short = [c for c in counts.values() if c.found is not None and c.found < (c.expected or 0)]
     why = "; ".join(f"{c.corpus} {c.subset}: {c.found:,} of {c.expected:,} clips" for c in short)
     absent = [why for name in planned.settings.weights() if (why := _absent(name, project, layout))]
+    if planned.released is not None and (why_not := released.lacking(planned.released, project)):
+        absent.append(why_not)
     if absent:
         return Verdict(paper, row, "not at all", "; ".join(absent))
     if planned.hindered([subset for subset, count in counts.items() if count.found == 0]):
