@@ -25,10 +25,10 @@ from sedrepro.sources.look import weights
 from training import prepared, timed
 
 ADAPTED = {"table": {"m3a": {"settings": {"encoder": {"save_memory": False}}}}}
-ONLINE = {"table": {"baseline": {"settings": {"encoder": {"cached": False}}}}}
+ONLINE = {"table": {"baseline_coherent": {"settings": {"encoder": {"cached": False}}}}}
 WAYS = {
-    "cached tokens": ("baseline", {}),
-    "frozen, online": ("baseline", ONLINE),
+    "cached tokens": ("baseline_coherent", {}),
+    "frozen, online": ("baseline_coherent", ONLINE),
     "adapters, blocks kept": ("m3a", ADAPTED),
     "adapters, blocks computed again": ("m3a", {}),
 }

@@ -38,7 +38,7 @@ def files(tmp_path_factory) -> dict[str, Path]:
         ("lgc_sed", "lgc", DCASE),
         ("cross_task_sod", "full", DCASE),
         ("weak_mtl", "2apae", {"batch": 1}),
-        ("mtda_hsed", "baseline", HETERO),
+        ("mtda_hsed", "baseline_coherent", HETERO),
         ("mtda_hsed", "mtda_hsed", HETERO),
         ("dmsf_avel", "av_att", VIDEOS),
         ("dmsf_avel", "dmrn", VIDEOS),
