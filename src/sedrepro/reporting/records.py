@@ -73,7 +73,7 @@ class Record:
 
 
 def records(project: Project, paper: str, layout: Layout) -> list[Record]:
-    """Every configured run of a paper, of rows that are not selected too if they left something.
+    """Every selected run of a paper, and those of other rows that are finished.
 
     A run counts as done only if its link in the chain of keys holds: numbers of another run, of
     other settings or of other data are reported as unfinished, with the reason.
@@ -87,7 +87,8 @@ def records(project: Project, paper: str, layout: Layout) -> list[Record]:
             continue
         for run in _runs_of(project, paper, row):
             record = read_record(layout, run, links.Asked(plan(project, run, model), project))
-            if row in selected or record.state != MISSING:
+            # A row that is not selected may be there as the source of another, half done or whole.
+            if row in selected or record.done:
                 found.append(record)
     return found
 
