@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,8 +146,9 @@ def library(heard, max_fpr=maestro.MAX_FPR):
     return packages.sed_scores_eval_segments(pieces, heard.events, heard.classes, seconds, max_fpr)
 
 
-def test_short_curves_are_the_librarys():
-    # Up to 50 points its unstable sort keeps the order of ties.
+def test_short_curves_are_the_librarys(monkeypatch):
+    # Its sort is unstable: on some processors even a few ties change their order.
+    monkeypatch.setattr(np, "argsort", partial(np.argsort, kind="stable"))
     recordings = (("city_center_05", 23.0), ("metro_station_01", 21.7))
     for seed in range(3):
         heard = _heard(seed, recordings)

@@ -10,7 +10,7 @@ from loopback import Host
 from sedrepro.files import read_json, write_json
 from sedrepro.sources import progress
 
-main = importlib.import_module("sedrepro.cli.main")
+main = importlib.import_module("sedrepro.cli.commands")
 
 FOUND = {
     "clips": 14412, "there": 900, "gone": 30, "left": 13482, "per_hour": 291.4,

@@ -16,7 +16,7 @@ from sedrepro.training.record import code_digest
         ("reporting/tables.py", False),
         ("reporting/page/runs.py", False),
         ("evaluation/sed.py", False),
-        ("cli/main.py", False),
+        ("cli/commands.py", False),
     ],
 )
 def test_only_what_training_depends_on_makes_a_run_older(tmp_path, path, older):

@@ -3,6 +3,6 @@
 
 def main(words: list[str] | None = None) -> int:
     """The `sedrepro` command."""
-    from .main import run
+    from .commands import run
 
     return run(words)

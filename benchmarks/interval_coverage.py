@@ -1,6 +1,6 @@
 """How often intervals hold the truth: worlds that are known, measured again and again.
 
-python benchmarks/coverage.py [TIMES] [SEED]
+python benchmarks/interval_coverage.py [TIMES] [SEED]
 
 Each time clips (and trainings) are drawn anew, and the project's own code makes the interval. The
 truth is the mean over all times: the score to be expected on other sets of as many clips.
