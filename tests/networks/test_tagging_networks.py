@@ -95,7 +95,7 @@ def test_agrees_with_the_authors_network(acceptance):
         # alone moves a value in 1,500 by up to 3e-5, and all of them by 3e-6 in the mean. The
         # stored values themselves lie 1.8e-5 from those of double precision.
         assert np.sqrt(np.mean(error**2)) < 5e-6, name
-        assert np.mean(error > 1e-5) < 0.002, name
+        assert np.mean(error > 2e-5) < 0.005, name
         assert error.max() < 5e-5, name
 
 
