@@ -36,7 +36,9 @@ class Writer:
         dtype: str,
         attributes: str,
     ) -> None:
-        self.path, self._file, self._disk = path, file, disk
+        self.path = path
+        self._file = file
+        self._disk = disk
         self._hash = hashlib.blake2b(attributes.encode(), digest_size=16)
         file.attrs["attributes"] = attributes
         self._shape, self._dtype = tuple(shape), np.dtype(dtype)

@@ -23,7 +23,8 @@ class File:
     """A checkpoint, mapped into memory; `content` is what it holds."""
 
     def __init__(self, mapping: mmap.mmap, device: torch.device, mapped: bool) -> None:
-        self.mapping, self.device = mapping, device
+        self.mapping = mapping
+        self.device = device
         self.mapped = mapped and device.type == "cpu"
         self.allowance = Allowance(len(mapping))
         self.storages: dict[str, Tensor] = {}  # their bytes, by key

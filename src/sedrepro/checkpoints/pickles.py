@@ -90,8 +90,10 @@ class Machine:
         known: Known,
         persistent: Callable[[Any], Any],
     ) -> None:
-        self.stream, self.allowance = stream, allowance
-        self.known, self.persistent = known, persistent
+        self.stream = stream
+        self.allowance = allowance
+        self.known = known
+        self.persistent = persistent
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # the stacks below the open marks
         self.memo: dict[int, Any] = {}

@@ -40,7 +40,8 @@ class Storage:
     """Bytes that tensors share, and the type in which the file counts them."""
 
     def __init__(self, content: Tensor, dtype: torch.dtype) -> None:
-        self.content, self.dtype = content, dtype
+        self.content = content
+        self.dtype = dtype
 
     def tensor(self, offset: int, size: tuple, stride: tuple, dtype: torch.dtype) -> Tensor:
         """A view, which must lie inside and hold no place twice on the whole."""

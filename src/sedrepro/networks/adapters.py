@@ -91,7 +91,8 @@ class M3a(Adapter):
         parallel: bool = True,
     ) -> None:
         super().__init__()
-        self.scale, self.parallel = scale, parallel
+        self.scale = scale
+        self.parallel = parallel
         self.long = LongTerm(width, long) if long else None
         self.short = ShortTerm(width, short, competitors) if short else None
         self.gain = nn.Parameter(torch.ones(bool(long) + bool(short)))

@@ -119,7 +119,8 @@ class PositionalConv(nn.Module):
 
     def __init__(self, width: int, kernel: int, groups: int) -> None:
         super().__init__()
-        self.kernel, self.groups = kernel, groups
+        self.kernel = kernel
+        self.groups = groups
         self.bias = nn.Parameter(torch.zeros(width))
         self.weight_g = nn.Parameter(torch.empty(1, 1, kernel))
         self.weight_v = nn.Parameter(torch.empty(width, width // groups, kernel))
@@ -267,8 +268,12 @@ class Walk:
         drop: float = 0.0,
         save_memory: bool = False,
     ) -> None:
-        self.beats, self.adapters, self.done = beats, adapters, 0
-        self.gradient, self.drop, self.save_memory = gradient, drop, save_memory
+        self.beats = beats
+        self.adapters = adapters
+        self.done = 0
+        self.gradient = gradient
+        self.drop = drop
+        self.save_memory = save_memory
         self.depth = beats.depth
         self.tokens = beats.tokens(fbank)
         self.bias = beats.bias(self.tokens.shape[1])

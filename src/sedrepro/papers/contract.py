@@ -70,8 +70,11 @@ class Method(ABC):
     def __init__(
         self, plan: Plan, *, steps_per_epoch: int, device: torch.device, amp: bool
     ) -> None:
-        self.plan, self.settings = plan, plan.settings
-        self.steps_per_epoch, self.device, self.amp = steps_per_epoch, device, amp
+        self.plan = plan
+        self.settings = plan.settings
+        self.steps_per_epoch = steps_per_epoch
+        self.device = device
+        self.amp = amp
         try:  # of papers that `run` names this is known before
             plan.settings.check_classes(plan.classes)
         except ValueError as error:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from .blocks import Block
+from .layers import merge
 from .project import Project
 
 FOLDERS = "folders"
@@ -60,7 +61,7 @@ def restore(given: Mapping[str, Any]) -> Project:
     """The project as far as it was given, and how this machine's jobs are to work."""
     inherited = os.environ.get(RUNTIME_VARIABLE)
     how = json.loads(inherited) if inherited else pick(Project(), *RUNTIME)
-    parts = _merged(how, given)
+    parts = merge(how, given)
     folders = parts.pop(FOLDERS)
     project = _partial(Given, parts)
     project.__dict__[FOLDERS] = folders
@@ -84,14 +85,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in change.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
 
 
 def _partial(model: type[Any], plain: Mapping[str, Any]) -> Any:

@@ -66,8 +66,12 @@ class Fetching:
 
     def __init__(self, name: str, known: Registry, project: Project) -> None:
         data, resource = project.data_folder, known[name]
-        self.name, self.resource, self.known, self.data = name, resource, known, data
-        self.project, self.settings = project, project.data.fetch
+        self.name = name
+        self.resource = resource
+        self.known = known
+        self.data = data
+        self.project = project
+        self.settings = project.data.fetch
         self.raw = Path(Layout.of(project).raw(resource.corpus))
         self.downloads = Path(registry.downloads(data, name))
         self.lock = verify.Lock(data)

@@ -70,7 +70,10 @@ class Gate:
     def __init__(
         self, host: str, policy: Policy, folder: Path, clock: Clock, connections: int
     ) -> None:
-        self.host, self.policy, self.folder, self.clock = host, policy, folder, clock
+        self.host = host
+        self.policy = policy
+        self.folder = folder
+        self.clock = clock
         self.places = policy.connections or connections
         self._wall = folder / f"{host}.wall.json"
         self._first = True

@@ -117,8 +117,12 @@ class Arrival:
     """The clips of one resource, on their way."""
 
     def __init__(self, fetching: Fetching, every: list[Clip], folder: Path, ledger: Ledger) -> None:
-        self.fetching, self.every, self.folder, self.ledger = fetching, every, folder, ledger
-        self.settings, self.clock = fetching.settings, fetching.session.clock
+        self.fetching = fetching
+        self.every = every
+        self.folder = folder
+        self.ledger = ledger
+        self.settings = fetching.settings
+        self.clock = fetching.session.clock
         self.gate = fetching.session.gate(HOST)
         self.copying = fetching.resource.clips.mirror if self.settings.mirrors != "none" else None
         self.closed = False

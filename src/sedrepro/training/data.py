@@ -131,7 +131,8 @@ class Loader:
         self, plan: Plan, layout: Layout, *, device: torch.device, resident_bytes: float
     ) -> None:
         self.pools = [Pool(stream, plan, layout) for stream in plan.streams]
-        self.seed, self.device = plan.run.seed, device
+        self.seed = plan.run.seed
+        self.device = device
         self.steps = plan.settings.training.steps_per_epoch or self._shortest()
         if sum(pool.nbytes for pool in self.pools) <= resident_bytes:
             for pool in self.pools:

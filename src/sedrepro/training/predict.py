@@ -81,7 +81,8 @@ class Predictor:
         front_ends = {name: self.plan.front_ends[name] for name in names}
         self.encoders = {n: self._encoder(n, fe, files) for n, fe in front_ends.items()}
         first = next(iter(front_ends.values()))
-        self.rate, self.length = first.sample_rate, first.samples
+        self.rate = first.sample_rate
+        self.length = first.samples
         self.frames = self.plan.grid.frames
         self.step = round(self.plan.grid.seconds * self.rate)
 
@@ -227,7 +228,10 @@ class Windows:
     """
 
     def __init__(self, length: int, advance: int, step: int, reach: int) -> None:
-        self.length, self.advance, self.step, self.reach = length, advance, step, reach
+        self.length = length
+        self.advance = advance
+        self.step = step
+        self.reach = reach
         self.samples = 0
 
     def __call__(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:

@@ -24,7 +24,9 @@ class Judge:
         self.windows = self.decoding.windows(plan.classes)
         clips, seconds = held.data.names, held.data.seconds
         events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
-        self.clips, self.seconds, self.events = clips, seconds, events
+        self.clips = clips
+        self.seconds = seconds
+        self.events = events
         self.classes = plan.classes
         self.tags = tables.clip_targets(events, clips, plan.classes)
         timed = events[events["onset"].notna()]

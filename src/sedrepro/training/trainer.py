@@ -43,8 +43,12 @@ class Trainer:
         state: State,
         stop: Stop,
     ) -> None:
-        self.method, self.loader, self.stop, self.state = method, loader, stop, state
-        self.plan, self.options = method.plan, method.settings.training
+        self.method = method
+        self.loader = loader
+        self.stop = stop
+        self.state = state
+        self.plan = method.plan
+        self.options = method.settings.training
         self.judges = {
             h.held.name: (h, Judge(h, self.plan, layout)) for h in held if h.held.selects
         }

@@ -57,7 +57,8 @@ class Sns(nn.Module):
             self.attention_norm, self.attention = nn.LayerNorm(d), attention(d, net)
             self.gate = nn.Linear(2 * d, d)
             nn.init.zeros_(self.gate.bias)
-        self.has_recurrent, self.has_gate = net.mamba, net.gate
+        self.has_recurrent = net.mamba
+        self.has_gate = net.gate
         self.out = FeedForward(d, net, before=True)
 
     def forward(self, x: Tensor) -> Tensor:

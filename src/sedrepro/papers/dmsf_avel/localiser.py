@@ -51,7 +51,9 @@ class Localiser(nn.Module):
 
     def __init__(self, sizes: Sizes, settings: Settings) -> None:
         super().__init__()
-        self.sizes, self.settings, self.net = sizes, settings, settings.network
+        self.sizes = sizes
+        self.settings = settings
+        self.net = settings.network
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
         """visual (clip, second, place, channel), audio (clip, second, channel)."""

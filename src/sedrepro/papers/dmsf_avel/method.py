@@ -31,7 +31,9 @@ class Encoded(nn.Module):
 
     def __init__(self, localiser: Localiser, pictures: nn.Module, sounds: nn.Module) -> None:
         super().__init__()
-        self.localiser, self.pictures, self.sounds = localiser, pictures, sounds
+        self.localiser = localiser
+        self.pictures = pictures
+        self.sounds = sounds
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
         return self.localiser(self.pictures(visual), self.sounds(audio))
