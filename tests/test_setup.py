@@ -303,6 +303,16 @@ def test_it_is_built_once_and_again_when_the_lock_changes(checkout):
     assert calls(checkout) == BUILD
 
 
+def test_a_venv_at_the_front_of_the_path_does_not_build_its_successor(checkout):
+    assert setup(checkout).returncode == 0
+    venv = checkout / ".venv/bin"
+    shutil.copy(checkout / "bin/python3.11", venv / "python3.11")
+    (checkout / "requirements.lock").write_text("a==2\n")
+    path = f"{venv}:{checkout}/bin:{checkout}/basic"
+    done = setup(checkout, PATH=path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_half_built_venv_is_not_taken_for_whole(checkout):
     (checkout / "fail").touch()
     assert setup(checkout).returncode != 0

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset PYTHONPATH PYTHONHOME
+PATH=${PATH//"$PWD/.venv/bin:"/} # an environment cannot build its own successor
 
 exec 9<requirements.lock # two calls at once: the second waits, and finds the work done
 if command -v flock >/dev/null; then flock 9; fi

@@ -23,7 +23,6 @@ from sedrepro.training.guard import Interrupted, identity
 from written import numbers, run_record
 
 MINI = ["--configfile", "config/mini.yaml"]
-HERE = {"process": identity(), "host": platform.node(), "time": time.time()}
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +31,11 @@ def _in_checkout(root, tmp_path, monkeypatch):
     (tmp_path / "config").symlink_to(root / "config")
     places.mark(tmp_path, root)
     monkeypatch.chdir(tmp_path)
+
+
+def here(**more) -> dict:
+    """A progress record that this process writes now."""
+    return {"process": identity(), "host": platform.node(), "time": time.time()} | more
 
 
 def folder(row: str) -> str:
@@ -62,7 +66,7 @@ def test_status_tells_done_running_failed_and_waiting(capsys):
     finished("untrained")
     nothing = {"status": "done", "reason": "", "metrics": [], "curves": {}}
     write(f"{folder('untrained')}/metrics.json", numbers(nothing, plan, project, layout))
-    progress = HERE | {"done": 0.25, "epochs": 10, "seconds": 20.0}
+    progress = here(done=0.25, epochs=10, seconds=20.0)
     write(f"{folder('mt')}/.state/progress.json", progress)
     log = "results/mini/logs/train/lgc_sed.lgc.desed.seed42.log"
     write(log, "some noise\nerror: the loss is nan at epoch 2, batch 1\n\n")
@@ -75,7 +79,7 @@ def test_status_tells_done_running_failed_and_waiting(capsys):
 
 
 def test_a_resumed_run_is_timed_from_where_it_began(capsys):
-    progress = HERE | {"done": 0.75, "from": 0.5, "epochs": 10, "seconds": 20.0}
+    progress = here(done=0.75, epochs=10, seconds=20.0) | {"from": 0.5}
     write(f"{folder('mt')}/.state/progress.json", progress)
     main(["status", *MINI, "--config", "run=[lgc_sed]"])
     assert "running  75% of 10 epochs, about 20 s left" in capsys.readouterr().out
@@ -91,14 +95,14 @@ def test_a_resumed_run_is_timed_from_where_it_began(capsys):
     ],
 )
 def test_a_run_is_running_while_its_own_process_is(capsys, changed, word):
-    progress = HERE | {"done": 0.75, "epochs": 10, "seconds": 20.0} | changed
+    progress = here(done=0.75, epochs=10, seconds=20.0) | changed
     write(f"{folder('mt')}/.state/progress.json", progress)
     main(["status", *MINI, "--config", "run=[lgc_sed]"])
     assert f"mt/desed/seed42         {word}" in capsys.readouterr().out
 
 
 def test_a_run_that_was_asked_to_stop_has_not_failed(root, capsys):
-    progress = HERE | {"process": "1:1", "done": 0.5, "epochs": 10, "seconds": 20.0}
+    progress = here(process="1:1", done=0.5, epochs=10, seconds=20.0)
     write(f"{folder('mt')}/.state/progress.json", progress)
     log = "results/mini/logs/train/lgc_sed.mt.desed.seed42.log"
     task = Task(given={"folders": ["data/mini", "results/mini"]})
