@@ -21,7 +21,7 @@ from machine import line, table
 from torch.utils.flop_counter import FlopCounterMode
 
 from sedrepro import papers, settings
-from sedrepro.sources.look import weights
+from sedrepro.miniature import weights
 from training import prepared, timed
 
 ADAPTED = {"table": {"m3a": {"settings": {"encoder": {"save_memory": False}}}}}

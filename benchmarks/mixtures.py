@@ -19,9 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from machine import line, table
 
+from sedrepro.miniature import desed
 from sedrepro.mixtures.soundscapes import mix_shard  # noqa: F401 (the jobs call it)
 from sedrepro.settings import Project
-from sedrepro.sources.look import desed
 
 
 def project(clips: int, shards: int) -> Project:

@@ -20,8 +20,8 @@ from machine import line, table
 from sedrepro.features.encoders import scaled
 from sedrepro.features.front_ends import Mel
 from sedrepro.features.normalise import decibels, min_max
+from sedrepro.inference.networks import as_input
 from sedrepro.settings import FrontEnd
-from sedrepro.training.data import as_input
 
 LEVELS = (-20, -40, -55, -70, -85)
 FRONT_END = FrontEnd(kind="waveform")

@@ -14,8 +14,8 @@ import time
 import torch
 
 from sedrepro import papers, settings
+from sedrepro.inference.devices import prepare
 from sedrepro.papers.contract import Batch
-from sedrepro.training.devices import prepare
 from sedrepro.training.trainer import Trainer
 
 

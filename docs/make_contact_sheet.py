@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from sedrepro.sources.look import models, places, tones
+from sedrepro.miniature import models, places, tones
 
 matplotlib.use("Agg")
 PICTURE = Path(__file__).parent / "images" / "sound-models.png"

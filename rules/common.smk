@@ -11,8 +11,8 @@ SOURCE = os.path.join(CHECKOUT, "src")
 sys.path.insert(0, SOURCE)
 
 from sedrepro import places
-from sedrepro.cli.driver import starting, undate
-from sedrepro.cli.flow import Flow
+from sedrepro.pipeline.driver import starting, undate
+from sedrepro.pipeline.flow import Flow
 from sedrepro.errors import SedreproError
 
 # In a module `config` is what the importing workflow gives it, be that one part of its files.

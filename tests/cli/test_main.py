@@ -15,11 +15,12 @@ import pytest
 
 from sedrepro import papers, places, settings
 from sedrepro.cli import main
-from sedrepro.cli.job import job
 from sedrepro.cli.status import Standing, hours, remaining, standings, text
+from sedrepro.liveness import identity
+from sedrepro.pipeline.job import job
 from sedrepro.settings import Layout, Project, Run
 from sedrepro.settings.tasks import Task
-from sedrepro.training.guard import Interrupted, identity
+from sedrepro.training.stopping import Interrupted
 from written import numbers, run_record
 
 MINI = ["--configfile", "config/mini.yaml"]

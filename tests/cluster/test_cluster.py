@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sedrepro.cli.driver import queued, unlock
+from sedrepro.pipeline.driver import queued, unlock
 from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
 
 from .slurm import Slurm, running, wait, why_not

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from sedrepro.cli.driver import undate
 from sedrepro.files import read_json
+from sedrepro.pipeline.driver import undate
 
 from .conftest import RESULTS, ROWS, made, run, run_folder
 

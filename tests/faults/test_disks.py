@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from sedrepro import audio
-from sedrepro.cli.job import job
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json, whole, write_text
 from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.networks.weights import load_checkpoint
+from sedrepro.pipeline.job import job
 from sedrepro.reporting.figures import style
 from sedrepro.settings.tasks import Task
 from sedrepro.store import Store, writing

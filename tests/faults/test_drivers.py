@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sedrepro.cli.driver import starting
-from sedrepro.training import guard
+from sedrepro import liveness
+from sedrepro.pipeline.driver import starting
 from workflow.conftest import environment
 
 from .conftest import RESULTS, command, made, run
@@ -45,7 +45,7 @@ def test_drivers_start_one_after_the_other(tmp_path):
     """The second waits until the first has started, or has died while it did."""
     code = f"""if True:
         import sys, time
-        from sedrepro.cli.driver import starting
+        from sedrepro.pipeline.driver import starting
         handle = starting({str(tmp_path)!r})
         print("in", flush=True)
         sys.stdin.readline()
@@ -72,7 +72,7 @@ def test_drivers_start_one_after_the_other(tmp_path):
 
 def job_of(driver: subprocess.Popen, code: str) -> subprocess.Popen:
     """A process that takes another one for its driver, once it says so."""
-    watched = {guard.DRIVER: f"{driver.pid}:{guard.started(driver.pid)}"}
+    watched = {liveness.DRIVER: f"{driver.pid}:{liveness.started(driver.pid)}"}
     job = subprocess.Popen(
         [sys.executable, "-c", "if True:" + code],
         env={**os.environ, **watched},
@@ -93,7 +93,7 @@ def driver():
 
 AT_WORK = """
     import sys, time
-    from sedrepro.training.guard import ending_with_driver
+    from sedrepro.liveness import ending_with_driver
     with ending_with_driver():
         print("at work", flush=True)
         time.sleep({})

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sedrepro.cli.driver import live_drivers, unlock
+from sedrepro.pipeline.driver import live_drivers, unlock
 from sedrepro.store import Store
 from workflow.conftest import checkout, environment
 

@@ -18,9 +18,9 @@ from sedrepro.errors import SedreproError
 from sedrepro.features import extract as module
 from sedrepro.features.extract import extract
 from sedrepro.features.front_ends import Mel
+from sedrepro.inference.networks import as_input
 from sedrepro.settings import FrontEnd, Layout, Project, Subset
 from sedrepro.store import Store
-from sedrepro.training.data import as_input
 
 SUBSET = Subset("desed", "weak")
 MEL = FrontEnd(seconds=1.0, n_fft=256, hop=128, n_mels=16)

@@ -8,8 +8,8 @@ import torch
 from sedrepro.features.encoders import MEL, WAVEFORM
 from sedrepro.features.front_ends import Mel
 from sedrepro.features.normalise import decibels, min_max
+from sedrepro.inference.networks import as_input
 from sedrepro.settings import FrontEnd
-from sedrepro.training.data import as_input
 
 FULL = FrontEnd()
 MINI = FrontEnd(seconds=1.0, n_fft=512, hop=128, n_mels=32, f_min=50.0, f_max=7000.0)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sedrepro.errors import SedreproError
+from sedrepro.miniature import weights as look
 from sedrepro.networks.atst import Atst
-from sedrepro.sources.look import weights as look
 
 
 def test_size_is_the_published_one():

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from sedrepro.errors import SedreproError
+from sedrepro.miniature import weights as look
 from sedrepro.networks.beats import Beats, Config, Walk, bucket
-from sedrepro.sources.look import weights as look
 
 TINY = Config(
     embed_dim=6,

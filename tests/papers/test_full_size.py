@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sedrepro import papers, settings
-from sedrepro.sources.look import weights
+from sedrepro.miniature import weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import encoders

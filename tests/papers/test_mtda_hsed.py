@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from sedrepro import tables
 from sedrepro.errors import SedreproError
+from sedrepro.miniature import weights as look
 from sedrepro.networks.beats import Beats, Config, Recorded, Walk
 from sedrepro.networks.pretrained import Listener
 from sedrepro.objectives import mixup
@@ -26,7 +27,6 @@ from sedrepro.papers.mtda_hsed.settings import Settings
 from sedrepro.settings import Grid, Layout, Run, load, plan
 from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
 from sedrepro.settings.project import Row
-from sedrepro.sources.look import weights as look
 from sedrepro.store import writing
 from sedrepro.training.data import Loader, Pool
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from sedrepro import papers, settings
-from sedrepro.cli.flow import Flow
+from sedrepro.pipeline.flow import Flow
 from sedrepro.settings import Layout, Run, tasks
 from sedrepro.settings.given import RUNTIME_VARIABLE, pick, restore, runtime
 from sedrepro.sources import registry

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from sedrepro import audio, tables
+from sedrepro import miniature as look
 from sedrepro.errors import SedreproError
 from sedrepro.settings import Layout, Project
 from sedrepro.settings.classes import DESED_CLASSES
-from sedrepro.sources import desed, look
+from sedrepro.sources import desed
 
 STRONG = "filename\tonset\toffset\tevent_label\n"
 CLIP = "Y00pbt6aJV8Y_350.000_360.000"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from loopback import Host, md5, noise, tarred, zipped
 
+from sedrepro import miniature
 from sedrepro.errors import SedreproError
 from sedrepro.sources import gate, http, registry
 from sedrepro.sources.fetch import obtain
@@ -445,13 +446,11 @@ def test_a_local_tree_is_used_as_it_is(project, tmp_path: Path) -> None:
 
 
 def test_the_miniature_renders_instead(project, monkeypatch) -> None:
-    from sedrepro.sources import look
-
     asked = []
     monkeypatch.setattr(
-        look, "render", lambda name, _: asked.append(name) or {"files": 3, "bytes": 30}
+        miniature, "render", lambda name, _: asked.append(name) or {"files": 3, "bytes": 30}
     )
-    status = obtain("thing", project(one("http://127.0.0.1:9/x"), origin="render"))
+    status = miniature.obtain("thing", project(one("http://127.0.0.1:9/x"), origin="render"))
     assert asked == ["thing"]
     assert (status["status"], status["files"], status["bytes"]) == ("ok", 3, 30)
 

@@ -10,8 +10,9 @@ import soundfile
 
 from sedrepro import papers, settings, tables
 from sedrepro.files import write_json
+from sedrepro.pipeline import inventory
 from sedrepro.settings import Layout, Project, Subset
-from sedrepro.sources import desed, inventory, registry
+from sedrepro.sources import desed, registry
 from sedrepro.sources.fetch import obtain
 
 SUBSETS = [

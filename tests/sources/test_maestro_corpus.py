@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import soundfile
 
+from sedrepro import miniature as look
 from sedrepro import tables
 from sedrepro.errors import SedreproError
+from sedrepro.miniature.maestro import names, plan
 from sedrepro.mixtures import reading
 from sedrepro.settings import Project
 from sedrepro.settings.classes import MAESTRO_CLASSES
 from sedrepro.settings.data import Look
-from sedrepro.sources import look, maestro
-from sedrepro.sources.look.maestro import names, plan
+from sedrepro.sources import maestro
 
 
 def project(folder: Path, **data) -> Project:

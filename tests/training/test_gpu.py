@@ -11,9 +11,9 @@ import toys
 from sedrepro import papers
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json
+from sedrepro.inference.devices import choose
 from sedrepro.settings import Layout, Project
-from sedrepro.training import guard
-from sedrepro.training.devices import choose
+from sedrepro.training import stopping
 from sedrepro.training.run import train
 from sedrepro.training.trainer import Trainer
 
@@ -52,7 +52,7 @@ def test_deterministic_runs_resume_to_the_bit(layout, tmp_path, monkeypatch):
             self.stop.reason = "the test"
 
     monkeypatch.setattr(Trainer, "_step", interrupted)
-    with pytest.raises(guard.Interrupted):
+    with pytest.raises(stopping.Interrupted):
         train(plan, project, other, gpus=1)
     monkeypatch.setattr(Trainer, "_step", step)
     train(plan, project, other, gpus=1)

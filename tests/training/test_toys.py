@@ -15,16 +15,17 @@ import pytest
 import torch
 import toys
 
-from sedrepro import papers
+from sedrepro import liveness, papers
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json
+from sedrepro.inference.networks import load_networks
+from sedrepro.inference.predict import Predictor
 from sedrepro.networks.weights import load_checkpoint
 from sedrepro.settings import Layout, Project
-from sedrepro.training import guard, scoring
-from sedrepro.training.predict import Predictor
+from sedrepro.training import scoring, stopping
 from sedrepro.training.run import forget, train
 from sedrepro.training.state import OUTPUTS
-from sedrepro.training.trainer import Trainer, load_networks
+from sedrepro.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +89,7 @@ def test_stopped_anywhere_it_ends_with_the_same_history_and_scores(
 
     monkeypatch.setattr(Trainer, "_step", interrupted)
     for _ in range(3):
-        with pytest.raises(guard.Interrupted, match="start again to go on"):
+        with pytest.raises(stopping.Interrupted, match="start again to go on"):
             go(toys.plan(toy), other)
     resumed = go(toys.plan(toy), other)
     assert (resumed / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
@@ -289,7 +290,7 @@ def test_killed_and_started_again_it_ends_with_the_same_history(layout, tmp_path
 def test_a_job_ends_when_its_driver_dies_and_the_successor_goes_on(layout, tmp_path):
     driver = subprocess.Popen(["sleep", "1000"])
     mark = tmp_path / "mark"
-    watched = {guard.DRIVER: f"{driver.pid}:{guard.started(driver.pid)}"}
+    watched = {liveness.DRIVER: f"{driver.pid}:{liveness.started(driver.pid)}"}
     job = start(layout, mark, 0.2, watched)
     wait_for(mark, job)
     driver.kill()
@@ -305,5 +306,5 @@ def test_a_job_ends_when_its_driver_dies_and_the_successor_goes_on(layout, tmp_p
 def test_two_writers_are_refused(tmp_path):
     lock = tmp_path / "run" / ".state" / "lock"
     refused = pytest.raises(SedreproError, match=r"is training this run")
-    with guard.exclusive(lock), refused, guard.exclusive(lock, patience=0):
+    with stopping.exclusive(lock), refused, stopping.exclusive(lock, patience=0):
         pass

@@ -7,8 +7,9 @@ import toys
 from sedrepro import tables
 from sedrepro.files import read_json, write_json
 from sedrepro.papers import settings_of
+from sedrepro.pipeline import inventory
 from sedrepro.settings import HeldOut, Layout, Project, load
-from sedrepro.sources import inventory, weights
+from sedrepro.sources import weights
 from sedrepro.training.run import run_link, train
 
 REASON = "there is no address a program may use today"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sedrepro.cli.driver import live_drivers, unlock
+from sedrepro.pipeline.driver import live_drivers, unlock
 from sedrepro.settings import Data
 
 from .conftest import SMOKE, SNAKEMAKE, checkout, environment, jobs, snakemake

@@ -1,8 +1,8 @@
 """A corpus's own tables and audio described as clips, events and audit of one subset."""
 
 from sedrepro import tables
-from sedrepro.cli.job import job
 from sedrepro.mixtures.origins import seal_tables
+from sedrepro.pipeline.job import job
 from sedrepro.settings import declared
 from sedrepro.settings.tasks import AdaptTask
 

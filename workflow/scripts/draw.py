@@ -1,6 +1,6 @@
 """All figures of one paper."""
 
-from sedrepro.cli.job import checkout, job
+from sedrepro.pipeline.job import checkout, job
 from sedrepro.reporting import draw
 from sedrepro.settings.tasks import ReportTask
 

@@ -1,8 +1,8 @@
 """One subset's waveforms as the tokens of a frozen network."""
 
-from sedrepro.cli.job import job
+from sedrepro.inference.embed import make_store
+from sedrepro.pipeline.job import job
 from sedrepro.settings.tasks import StoreTask
-from sedrepro.training.embed import make_store
 
 with job(snakemake, StoreTask) as task:
     make_store(

@@ -1,7 +1,7 @@
 """The numbers of one run, from its stored scores and the truth."""
 
-from sedrepro.cli.job import job, plan_of
 from sedrepro.evaluation import write
+from sedrepro.pipeline.job import job, plan_of
 from sedrepro.settings.tasks import EvaluateTask
 
 with job(snakemake, EvaluateTask) as task:

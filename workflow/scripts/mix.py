@@ -1,7 +1,7 @@
 """One shard of a subset's soundscapes, mixed from the sound bank."""
 
-from sedrepro.cli.job import job
 from sedrepro.mixtures.soundscapes import make_shard
+from sedrepro.pipeline.job import job
 from sedrepro.settings.tasks import MixTask
 
 with job(snakemake, MixTask) as task:

@@ -1,6 +1,6 @@
 """The results page."""
 
-from sedrepro.cli.job import checkout, job
+from sedrepro.pipeline.job import checkout, job
 from sedrepro.reporting import publish
 from sedrepro.settings.tasks import ReportTask
 

@@ -1,6 +1,6 @@
 """One paper's tables."""
 
-from sedrepro.cli.job import checkout, job
+from sedrepro.pipeline.job import checkout, job
 from sedrepro.reporting import tabulate
 from sedrepro.settings.tasks import ReportTask
 

@@ -1,7 +1,7 @@
 """One run: train it, take it up where it was left, take over what others did, or republish it."""
 
-from sedrepro.cli.job import job, plan_of
 from sedrepro.evaluation.take import take
+from sedrepro.pipeline.job import job, plan_of
 from sedrepro.settings.tasks import TrainTask
 from sedrepro.training.run import train
 

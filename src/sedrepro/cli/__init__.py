@@ -1,4 +1,4 @@
-"""The command line, and what the Snakefile and its scripts stand on."""
+"""The command line."""
 
 
 def main(words: list[str] | None = None) -> int:

@@ -135,7 +135,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from ..sources.fetch import obtain
+    from ..miniature import obtain
 
     project = _project(options)
     status = obtain(options.resource, project)
@@ -172,7 +172,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from ..sources import inventory
+    from ..pipeline import inventory
     from .status import hours, standings
 
     project = _project(options)
@@ -182,7 +182,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from ..sources import inventory
+    from ..pipeline import inventory
 
     print(inventory.audit_text(inventory.audit(_project(options), papers.settings_of())))
     return 0
@@ -238,7 +238,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _unlock(options: argparse.Namespace) -> int:
-    from .driver import unlock
+    from ..pipeline.driver import unlock
 
     print("unlocked" if unlock(places.find().folder) else "there was no lock")
     return 0

@@ -17,7 +17,7 @@ from ..files import atomic, write_json, write_text
 from ..places import typed
 
 if TYPE_CHECKING:
-    from ..training.predict import Prediction, Predictor
+    from ..inference.predict import Prediction, Predictor
 
 SUFFIXES = {
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".au",
@@ -104,8 +104,8 @@ def named(found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, Path]]:
 def _predictor(options: argparse.Namespace, weights: Callable[[str], Path]) -> Predictor:
     import torch
 
-    from ..training.devices import choose, prepare
-    from ..training.predict import Predictor
+    from ..inference.devices import choose, prepare
+    from ..inference.predict import Predictor
 
     wanted = options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available())
     device = choose(options.device, int(wanted))

@@ -11,9 +11,9 @@ from typing import Any
 
 from .. import papers, settings
 from ..files import last_error, read_json
+from ..liveness import alive
 from ..reporting import links
 from ..settings import Layout, Project, Run
-from ..training.guard import alive
 from ..training.record import duration
 from ..training.state import State
 

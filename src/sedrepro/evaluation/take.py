@@ -11,10 +11,10 @@ from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project
 from ..sources import released as sources
 from ..store import creating
-from ..training.guard import exclusive
 from ..training.record import write_table
 from ..training.run import not_run, record
 from ..training.state import State
+from ..training.stopping import exclusive
 from . import released, taken
 from .external import content_of
 

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from .. import locks
 from ..errors import SedreproError
 from ..files import read_json, write_json
 from ..settings import Layout, Project
-from . import http, locks, registry, soundbank, verify
+from . import http, registry, soundbank, verify
 from .gate import GoneError, TransientError, UnreachableError, tell
 from .http import Session
 from .policies import HOUR
@@ -46,18 +47,13 @@ def obtain(
     if own:
         if not Path(own).expanduser().is_dir():
             raise SedreproError(f"data.{resource.corpus}.local: {own}: no such folder")
-        return _status(resource_id, "ok", f"local copy at {own}", 0, 0)
-    if project.data.origin == "render":
-        from .look import render
-
-        made = render(resource_id, project)
-        return _status(resource_id, "ok", "rendered", made["files"], made["bytes"])
+        return status_of(resource_id, "ok", f"local copy at {own}", 0, 0)
     fetching = Fetching(resource_id, known, project)
     with locks.exclusive(fetching.downloads / ".lock"):
         return fetching.run()
 
 
-def _status(name: str, status: str, reason: str, files: int, size: int) -> dict[str, Any]:
+def status_of(name: str, status: str, reason: str, files: int, size: int) -> dict[str, Any]:
     return {"resource": name, "status": status, "reason": reason, "files": files, "bytes": size}
 
 
@@ -101,7 +97,7 @@ class Fetching:
         reason = "; ".join(outcome.reason for outcome in outcomes if outcome.reason)
         if status != "ok" and self.resource.help:
             reason += f"; {self.resource.help}"
-        return _status(
+        return status_of(
             self.name, status, reason,
             sum(outcome.files for outcome in outcomes), sum(outcome.bytes for outcome in outcomes),
         )  # fmt: skip

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from .. import locks
 from ..files import read_json, write_json
-from . import locks
 from .policies import DAY, Policy
 
 Given = TypeVar("Given")

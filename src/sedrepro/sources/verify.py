@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import locks
 from ..errors import SedreproError
 from ..files import read_json, write_json
-from . import locks
 from .registry import File
 
 LOCK = "datasets.lock.json"

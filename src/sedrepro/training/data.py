@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .. import tables
+from ..inference.networks import as_input
 from ..papers.contract import Batch
 from ..settings import HeldOut, Layout, Plan, Stream, Subset
 from ..store import Store
@@ -44,16 +45,6 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.names)
-
-
-def as_input(values: Tensor) -> Tensor:
-    """Stored values as a network's input: float32, samples in ±1.
-
-    16-bit samples (`features.encoders.scaled`) end with how often their clip was doubled.
-    """
-    if values.dtype == torch.int16:
-        return torch.ldexp(values[..., :-1].float(), -15 - values[..., -1:].int())
-    return values.float()
 
 
 class Pool:

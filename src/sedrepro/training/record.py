@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import __version__
 from ..files import write_json, write_text
-from .guard import identity
+from ..liveness import identity
 
 _PACKAGES = (
     "torch",

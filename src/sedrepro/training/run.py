@@ -14,9 +14,9 @@ from ..settings import Layout, Plan, Project, Subset
 from ..settings.runs import IDENTITY, MADE_WITH
 from ..sources import released, weights
 from ..store import creating, intact
-from .guard import Stop, exclusive
 from .record import code, hardware, packages, write_table
 from .state import OUTPUTS, State
+from .stopping import Stop, exclusive
 
 EXAMPLES = 8
 """Clips whose input and maps a run leaves; `report.examples` of them are shown."""
@@ -50,7 +50,7 @@ def precision(project: Project, gpus: int) -> str:
     """What a run computes with: mixed precision is for GPUs only."""
     if not project.amp:
         return "float32"
-    from .devices import choose
+    from ..inference.devices import choose
 
     return "bf16" if choose(project.device, gpus).type == "cuda" else "float32"
 
@@ -213,13 +213,14 @@ class Fit:
         self.files = files
 
     def run(self, gpus: int, threads: int) -> None:
+        from ..inference.devices import choose, prepare
+        from ..inference.networks import load_networks
         from ..networks.weights import load_checkpoint
         from ..papers import method_of
         from ..papers.released import released_networks
         from .data import Held, Loader
-        from .devices import choose, prepare
         from .record import Cost
-        from .trainer import Trainer, load_networks
+        from .trainer import Trainer
 
         device = choose(self.project.device, gpus)
         prepare(self.plan.run.seed, threads, self.project.deterministic)
@@ -259,8 +260,8 @@ class Fit:
         """Score every kept checkpoint, draw the examples' maps, write the folder."""
         import torch
 
+        from ..inference.networks import load_networks
         from .scoring import score, score_file, write_examples
-        from .trainer import load_networks
 
         kept = self._kept(method, trainer)
         scored = [h for h in held if len(h)]

@@ -18,7 +18,7 @@ from ..papers.contract import Method
 from ..settings import Layout, Plan
 from ..store import creating
 from .data import Held
-from .guard import Stop
+from .stopping import Stop
 
 Scores = dict[str, np.ndarray]
 

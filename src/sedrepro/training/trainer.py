@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,16 +11,17 @@ from torch import Tensor
 
 from ..errors import SedreproError
 from ..files import whole
+from ..inference.devices import random_state, restore_random_state
+from ..inference.networks import load_networks
 from ..networks.weights import load_checkpoint
 from ..papers.contract import MEASURE, Batch, Epoch, Method
 from ..settings import Layout
 from .data import Held, Loader
-from .devices import random_state, restore_random_state
-from .guard import Stop
 from .record import Cost, Progress
 from .scoring import score
 from .selection import Judge, is_finite
 from .state import State
+from .stopping import Stop
 
 Judges = dict[str, tuple[Held, Judge]]
 KEPT = (
@@ -228,18 +227,3 @@ class Trainer:
             setattr(self, name, saved[name])
         restore_random_state(saved["random"])
         return saved["cost"]
-
-
-def load_networks(method: Method, states: Mapping[str, Any], path: str | Path) -> None:
-    """Put saved weights into the method's networks; a checkpoint of another paper is refused."""
-    for name, network in method.networks.items():
-        if name not in states:
-            raise SedreproError(
-                f"{path}: holds {', '.join(states) or 'nothing'}, not the network {name!r} of "
-                f"{method.plan.run.paper}"
-            )
-        try:
-            network.load_state_dict(copy.copy(states[name]))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:300]
-            raise SedreproError(f"{path}: does not fit {method.plan.run} ({reason})") from None

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
+from sedrepro.miniature import models, places, tones
 from sedrepro.settings.classes import DESED_CLASSES
-from sedrepro.sources.look import models, places, tones
 
 
 def draw(label: str, seed: int, index: int) -> np.ndarray:

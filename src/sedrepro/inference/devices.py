@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import random
 import tempfile
@@ -15,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
+from .. import locks
 from ..errors import SedreproError
 
 _claimed: list[IO[str]] = []
@@ -39,14 +39,9 @@ def _free_device() -> int:
     """The first device no other job on this machine has claimed, else the first."""
     for index in range(torch.cuda.device_count()):
         name = f"sedrepro-gpu-{os.getuid()}-{torch.cuda.get_device_properties(index).uuid}.lock"
-        handle = open(Path(tempfile.gettempdir()) / name, "w")  # noqa: SIM115 (held on purpose)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            continue
-        _claimed.append(handle)
-        return index
+        if handle := locks.take(Path(tempfile.gettempdir()) / name):
+            _claimed.append(handle)
+            return index
     return 0
 
 

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from .. import papers
 from ..errors import SedreproError
 from ..files import ERROR, Disk, full_disk
+from ..liveness import ending_with_driver
 from ..settings import Plan
 from ..settings.tasks import EvaluateTask, Task, TrainTask
-from ..training.guard import Interrupted, ending_with_driver
+from ..training.stopping import Interrupted
 
 AnyTask = TypeVar("AnyTask", bound=Task)
 

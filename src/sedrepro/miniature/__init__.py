@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...errors import SedreproError
+from ..errors import SedreproError
 
 if TYPE_CHECKING:
-    from ...settings import Project
+    from ..settings import Project
+    from ..sources.registry import Registry
 
 # The module that renders each resource; imported only when one is rendered.
 RENDERS = {
@@ -33,6 +34,18 @@ RENDERS = {
     "ave_videos": "ave",
     "ave_negatives": "ave",
 }
+
+
+def obtain(resource: str, project: Project, known: Registry | None = None) -> dict[str, Any]:
+    """Leave a resource's raw files in place and return its status: fetched, or rendered here."""
+    from ..sources import fetch, registry
+
+    known = known or registry.load()
+    own = registry.local(project.data, known[resource].corpus)
+    if project.data.origin != "render" or own:
+        return fetch.obtain(resource, project, known)
+    made = render(resource, project)
+    return fetch.status_of(resource, "ok", "rendered", made["files"], made["bytes"])
 
 
 def render(resource: str, project: Project) -> dict[str, int]:

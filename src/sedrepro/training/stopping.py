@@ -1,21 +1,19 @@
-"""One writer per run folder, no orphans, and an orderly stop when somebody asks for it."""
+"""One writer per run folder, and an orderly stop when somebody asks for it."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from .. import locks
 from ..errors import SedreproError
-
-DRIVER = "SEDREPRO_DRIVER"
-"""Environment variable by which a driver tells its jobs who it is: <pid>:<start time>."""
+from ..liveness import watch
 
 TIME_IS_UP = signal.SIGURG
 """Sent to a cluster job shortly before its time limit (`slurm_extra` in profiles/slurm). Everything
@@ -29,83 +27,20 @@ class Interrupted(SedreproError):  # noqa: N818 (it is not an error)
 @contextlib.contextmanager
 def exclusive(path: Path, patience: float = 300.0) -> Iterator[None]:
     """Hold the lock file; wait while another process (an orphan that is ending) still has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + patience
-    with open(path, "a+") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    handle.seek(0)
-                    raise SedreproError(
-                        f"{path.parent.parent}: process {handle.read().strip() or '?'} is training "
-                        "this run; wait for it or end it"
-                    ) from None
-                time.sleep(0.2)
-        handle.seek(0)
-        handle.truncate()
+    while not (handle := locks.take(path)):
+        if time.monotonic() > deadline:
+            holder = path.read_text().strip() or "?"
+            raise SedreproError(
+                f"{path.parent.parent}: process {holder} is training this run; "
+                "wait for it or end it"
+            )
+        time.sleep(0.2)
+    with handle:
+        handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()
         yield
-
-
-def started(pid: int) -> str | None:
-    """When a process started (clock ticks since boot), or None if there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except (OSError, IndexError):
-        return None
-
-
-def identity() -> str:
-    """This process as a driver: what its jobs watch."""
-    return f"{os.getpid()}:{started(os.getpid()) or ''}"
-
-
-def alive(process: str) -> bool:
-    """Whether a process that told its `identity` is still there, not another with its number."""
-    pid, _, start = process.partition(":")
-    return started(int(pid)) == start
-
-
-def orphaned() -> Callable[[], bool]:
-    """Tells, whenever it is asked, whether those who started this job have died: the driver, or
-    the process between the two. Without a driver nobody is watched."""
-    driver, parent = os.environ.get(DRIVER, ""), os.getppid()
-    pid, _, start = driver.partition(":")
-    if not (pid.isdigit() and start):
-        return lambda: False
-    return lambda: not alive(driver) or os.getppid() != parent
-
-
-def watch(lost: Callable[[], None], done: threading.Event, poll: float = 0.5) -> None:
-    """Call `lost` in a thread of its own as soon as this job is an orphan, unless `done` is set."""
-    orphan = orphaned()
-
-    def look() -> None:
-        while not orphan():
-            if done.wait(poll):
-                return
-        lost()
-
-    threading.Thread(target=look, daemon=True).start()
-
-
-@contextlib.contextmanager
-def ending_with_driver() -> Iterator[None]:
-    """End this process at once when its driver dies.
-
-    An orphan would write the same files as its successor. What it has not finished it loses: files
-    appear when they are whole.
-    """
-    done = threading.Event()
-    watch(lambda: os._exit(143), done)
-    try:
-        yield
-    finally:
-        done.set()
 
 
 def requeue() -> None:

@@ -13,12 +13,12 @@ import pytest
 import soundfile
 
 from sedrepro import audio
+from sedrepro import miniature as look
 from sedrepro.errors import SedreproError
+from sedrepro.miniature import desed, rendering
 from sedrepro.settings import Project
 from sedrepro.settings.classes import DESED_CLASSES
 from sedrepro.settings.data import Look
-from sedrepro.sources import look
-from sedrepro.sources.look import desed, rendering
 
 CLIPS = {"weak": 12, "unlabelled": 4, "validation": 12, "public_eval": 10}
 SUBSETS = ("weak", "unlabelled", "validation", "public_eval")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from ... import audio
-from ...files import write_text
-from ...settings import Layout, Project
-from ...settings.data import Look
-from ..maestro import SCENES, VALIDATION
+from .. import audio
+from ..files import write_text
+from ..settings import Layout, Project
+from ..settings.data import Look
+from ..sources.maestro import SCENES, VALIDATION
 from . import desed, places, rendering, streets, tones
 
 HEARD = {

@@ -9,11 +9,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from ... import audio
-from ...errors import SedreproError
-from ...files import write_text
-from ...settings import Layout, Project
-from .. import fsdkaggle2018, scenes
+from .. import audio
+from ..errors import SedreproError
+from ..files import write_text
+from ..settings import Layout, Project
+from ..sources import fsdkaggle2018, scenes
 from . import instruments, machines, places, rendering, tones, voices
 from .models import Model
 

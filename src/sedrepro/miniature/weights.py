@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...files import atomic
-from ...settings import Layout, Project
-from .. import registry
+from ..files import atomic
+from ..settings import Layout, Project
+from ..sources import registry
 from .audioclip import audioclip
 
 VERSION = 1

@@ -86,8 +86,8 @@ def _tokens(
     """The pooled tokens (frame, width) of every clip, in order."""
     import torch
 
-    from .data import as_input
     from .devices import choose, prepare
+    from .networks import as_input
 
     device = choose(project.device, gpus)
     prepare(0, threads, project.deterministic)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sedrepro import tables
+from sedrepro.miniature import ave as toy
+from sedrepro.miniature import render, shapes, timbres
 from sedrepro.settings import Layout, Project
 from sedrepro.sources import ave, video
-from sedrepro.sources.look import ave as toy
-from sedrepro.sources.look import render, shapes, timbres
 
 CLASSES = ["Church bell", "Bark", "Helicopter", "Flute"]
 COUNTS = {"train": 20, "validation": 4, "test": 6, "negatives": 3}

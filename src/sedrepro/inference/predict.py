@@ -19,8 +19,7 @@ from ..metrics.decode import detect, gated, median_filter
 from ..networks.weights import load_checkpoint
 from ..papers.contract import Method
 from ..settings import FrontEnd, Plan, declared
-from .data import as_input
-from .trainer import load_networks
+from .networks import as_input, load_networks
 
 ADVANCE = 0.8
 """Windows follow each other after this share of their length; where two overlap, scores fade."""

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from sedrepro.cli.driver import cancel, is_driver, live_drivers, queued, unlock
 from sedrepro.errors import SedreproError
+from sedrepro.pipeline.driver import cancel, is_driver, live_drivers, queued, unlock
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
 import shutil
@@ -11,9 +10,11 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
+from .. import locks
 from ..errors import SedreproError
 
 CLOCK_SKEW = 60.0
@@ -47,7 +48,7 @@ def unlock(folder: str | Path) -> bool:
     return True
 
 
-def starting(folder: str | Path, patience: float = 30.0) -> io.IOBase:
+def starting(folder: str | Path, patience: float = 30.0) -> IO[str]:
     """Wait until no other driver is starting in `folder`; what is returned is closed when this one
     has started.
 
@@ -56,17 +57,13 @@ def starting(folder: str | Path, patience: float = 30.0) -> io.IOBase:
     """
     deadline = time.monotonic() + patience
     try:
-        (Path(folder) / ".snakemake").mkdir(exist_ok=True)
-        handle = open(Path(folder) / ".snakemake" / "starting", "a")  # noqa: SIM115 (stays open)
-    except OSError:  # nothing can be written here, so nobody can run the workflow
-        return io.BytesIO()
-    while time.monotonic() < deadline:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
+        while time.monotonic() < deadline:
+            if handle := locks.take(Path(folder) / ".snakemake" / "starting"):
+                return handle
             time.sleep(0.1)
-    return handle
+    except OSError:  # nothing can be written here, so nobody can run the workflow
+        pass
+    return io.StringIO()
 
 
 def undate(folders: Iterable[str | Path]) -> list[Path]:

@@ -7,12 +7,31 @@ import fcntl
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+
+def take(path: str | Path) -> IO[str] | None:
+    """The lock file `path`, held until it is closed; None while somebody else holds it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = open(path, "a+")  # noqa: SIM115 (closed by the caller)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        return None
+    except OSError:
+        handle.close()
+        raise
+    return handle
 
 
 @contextlib.contextmanager
 def exclusive(path: str | Path) -> Iterator[None]:
     """Hold `path` (a file of no content) until the block ends; wait for whoever holds it."""
-    with _opened(path) as handle:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -22,20 +41,10 @@ def slot(folder: str | Path, name: str, slots: int) -> Iterator[None]:
     """One of `slots` places for `name`, over all threads and processes that share `folder`."""
     numbers = random.sample(range(slots), slots)
     for number in numbers:
-        with _opened(Path(folder) / f"{name}.{number}") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield
+        held = take(Path(folder) / f"{name}.{number}")
+        if held:
+            with held:
+                yield
             return
     with exclusive(Path(folder) / f"{name}.{numbers[0]}"):
         yield
-
-
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[int]:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as handle:
-        yield handle.fileno()

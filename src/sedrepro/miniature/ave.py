@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...files import write_text
-from ...settings import Layout, Project
-from .. import ave, video
+from ..files import write_text
+from ..settings import Layout, Project
+from ..sources import ave, video
 from . import rendering, shapes, timbres
 
 VERSION = 1  # raise it when a picture or a sound changes, so that rendered data is renewed

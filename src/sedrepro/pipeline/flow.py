@@ -13,13 +13,13 @@ from typing import Any
 
 from .. import papers, settings
 from ..errors import SedreproError
+from ..liveness import DRIVER, identity
 from ..settings import Layout, Plan, Project, Run, Subset, tasks
 from ..settings import given as given_settings
 from ..settings.blocks import EMBEDDINGS
 from ..settings.given import RUNTIME_VARIABLE, runtime
 from ..settings.runs import TABLES
 from ..sources import coverage, registry
-from ..training.guard import DRIVER, identity
 from ..training.state import OUTPUTS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

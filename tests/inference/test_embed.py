@@ -8,13 +8,13 @@ import torch
 
 from sedrepro.features.encoders import scaled
 from sedrepro.files import write_json
+from sedrepro.inference.embed import embed
+from sedrepro.inference.networks import as_input
+from sedrepro.miniature import weights as look
 from sedrepro.networks.pretrained import Listener
 from sedrepro.settings import Layout, Project, Subset
 from sedrepro.sources import weights
-from sedrepro.sources.look import weights as look
 from sedrepro.store import Store, writing
-from sedrepro.training.data import as_input
-from sedrepro.training.embed import embed
 
 SUBSET = Subset("desed", "weak")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...files import digest, read_json, write_json
+from ..files import digest, read_json, write_json
 
 RECORD = ".rendered.json"
 

@@ -14,10 +14,10 @@ import numpy as np
 import soxr
 from scipy import fft
 
-from ... import audio
-from ...files import write_text
-from ...settings import Layout, Project
-from ...settings.data import Look
+from .. import audio
+from ..files import write_text
+from ..settings import Layout, Project
+from ..settings.data import Look
 from . import models, places, rendering, tones
 
 # Where the official download puts the audio and the table of each subset of recordings.

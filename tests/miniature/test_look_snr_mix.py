@@ -8,11 +8,11 @@ import pytest
 import soundfile
 
 from sedrepro.errors import SedreproError
+from sedrepro.miniature import render
+from sedrepro.miniature.snr_mix import EVENTS, SCENES, scene
 from sedrepro.mixtures import snr_mix
 from sedrepro.settings import Layout, Project, Subset
 from sedrepro.sources import fsdkaggle2018, scenes
-from sedrepro.sources.look import render
-from sedrepro.sources.look.snr_mix import EVENTS, SCENES, scene
 from sedrepro.tables import read_clips
 
 CLASSES = ["Bass_drum", "Gong", "Hi-hat"]

@@ -17,12 +17,12 @@ from sedrepro.cli import main
 from sedrepro.errors import SedreproError
 from sedrepro.features.encoders import scaled
 from sedrepro.files import write_json
+from sedrepro.inference.networks import as_input
+from sedrepro.inference.predict import Joined, Predictor, Windows
 from sedrepro.metrics.decode import median_filter
+from sedrepro.miniature import weights as look
 from sedrepro.papers import method_of
 from sedrepro.settings import FrontEnd
-from sedrepro.sources.look import weights as look
-from sedrepro.training.data import as_input
-from sedrepro.training.predict import Joined, Predictor, Windows
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "papers"))
 from tiny import tiny_plan

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from sedrepro.training.guard import TIME_IS_UP, Interrupted, Stop
+from sedrepro.training.stopping import TIME_IS_UP, Interrupted, Stop
 
 
 @pytest.fixture

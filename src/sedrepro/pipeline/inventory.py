@@ -12,9 +12,9 @@ from .. import settings
 from ..errors import SedreproError
 from ..files import read_json, recording_of
 from ..settings import Layout, PaperSettings, Project, Run, Subset
-from . import registry, released, weights
-from .registry import Registry, Resource, manifest
-from .verify import Lock
+from ..sources import registry, released, weights
+from ..sources.registry import Registry, Resource, manifest
+from ..sources.verify import Lock
 
 CLIP_BYTES = 882_044  # ten seconds of 44.1 kHz 16-bit mono, as wav
 

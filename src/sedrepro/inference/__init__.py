@@ -1,0 +1,1 @@
+"""Networks that only answer: on which device, from which weights, on whose clips."""
