@@ -14,17 +14,30 @@ import pytest
 
 from sedrepro.kept import REPUBLISHED
 
-from .conftest import SMOKE, environment, snakemake
-from .test_smoke import LGC, RESULTS, jobs, made
+from .conftest import SMOKE, environment, jobs, snakemake
+from .test_smoke import LGC, RESULTS, made
 
 pytestmark = pytest.mark.slow
 
 TABLE = RESULTS / "tables/lgc_sed.csv"
+ONE_PAPER = [*SMOKE, "one_paper.yaml"]
+
+
+@pytest.fixture(scope="module")
+def smoke(clone):
+    """A finished smoke run of one paper, and how to run Snakemake on it again."""
+    (clone / "one_paper.yaml").write_text(json.dumps({"run": ["lgc_sed"]}))
+
+    def again(*words: str):
+        return snakemake(clone, "--cores", "2", *words, *ONE_PAPER)
+
+    again("all")
+    return clone, again
 
 
 def sedrepro(folder: Path, *words: str, check: bool = True, configured: bool = True):
     """A real command, under the smoke run's settings."""
-    options = ["--configfile", *SMOKE[1:]] if configured else []
+    options = ["--configfile", *ONE_PAPER[1:]] if configured else []
     done = subprocess.run(
         [sys.executable, "-m", "sedrepro.cli", *words, *options],
         cwd=folder,
@@ -94,7 +107,7 @@ def test_a_copy_with_other_dates_computes_nothing(smoke, tmp_path):
     subprocess.run(["find", "data", "-name", "*.tsv", "-exec", "touch", "{}", "+"], cwd=copy)
     for raw in (copy / "data/mini/status").glob("*.json"):
         raw.touch()
-    done = snakemake(copy, "--cores", "2", "all", *SMOKE)
+    done = snakemake(copy, "--cores", "2", "all", *ONE_PAPER)
     ran = jobs(done)
     assert ran.get("extract", 0) + ran.get("train", 0) > 0
     for rule, home in (("extract", "data/mini"), ("embed", "data/mini"), ("train", str(RESULTS))):
