@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout
+
 
 class Adapter(nn.Module):
     """Sees four values of a block on their way, and hands each on; this one leaves them alone.
@@ -112,7 +114,7 @@ class Houlsby(Adapter):
 
         def bottleneck() -> nn.Sequential:
             return nn.Sequential(
-                nn.Linear(width, inner), nn.GELU(), nn.Dropout(dropout), _up(inner, width)
+                nn.Linear(width, inner), nn.GELU(), Dropout(dropout), _up(inner, width)
             )
 
         self.first, self.second = bottleneck(), bottleneck()
@@ -144,7 +146,7 @@ class Cognitive(nn.Module):
             for kernel in (3, 5, 7)
         )
         self.pointwise = nn.Conv2d(inner, inner, 1)
-        self.dropout, self.up = nn.Dropout(dropout), _up(inner, width)
+        self.dropout, self.up = Dropout(dropout), _up(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
         scaled = self.norm(x) * self.gamma + x * self.gamma_x

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout
 from .precision import Float32Linear
 
 
@@ -65,7 +66,7 @@ class Block(nn.Sequential):
         self.conv = conv or nn.Conv2d(channels_in, channels, 3, padding=1)
         self.norm = norm or nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
         self.gate = gate
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pool = nn.AvgPool2d(pool)
 
 
@@ -174,7 +175,7 @@ class Crnn(nn.Module):
             identity_gate=identity_gate,
         )
         self.rnn = nn.GRU(filters[-1], hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.heads = Heads(2 * hidden, classes, bias=bias)
         # Last, so that a network starts from the same weights with and without it.
         self.projector = Projector(2 * hidden, projection) if projection else None

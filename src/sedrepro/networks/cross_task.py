@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .crnn import Block, Gate, Heads
+from .dropout import Dropout
 from .precision import Float32Linear
 
 
@@ -56,7 +57,7 @@ class Aggregate(nn.Sequential):
             nn.Conv2d(channels_in, channels, 1),
             nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
 
@@ -107,7 +108,7 @@ class CrossTask(nn.Module):
         self.event_features = Aggregate(fused, last, block_dropout, momentum)
         self.event_scale = nn.Parameter(torch.ones(()))
         self.rnn = nn.GRU(last, hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.heads = Heads(2 * hidden, classes, bias=bias)
         # Last, so that a network starts from the same weights with and without it.
         self.activity = (
@@ -147,7 +148,7 @@ class ActivityBranch(nn.Module):
         self.features = Aggregate(fused, channels, **norms)
         self.scale = nn.Parameter(torch.ones(()))
         self.rnn = nn.GRU(channels, hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = Float32Linear(2 * hidden, states)
 
     def forward(self, fused: Tensor, shared: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from .beats import Recorded, Walk
 from .crnn import Cnn, Detection, Heads
+from .dropout import Dropout
 from .fusion import Fusion
 
 Pooling = Literal["flat", "bands"]
@@ -47,7 +48,7 @@ class Merge(nn.Module):
 
     def __init__(self, channels: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.dropout, self.linear = nn.Dropout(dropout), nn.Linear(channels + width, channels)
+        self.dropout, self.linear = Dropout(dropout), nn.Linear(channels + width, channels)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         return self.linear(self.dropout(torch.cat([x, embedding], dim=-1)))
@@ -94,7 +95,7 @@ class Hetero(nn.Module):
         )  # fmt: skip
         self.merge = Merge(filters[-1], width, merge_dropout)
         self.rnn = nn.GRU(filters[-1], hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.heads = Heads(2 * hidden, classes, bias=bias)
         self.stages, self.fusions = stages or {}, nn.ModuleList(fusions)
         self.adapters = nn.ModuleList(adapters) if adapters else None

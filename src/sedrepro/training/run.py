@@ -95,8 +95,8 @@ def _source_missing(plan: Plan, layout: Layout) -> str | None:
     return f"{plan.source}, which it starts from: {described['reason']}"
 
 
-DROPOUT = "torch"
-"""What draws the masks of dropout: PyTorch's own generator."""
+DROPOUT = "sfc64"
+"""What draws the masks of dropout on a CPU (`networks.dropout`); on a GPU PyTorch draws them."""
 
 
 def run_link(

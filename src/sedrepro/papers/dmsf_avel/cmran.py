@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ..contract import Term
 from .localiser import Found, Localiser, Sizes, Target
@@ -26,9 +27,9 @@ class Residual(nn.Module):
         super().__init__()
         self.attention, self.norm = attention(), nn.LayerNorm(D)
         self.layers = nn.Sequential(
-            nn.Linear(D, INNER), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(INNER, D)
+            nn.Linear(D, INNER), nn.ReLU(), Dropout(DROPOUT), nn.Linear(INNER, D)
         )
-        self.leave, self.dropout = nn.LayerNorm(D), nn.Dropout(DROPOUT)
+        self.leave, self.dropout = nn.LayerNorm(D), Dropout(DROPOUT)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         found = self.attention(x, memory, memory, need_weights=False)[0]
@@ -77,7 +78,7 @@ class Places(nn.Module):
             self.squeeze, self.excite = nn.Linear(visual, D), nn.Linear(D, visual)
         self.place_visual, self.place_audio = nn.Linear(visual, D), nn.Linear(audio, D)
         self.score = nn.Linear(D, 1)
-        self.dropout = nn.Dropout(MAP_DROPOUT)
+        self.dropout = Dropout(MAP_DROPOUT)
 
     def forward(self, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         x = self.dropout(F.relu(self.enter(visual)))
@@ -103,7 +104,7 @@ class Cmran(Localiser):
         self.audio_encoder = Encoder(sizes.audio, layers)
         self.visual_decoder, self.audio_decoder = Decoder(sizes.visual), Decoder(sizes.audio)
         self.relation, self.norm = attention(net.relation_heads), nn.LayerNorm(D)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = Dropout(DROPOUT)
         self.event = Float32Linear(D, 1)
         self.category = Float32Linear(D, sizes.classes - (not weak))
         self.weak = weak

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.audiovisual import Adapter, Agva
+from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ...networks.selective import Mamba
 from ...objectives.mutual import mutual
@@ -30,7 +31,7 @@ class FeedForward(nn.Module):
         self.layers = None
         if net.ffn:
             self.layers = nn.Sequential(
-                nn.Linear(d, 2 * d), nn.GELU(), nn.Dropout(net.dropout), nn.Linear(2 * d, d)
+                nn.Linear(d, 2 * d), nn.GELU(), Dropout(net.dropout), nn.Linear(2 * d, d)
             )
         self.leave = nn.LayerNorm(d)
 
@@ -46,7 +47,7 @@ class Sns(nn.Module):
 
     def __init__(self, d: int, net: Network) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(net.dropout)
+        self.dropout = Dropout(net.dropout)
         if net.mamba:
             self.norm = nn.LayerNorm(d)
             state_space = net.recurrent == "mamba"
@@ -96,7 +97,7 @@ class Cic(nn.Module):
         self.guide_visual, self.guide_audio = nn.Linear(d, d), nn.Linear(d, d)
         self.visual_norm, self.audio_norm = nn.LayerNorm(d), nn.LayerNorm(d)
         self.visual_out, self.audio_out = (FeedForward(d, net, before=False) for _ in range(2))
-        self.dropout = nn.Dropout(net.dropout)
+        self.dropout = Dropout(net.dropout)
 
     def forward(self, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.see(visual, audio, audio, need_weights=False)[0]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...networks.audiovisual import Agva
+from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ...objectives.mutual import pair_similarity
 from ..contract import Term
@@ -54,7 +55,7 @@ class Psp(Localiser):
         self.hidden = nn.Linear(d, 64, bias=False)
         self.out = Float32Linear(64, sizes.classes, bias=False)
         self.gate = Float32Linear(sizes.classes, 1, bias=False) if weak else None
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = Dropout(DROPOUT)
         xavier(*self.maps.values(), self.hidden, self.out)
 
     def _map(self, name: str, x: Tensor) -> Tensor:
