@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: setup demo test test-system lint format lock config-docs clean help
+.PHONY: setup demo test test-system test-data lint format lock config-docs clean help
 
 setup: ## build .venv from requirements.lock; does nothing when it is there
 	@tools/setup.sh
@@ -37,6 +37,9 @@ test: lint ## lint, then all tests that need neither root nor a service, with co
 
 test-system: setup ## tests that need root or a system service: a real SLURM, a browser, kills, conda
 	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m system
+
+test-data: setup ## fetch the public data that some tests compare with (11 MB)
+	@python tools/test_data.py
 
 lint: setup ## style, spelling and Snakemake's own checks; changes nothing
 	@ruff check

@@ -107,9 +107,8 @@ def test_the_real_tables_are_understood(acceptance: Path, tmp_path: Path) -> Non
     with tarfile.open(acceptance / "desed-tables" / "metadata.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     counts = {path.name: len(clips.listed(path)) for path in tmp_path.rglob("*.tsv")}
-    assert counts == {
-        "weak.tsv": 1578, "unlabel_in_domain.tsv": 14412, "validation.tsv": 1168, "public.tsv": 692,
-    }  # fmt: skip
+    counts.pop("public.tsv", None)  # it comes inside its audio's archive
+    assert counts == {"weak.tsv": 1578, "unlabel_in_domain.tsv": 14412, "validation.tsv": 1168}
 
 
 def record(path: Path, codec: str, rate: int, seconds: float, channels: int) -> None:

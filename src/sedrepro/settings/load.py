@@ -18,19 +18,29 @@ from .project import Paper, Project
 from .rows import same_complaint, settled
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the fast one, where it was built
     """Safe, and a key that stands twice is an error: YAML itself would keep the last, silently."""
 
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            name = (key.tag, str(key.value))
-            if name in seen and key.value != "<<":
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: key {key.value!r} stands twice")
-            seen.add(name)
-        return node
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._checked: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # A node that an alias repeats comes again, and then holds what was merged into it.
+        if id(node) not in self._checked:
+            self._checked.add(id(node))
+            _refuse_twice(node)
+        super().flatten_mapping(node)
+
+
+def _refuse_twice(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        name = (key.tag, str(key.value))
+        if name in seen and key.value != "<<":
+            line = key.start_mark.line + 1
+            raise yaml.YAMLError(f"line {line}: key {key.value!r} stands twice")
+        seen.add(name)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
