@@ -286,7 +286,7 @@ def test_a_paper_that_is_not_there(project):
     ("text", "expected"),
     [
         ("a: [1", "not valid YAML: while parsing"),
-        ("a: b: c", "not valid YAML: mapping values are not allowed here"),
+        ("a: b: c", "not valid YAML: mapping values are not allowed"),
         ("- 1\n- 2\n", "expected `key: value` lines, found a list"),
         ("just words\n", "expected `key: value` lines, found a str"),
         ("a: !!python/object/apply:os.system ['touch owned']\n", "not valid YAML: could not"),
