@@ -37,7 +37,9 @@ def read_once():
     module = importlib.import_module("sedrepro.settings.load")
     kept = {path: read_yaml(path) for path in ROOT.glob("config/**/*.yaml")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "read_yaml", lambda path: kept.get(path) or read_yaml(path))
+        patch.setattr(
+            module, "read_yaml", lambda path, **how: kept.get(path) or read_yaml(path, **how)
+        )
         yield
 
 

@@ -18,8 +18,8 @@ from .project import Paper, Project
 from .rows import same_complaint, settled
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the fast one, where it was built
-    """Safe, and a key that stands twice is an error: YAML itself would keep the last, silently."""
+class _KeysOnce:
+    """A key that stands twice is an error: YAML itself would keep the last, silently."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -33,6 +33,14 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # the fast one, w
         super().flatten_mapping(node)
 
 
+class _Loader(_KeysOnce, yaml.SafeLoader):
+    """Safe: it makes plain values only, and ends at any depth of nesting."""
+
+
+class _ShippedLoader(_KeysOnce, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Seven times as fast where libyaml is; that crashes on files that nest endlessly."""
+
+
 def _refuse_twice(node: yaml.MappingNode) -> None:
     seen = set()
     for key, _ in node.value:
@@ -43,10 +51,11 @@ def _refuse_twice(node: yaml.MappingNode) -> None:
         seen.add(name)
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping, read safely; an empty file is an empty mapping."""
+def read_yaml(path: str | Path, *, shipped: bool = False) -> dict[str, Any]:
+    """A YAML mapping, read safely; an empty file is an empty mapping. `shipped`: it is our own."""
+    loader = _ShippedLoader if shipped else _Loader
     try:
-        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), loader)
     except OSError as error:
         raise SedreproError(f"{path}: {error.strerror.lower()}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -105,9 +114,13 @@ def load(
 
 def _shipped(checkout: Path) -> list[Layer]:
     """What the checkout's `config/` says, lowest precedence first."""
-    layers: list[Layer] = [("config/config.yaml", read_yaml(checkout / "config" / "config.yaml"))]
+    config = read_yaml(checkout / "config" / "config.yaml", shipped=True)
+    layers: list[Layer] = [("config/config.yaml", config)]
     return layers + [
-        (str(path.relative_to(checkout)), {"papers": {path.parent.name: read_yaml(path)}})
+        (
+            str(path.relative_to(checkout)),
+            {"papers": {path.parent.name: read_yaml(path, shipped=True)}},
+        )
         for path in _papers(checkout)
     ]
 

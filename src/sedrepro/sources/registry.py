@@ -253,7 +253,7 @@ def load(root: str | Path | None = None) -> Registry:
     """The registry of a checkout, by default of that of the working folder; validated."""
     path = Path(root or places.checkout()) / PATH
     try:
-        return Registry.model_validate(read_yaml(path))
+        return Registry.model_validate(read_yaml(path, shipped=True))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
