@@ -129,6 +129,10 @@ WRONG = {
         paper(**median("Dishs")),
         "papers.lgc_sed.settings.decoding.median.Dishs: no class 'Dishs' (did you mean Dishes?)",
     ),
+    "class of a list": (
+        paper("cross_task_sod", settings={"sod": {"exclude": ["Dishs"]}}),
+        "papers.cross_task_sod.settings.sod.exclude: no class 'Dishs' (did you mean Dishes?)",
+    ),
     "class of a row's median": (
         paper("cross_task_sod", table={"median7": median("Dgo")}),
         "papers.cross_task_sod.table.median7.settings.decoding.median.Dgo: no class 'Dgo' (did you "

@@ -11,6 +11,9 @@ from .declared import FRONT_ENDS
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+ClassName = Annotated[str, "the name of a class"]
+ClassNames = list[ClassName]
+"""Names that are looked up among the classes of the data before anything is planned."""
 Checkpoint = Literal["best", "last", "best_test"]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ...settings import Block, FrontEnd, Grid
-from ...settings.blocks import Count, Share
+from ...settings.blocks import ClassNames, Count, Share
 from ..bases.mean_teacher import settings as mean_teacher
 
 WITH_SOD = "frame_with_sod"
@@ -58,7 +58,7 @@ class Sod(Block):
         description="activity: none, one, two or more; occurrence: none or some; overlap: at most "
         "one or more",
     )
-    exclude: list[str] = Field(["Dishes"], description="classes that do not count")
+    exclude: ClassNames = Field(["Dishes"], description="classes that do not count")
     weight: float = Field(0.2, ge=0, description="weight of the activity's cross-entropy")
     consistency: float = Field(
         0.05, ge=0, description="weight of the mean teacher on its logits; 0: no such loss"

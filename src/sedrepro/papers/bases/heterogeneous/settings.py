@@ -18,7 +18,7 @@ from ....settings import (
     Stream,
     Subset,
 )
-from ....settings.blocks import Count, Positive, Share
+from ....settings.blocks import ClassNames, Count, Positive, Share
 from ....settings.classes import MAESTRO_CLASSES
 from ....settings.explain import neighbour
 from ..mean_teacher import settings as mean_teacher
@@ -153,7 +153,7 @@ class Settings(PaperSettings):
         description="which of MAESTRO's one-second labels counts in a frame that two share: "
         "the last, as the baseline's code writes one row over the other; or the largest",
     )
-    shared: list[str] = Field(
+    shared: ClassNames = Field(
         ["Speech", "Dog", "Dishes"],
         description="classes of DESED that are valid in MAESTRO; those that data.desed.classes "
         "lacks have no effect",
