@@ -55,6 +55,12 @@ def _driver() -> str:
         return "not found"
 
 
+def has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16; others imitate it, slower than float32."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def prepare(seed: int, threads: int, deterministic: bool) -> None:
     """Seed every generator and fix the number of threads, before any network is built."""
     _keep_memory()

@@ -254,10 +254,10 @@ class Project(Block):
         "auto", description="auto: a GPU if the job has one, else the CPU"
     )
     gpu: int = Field(1, ge=0, description="GPUs a training job asks for; mini: 0")
-    amp: bool = Field(
+    amp: bool | Literal["cpu"] = Field(
         False,
         description="mixed precision on a GPU: faster, but the papers' authors trained in float32; "
-        "such runs say so beside their scores",
+        "such runs say so beside their scores; cpu: also on a CPU with instructions for bfloat16",
     )
     deterministic: bool = Field(False, description="bit-identical runs on a GPU too (slower)")
     device_store_gb: float = Field(

@@ -47,12 +47,14 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
 
 
 def precision(project: Project, gpus: int) -> str:
-    """What a run computes with: mixed precision is for GPUs only."""
+    """What a run computes with: mixed precision is for GPUs, and for CPUs only where asked for."""
     if not project.amp:
         return "float32"
-    from ..inference.devices import choose
+    from ..inference.devices import choose, has_bfloat16
 
-    return "bf16" if choose(project.device, gpus).type == "cuda" else "float32"
+    device = choose(project.device, gpus)
+    mixed = device.type == "cuda" or (project.amp == "cpu" and has_bfloat16())
+    return "bf16" if mixed else "float32"
 
 
 def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
