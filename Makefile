@@ -41,11 +41,12 @@ test-system: setup ## tests that need root or a system service: a real SLURM, a 
 test-data: setup ## fetch the public data that some tests compare with (11 MB)
 	@python tools/test_data.py
 
-lint: setup ## style, spelling and Snakemake's own checks; changes nothing
+lint: setup ## style, spelling, types and Snakemake's own checks; changes nothing
 	@ruff check
 	@ruff format --check
 	@snakefmt --check --compact-diff Snakefile rules
 	@codespell
+	@mypy
 	@snakemake --lint
 
 format: setup ## write what lint asks for, as far as a program can
@@ -62,7 +63,7 @@ config-docs: setup ## the settings models → config/config.yaml, its schema, do
 	@python tools/write_config_docs.py
 
 clean: ## remove .venv and caches; data and results stay
-	@rm -rf .venv .pytest_cache .ruff_cache .coverage .coverage.* htmlcov
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* htmlcov
 	@find src tests tools workflow -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list

@@ -183,3 +183,17 @@ def test_no_path_of_one_machine_is_tracked():
         if path.is_file() and path != Path(__file__) and (hit := homes.search(path.read_bytes())):
             found.append(f"{name}: {hit[0].decode()}")
     assert not found
+
+
+def test_one_assignment_a_line():
+    """Attributes are set one by one, and the formatter decides how lines are broken."""
+    for module, path in MODULES.items():
+        text = path.read_text(encoding="utf-8")
+        assert "# fmt:" not in text, module
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+                packed = [target for target in node.targets if isinstance(target, ast.Tuple)]
+                set_here = [part for target in packed for part in target.elts]
+                assert not any(isinstance(part, ast.Attribute) for part in set_here), (
+                    f"{module}, line {node.lineno}: {ast.unparse(node)}"
+                )

@@ -105,7 +105,8 @@ class Run:
 
     def __init__(self, project: Path, name: str, row: str) -> None:
         self.target = f"results/{name}/runs/lgc_sed/{row}/desed/seed42/run.json"
-        self.row, self.folder = row, (project / self.target).parent
+        self.row = row
+        self.folder = (project / self.target).parent
         self._halted: set[int] = set()
 
     def bytes(self, name: str) -> bytes:

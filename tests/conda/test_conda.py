@@ -50,7 +50,8 @@ class Snakemake:
     """A driver that has nothing but what Snakemake needs, and the stand-in as its conda."""
 
     def __init__(self, folder: Path, pins: list[str]) -> None:
-        self.prefix, self.environments = folder / "driver", folder / "environments"
+        self.prefix = folder / "driver"
+        self.environments = folder / "environments"
         standin.environment(self.prefix, pins)
         path = os.environ["PATH"].split(os.pathsep)
         own = [name for name in path if Path(name) != Path(sys.executable).parent]

@@ -30,8 +30,12 @@ class World:
     """Tables and the scores of one run, made of random numbers with something to find in them."""
 
     def __init__(self, layout: Layout, classes: list[str], seconds: np.ndarray = WHOLE) -> None:
-        self.layout, self.classes, self.seconds = layout, classes, seconds
-        self.frames, self.clips, self.events = {}, {}, {}
+        self.layout = layout
+        self.classes = classes
+        self.seconds = seconds
+        self.frames = {}
+        self.clips = {}
+        self.events = {}
         rng = np.random.default_rng(0)
         path = Path(self.layout.run(MT, "scores.h5"))
         path.parent.mkdir(parents=True)
@@ -76,7 +80,8 @@ class World:
             noise = rng.normal(-2, 1, (CLIPS, 1, 1)) + rng.normal(0, 0.7, targets.shape)
             frame = (1 / (1 + np.exp(-(noise + 4 * targets)))).astype(np.float32)
             self.frames[name, model] = frame
-            group[f"{model}/frame"], group[f"{model}/clip"] = frame, frame.max(axis=1)
+            group[f"{model}/frame"] = frame
+            group[f"{model}/clip"] = frame.max(axis=1)
             group[f"{model}/attention"] = frame[:, 0]
 
     def truth(self, name: str):

@@ -314,8 +314,11 @@ def test_merge_keys_may_be_overridden_and_one_key_may_stand_in_two_mappings(tmp_
         "a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3}\nc:\n  <<: *b\n  x: 4\nd: {<<: [*a, *b]}\n"
     )
     assert read_yaml(path) == {
-        "a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 4, "y": 3}, "d": {"x": 1, "y": 2},
-    }  # fmt: skip
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 1, "y": 3},
+        "c": {"x": 4, "y": 3},
+        "d": {"x": 1, "y": 2},
+    }
 
 
 def test_a_file_that_cannot_be_read(tmp_path):

@@ -41,7 +41,8 @@ class Time(gate.Clock):
     """A clock that only waiting moves; what it shows may be wrong, what it is is not."""
 
     def __init__(self) -> None:
-        self.true, self.wrong = 1_700_000_000.0, 0.0
+        self.true = 1_700_000_000.0
+        self.wrong = 0.0
         self.kills: list[float] = []
         self._lock = threading.Lock()
 

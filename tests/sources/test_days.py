@@ -103,8 +103,9 @@ def assert_settled(statuses: dict, tables: dict, tube: Tube) -> None:
     }
     for name, listed in tables.items():
         there = {path.name for path in (RAW / "audio" / name).glob("*.wav")}
-        assert there == {c for c, v in zip(listed, videos(listed), strict=True)
-                         if v not in tube.fates}  # fmt: skip
+        assert there == {
+            c for c, v in zip(listed, videos(listed), strict=True) if v not in tube.fates
+        }
         ledger = Ledger(DOWNLOADS / name / "clips.tsv")
         own = listed if name != "strong" else [c for c in listed if c not in shared(tables)]
         for clip in own:
@@ -187,7 +188,9 @@ def test_all_of_desed(desed, kills: int) -> None:
     assert sum(len(listed) for listed in tables.values()) == 20_628
     took, needed = take(settings, tube, tables, seed, kills)
     assert len(set(tube.videos)) == 19_067
-    print(f"seed {seed}, {kills} kills: {took:.1f} h; the policy needs {needed:.1f} h; "
-          f"{len(tube.asked):,} requests, {len(tube.refused)} refused")  # fmt: skip
+    print(
+        f"seed {seed}, {kills} kills: {took:.1f} h; the policy needs {needed:.1f} h; "
+        f"{len(tube.asked):,} requests, {len(tube.refused)} refused"
+    )
     if not kills:
         assert took <= 1.1 * needed

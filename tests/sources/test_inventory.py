@@ -142,9 +142,21 @@ def test_the_loss_of_a_file_without_clips_is_spelt_out(project) -> None:
     weights = {"files": [{"name": "w.pt", "place": "w.pt"}], "loss": "rows on w cannot run"}
     project({"w": {**weights, "corpus": "weights"}})
     settings_ = Project.model_validate(
-        {"papers": {"p": {"title": "", "authors": "", "venue": "", "url": "", "corpora": [],
-          "conditions": {"c": {}}, "headline": [], "table": {}}}}
-    )  # fmt: skip
+        {
+            "papers": {
+                "p": {
+                    "title": "",
+                    "authors": "",
+                    "venue": "",
+                    "url": "",
+                    "corpora": [],
+                    "conditions": {"c": {}},
+                    "headline": [],
+                    "table": {},
+                }
+            }
+        }
+    )
     write_json(Layout.of(settings_).status("w"), obtain("w", settings_))
     found = inventory.audit(settings_)
     assert found.losses == ["w is unavailable: rows on w cannot run"]

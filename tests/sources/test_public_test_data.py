@@ -40,8 +40,10 @@ ZIPS = {
     "tau2019": ("TAU-urban-acoustic-scenes-2019-development", "meta.csv"),
 }
 CORPORA = {"desed_metadata": "desed", "dcase2021_detections": "released"} | {
-    "maestro_durations": "maestro", "fsdkaggle2018": "fsdkaggle2018", "tau2019": "tau2019",
-}  # fmt: skip
+    "maestro_durations": "maestro",
+    "fsdkaggle2018": "fsdkaggle2018",
+    "tau2019": "tau2019",
+}
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,10 @@ def test_what_is_public_lies_where_tests_look_for_it(tool, offered, root, accept
         assert (acceptance / name).exists()
     with tarfile.open("here/desed-operating-points/student.tar.xz") as archive:
         assert sorted(archive.getnames()) == [
-            "points/predictions_th_0.01.tsv", "predictions0.5.csv", "validation.tsv",
-        ]  # fmt: skip
+            "points/predictions_th_0.01.tsv",
+            "predictions0.5.csv",
+            "validation.tsv",
+        ]
     with tarfile.open("here/desed-tables/metadata.tar.xz") as archive:
         assert archive.extractfile("train/weak.tsv").read() == b"what weak.tsv holds"
     with lzma.open("here/snr-mix/tau2019_meta.csv.xz") as handle:

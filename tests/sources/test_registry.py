@@ -47,9 +47,14 @@ def test_expected_clips(known) -> None:
         s: n for r in known.resources.values() if r.corpus == "desed" for s, n in r.subsets.items()
     }
     assert clips == {
-        "weak": 1578, "unlabelled": 14412, "validation": 1168, "public_eval": 692,
-        "strong_real": 3470, "synth_train": 10000, "synth_validation": 2500,
-    }  # fmt: skip
+        "weak": 1578,
+        "unlabelled": 14412,
+        "validation": 1168,
+        "public_eval": 692,
+        "strong_real": 3470,
+        "synth_train": 10000,
+        "synth_validation": 2500,
+    }
     assert sum(known["maestro_audio"].subsets.values()) == 49
 
 

@@ -124,7 +124,8 @@ def record(path: Path, codec: str, rate: int, seconds: float, channels: int) -> 
             piece = tone[start : start + (960 if codec == "libopus" else size or 1024)]
             samples = np.tile(piece.astype(np.float32), (channels, 1))
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-            frame.sample_rate, frame.pts = rate, start
+            frame.sample_rate = rate
+            frame.pts = start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 

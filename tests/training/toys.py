@@ -70,7 +70,8 @@ class Net(nn.Module):
     def __init__(self, bands: int, hidden: int = 8, classes: int = 3) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Conv1d(bands, hidden, 3, padding=1), nn.BatchNorm1d(hidden))
-        self.drop, self.head = Dropout(0.2), nn.Linear(hidden, classes)
+        self.drop = Dropout(0.2)
+        self.head = nn.Linear(hidden, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.drop(torch.relu(self.body(x)).mT)
@@ -216,7 +217,8 @@ class Plateau(Toy):
         return {"factor": self.factor, "best": self.best}
 
     def load_state(self, state: Mapping[str, float]) -> None:
-        self.factor, self.best = state["factor"], state["best"]
+        self.factor = state["factor"]
+        self.best = state["best"]
 
 
 class GroupsSettings(ToySettings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,9 @@ from ..files import write_json
 from ..settings import Layout, Project, Run
 from ..sources import coverage, registry
 from . import export, predict, score
+
+Command = Callable[[argparse.Namespace], int]
+"""What a command does; it returns its exit code."""
 
 
 def run(words: list[str] | None = None) -> int:
@@ -61,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def add(name: str, do, text: str) -> argparse.ArgumentParser:
+    def add(name: str, do: Command, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, parents=[common])
         command.set_defaults(do=do)
         return command

@@ -108,7 +108,7 @@ def held_out(project: Project, paper: str, name: str) -> tuple[Plan, HeldOut]:
     sets: dict[str, None] = {}
     for condition in spec.conditions:
         for row in spec.headline:
-            run = Run(paper, row, condition, project.seeds[0], (spec.folds or [None])[0])
+            run = Run(paper, row, condition, project.seeds[0], spec.run_folds[0])
             plan = settings.plan(project, run, papers.settings_of()[paper])
             for held in plan.held_out:
                 if "sed" in held.metrics and held.name == name:

@@ -68,7 +68,8 @@ def evaluate(
     if reason is not None:
         reason = reason if run == plan.run else f"{run}: {reason}"
         return {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
-    metrics, curves = [], {}
+    metrics: list[dict[str, Any]] = []
+    curves: dict[str, Any] = {}
     for held, truth, scores in read(plan, layout):
         curves[held.name] = {}
         draws.clips[held.name] = digest([truth.clips, truth.units])

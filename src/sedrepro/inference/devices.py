@@ -86,7 +86,9 @@ def _keep_memory() -> None:
 
 def random_state() -> dict[str, Any]:
     """The state of every generator a run may draw from, in types that load without executing."""
-    name, keys, place, has_gauss, gauss = np.random.get_state()
+    state_of_numpy = np.random.get_state(legacy=True)
+    assert isinstance(state_of_numpy, tuple)  # it is so asked for
+    name, keys, place, has_gauss, gauss = state_of_numpy
     state: dict[str, Any] = {
         "python": random.getstate(),
         "numpy": (name, keys.tolist(), place, has_gauss, gauss),

@@ -49,7 +49,8 @@ class LongTerm(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.down, self.up = nn.Linear(width, inner), _up(inner, width)
+        self.down = nn.Linear(width, inner)
+        self.up = _up(inner, width)
 
     def forward(self, u: Tensor) -> Tensor:
         return self.up(F.relu(self.down(u)))
@@ -67,7 +68,8 @@ class ShortTerm(nn.Module):
 
     def __init__(self, width: int, inner: int, competitors: Competitors = "tokens") -> None:
         super().__init__()
-        self.down, self.up = nn.Linear(width, inner), _up(inner, width)
+        self.down = nn.Linear(width, inner)
+        self.up = _up(inner, width)
         self.axis = -2 if competitors == "tokens" else -1
 
     def forward(self, u: Tensor) -> Tensor:
@@ -117,7 +119,8 @@ class Houlsby(Adapter):
                 nn.Linear(width, inner), nn.GELU(), Dropout(dropout), _up(inner, width)
             )
 
-        self.first, self.second = bottleneck(), bottleneck()
+        self.first = bottleneck()
+        self.second = bottleneck()
 
     def attention(self, found: Tensor) -> Tensor:
         return found + self.first(found)
@@ -146,7 +149,8 @@ class Cognitive(nn.Module):
             for kernel in (3, 5, 7)
         )
         self.pointwise = nn.Conv2d(inner, inner, 1)
-        self.dropout, self.up = Dropout(dropout), _up(inner, width)
+        self.dropout = Dropout(dropout)
+        self.up = _up(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
         scaled = self.norm(x) * self.gamma + x * self.gamma_x
@@ -183,7 +187,8 @@ class Behind(Adapter):
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.first, self.second = make(), make()
+        self.first = make()
+        self.second = make()
 
     def attended(self, x: Tensor) -> Tensor:
         return self.first(x)

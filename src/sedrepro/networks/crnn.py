@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from .dropout import Dropout
 from .precision import Float32Linear
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Detection(NamedTuple):
@@ -24,6 +26,21 @@ class Detection(NamedTuple):
     """(clip, frame, class): the weight of each frame in the clip's probability."""
     projected: Tensor | None = None
     """(clip, frame, dimension), unit vectors; only when asked for."""
+    activity: Tensor | None = None
+    """(clip, frame, state), logits of how many classes sound; only of networks that have them."""
+
+
+def there(part: Tensor | None) -> Tensor:
+    """A part of a detection that not every network gives, from one that does."""
+    assert part is not None
+    return part
+
+
+def channels_last(network: Network) -> Network:
+    """The weights as convolutions like them: a third faster on a CPU, and what mixed precision
+    wants on a GPU."""
+    # PyTorch's own types forget this documented argument.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Gate(nn.Module):
@@ -35,7 +52,7 @@ class Gate(nn.Module):
         super().__init__()
         self.kind = kind
         self.linear = nn.Conv2d(channels, channels, 1)
-        if identity:
+        if identity and self.linear.bias is not None:
             nn.init.dirac_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 
@@ -102,8 +119,7 @@ class Cnn(nn.Module):
                 )
             )
         )
-        # A third faster on a CPU, and what mixed precision wants on a GPU.
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last)
@@ -182,5 +198,6 @@ class Crnn(nn.Module):
 
     def forward(self, x: Tensor, *, project: bool = False) -> Detection:
         hidden = self.dropout(self.rnn(self.cnn(x))[0])
-        projected = self.projector(hidden) if project else None
-        return Detection(*self.heads(hidden), projected)
+        projected = self.projector(hidden) if project and self.projector is not None else None
+        frame, clip, attention = self.heads(hidden)
+        return Detection(frame, clip, attention, projected)

@@ -49,7 +49,8 @@ class _Masked(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bits: np.ndarray, scale: float) -> Tensor:
-        ctx.bits, ctx.scale = bits, scale
+        ctx.bits = bits
+        ctx.scale = scale
         masked = torch.empty_like(x)
         ctx.strides = masked.stride()
         return _product(x, masked, bits, scale)

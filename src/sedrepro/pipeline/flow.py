@@ -36,7 +36,8 @@ class Flow:
     """The project as rules see it: wildcards in, paths and parameters out."""
 
     def __init__(self, project: Project, root: str | Path = ".") -> None:
-        self.project, self.layout = project, Layout.of(project)
+        self.project = project
+        self.layout = Layout.of(project)
         self.registry = registry.load(root)
         self.models = papers.settings_of()
         self.root = Path(root)

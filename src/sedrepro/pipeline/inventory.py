@@ -302,7 +302,8 @@ def _verdict(
     unknown = [count for count in counts.values() if count.found is None]
     short = [c for c in counts.values() if c.found is not None and c.found < (c.expected or 0)]
     why = "; ".join(f"{c.corpus} {c.subset}: {c.found:,} of {c.expected:,} clips" for c in short)
-    absent = [why for name in planned.settings.weights() if (why := _absent(name, project, layout))]
+    weights = [_absent(name, project, layout) for name in planned.settings.weights()]
+    absent = [reason for reason in weights if reason]
     if planned.released is not None and (why_not := released.lacking(planned.released, project)):
         absent.append(why_not)
     if absent:

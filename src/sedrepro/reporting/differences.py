@@ -80,7 +80,7 @@ def difference(
 ) -> Difference | None:
     """Paired by seed and fold; None where no pair of runs has the value."""
     c = column.column
-    keys = {"set": c.subset, "model": c.model, "metric": c.metric}
+    keys: dict[str, Any] = {"set": c.subset, "model": c.model, "metric": c.metric}
     keys |= {"implementation": c.implementation, "label": c.label}
     others = {(record.run.seed, record.run.fold): record for record in theirs}
     pairs, unit = [], "clip"

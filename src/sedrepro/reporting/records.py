@@ -96,7 +96,7 @@ def records(project: Project, paper: str, layout: Layout) -> list[Record]:
 def _runs_of(project: Project, paper: str, row: str) -> Iterator[Run]:
     spec = project.papers[paper]
     for condition in spec.conditions:
-        for fold in spec.folds or [None]:
+        for fold in spec.run_folds:
             for seed in seeds_of(project, paper, row):
                 yield Run(paper, row, condition, seed, fold)
 

@@ -57,7 +57,7 @@ def read_yaml(path: str | Path, *, shipped: bool = False) -> dict[str, Any]:
     try:
         value = yaml.load(Path(path).read_text(encoding="utf-8"), loader)
     except OSError as error:
-        raise SedreproError(f"{path}: {error.strerror.lower()}") from None
+        raise SedreproError(f"{path}: {str(error.strerror).lower()}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SedreproError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if value is None:
@@ -199,7 +199,9 @@ def _check_sources(project: Project, paper: str, layers: list[Layer]) -> None:
 
 def _check_methods(spec: Paper, paper: str, own: type[PaperSettings], layers: list[Layer]) -> None:
     """Methods that the paper's code does not have."""
-    named = [(("table", row, "method"), line.method) for row, line in spec.table.items()]
+    named: list[tuple[tuple[str, ...], str | None]] = [
+        (("table", row, "method"), line.method) for row, line in spec.table.items()
+    ]
     named += [(("methods", method), method) for method in spec.methods]
     for path, method in named:
         if method is not None and method not in own.methods:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import get_args
+from typing import Any, get_args
 
 from ..errors import SedreproError
 from . import published
@@ -76,11 +76,11 @@ def check(project: Project, paper: str, model: Model, root: str | FilePath) -> N
     sets = offer.families(spec.table)
     given = {metric for families in sets.values() for metric in _metrics(families)}
     for name in spec.figures:
-        key = ("papers", paper, "figures", name)
-        _known(name, FIGURES, "figure", project, key)
+        where = ("papers", paper, "figures", name)
+        _known(name, FIGURES, "figure", project, where)
         needs = FIGURES[name].needs
         if sets and needs and not given & set(needs):
-            raise _refusal(project, key, f"is drawn of {' or '.join(needs)}, which no set has")
+            raise _refusal(project, where, f"is drawn of {' or '.join(needs)}, which no set has")
     _check_published(project, paper, offer, root)
 
 
@@ -91,9 +91,8 @@ def _check_sets(settings: PaperSettings, paper: str, row: str) -> None:
     """Corpora and metrics of streams and sets, and what chooses the checkpoint."""
     model = type(settings)
     file = f"{model.__module__.replace('.', '/')}.py"
-    for part in [*settings.streams(), *settings.held_out()]:
-        subsets = part.subsets if hasattr(part, "subsets") else (part.subset,)
-        for subset in subsets:
+    for part in settings.reads():
+        for subset in part.subsets:
             if subset.corpus not in CORPORA:
                 raise SedreproError(
                     f"{file}: {part.name!r} of row {row} is of corpus {subset.corpus!r}"
@@ -218,7 +217,7 @@ def _check_published(project: Project, paper: str, offer: Offer, root: str | Fil
     if not lines:
         return
     specs = [project.papers[paper]]
-    shipped = {}
+    shipped: dict[str, Any] = {}
     for label, layer in project.layers:
         shipped = merge(shipped, layer)
         if label == f"config/papers/{paper}/paper.yaml":

@@ -224,6 +224,11 @@ class Paper(Block):
                     )
         return self
 
+    @property
+    def run_folds(self) -> list[int] | list[None]:
+        """The fold of each run; one run without a fold where nothing is cross-validated."""
+        return self.folds or [None]
+
     def selected(self) -> list[str]:
         """The rows to run, in printing order."""
         if self.rows == "all":

@@ -21,13 +21,15 @@ from .policies import HOUR
 from .registry import File, Registry
 from .unpack import ArchiveError, place, unpack
 
+State = Literal["ok", "partial", "absent", "arriving"]
+
 
 @dataclass
 class Outcome:
     """How one file (or a set of clips) went."""
 
     name: str
-    state: Literal["ok", "partial", "absent", "arriving"]
+    state: State
     reason: str = ""
     files: int = 0
     bytes: int = 0
@@ -98,9 +100,12 @@ class Fetching:
         if status != "ok" and self.resource.help:
             reason += f"; {self.resource.help}"
         return status_of(
-            self.name, status, reason,
-            sum(outcome.files for outcome in outcomes), sum(outcome.bytes for outcome in outcomes),
-        )  # fmt: skip
+            self.name,
+            status,
+            reason,
+            sum(outcome.files for outcome in outcomes),
+            sum(outcome.bytes for outcome in outcomes),
+        )
 
     def file(self, file: File) -> Outcome:
         """Bring one file to its place in the raw tree, unless it is there already."""

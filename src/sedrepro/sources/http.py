@@ -20,7 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import __version__
 from ..errors import SedreproError
@@ -28,6 +28,9 @@ from ..files import full_disk, read_json, write_json
 from ..settings.data import Fetch
 from . import gate, policies
 from .gate import Gate, GoneError, RefusedError, TransientError, UnreachableError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 CHUNK = 1 << 18
 LONGEST_WAIT = 300.0
@@ -240,19 +243,23 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
         return {}
 
 
+LINKED_SIZE = "linked_size"
+"""The attribute of requests and answers that keeps it."""
+
+
 class _Following(urllib.request.HTTPRedirectHandler):
     """Follows redirects and keeps what Hugging Face says of the file before it sends us on."""
 
     def redirect_request(self, request: Any, answer: Any, *others: Any) -> Any:
         following = super().redirect_request(request, answer, *others)
         headers = others[2]
-        linked = headers.get("X-Linked-Size") or getattr(request, "linked_size", None)
+        linked = headers.get("X-Linked-Size") or getattr(request, LINKED_SIZE, None)
         if following is not None:
-            following.linked_size = linked
+            setattr(following, LINKED_SIZE, linked)
         return following
 
     def https_response(self, request: Any, answer: Any) -> Any:
-        answer.linked_size = getattr(request, "linked_size", None)
+        setattr(answer, LINKED_SIZE, getattr(request, LINKED_SIZE, None))
         return answer
 
     http_response = https_response
@@ -315,13 +322,19 @@ def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: in
         raise TransientError(f"the connection ended after {done} of {total} bytes")
 
 
-def _bar(name: str, total: int | None, start: int):
+def _bar(name: str, total: int | None, start: int) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
     return tqdm(
-        desc=name, total=total, initial=start, unit="B", unit_scale=True, leave=False,
-        file=sys.__stderr__, disable=not (sys.__stderr__ and sys.__stderr__.isatty()),
-    )  # fmt: skip
+        desc=name,
+        total=total,
+        initial=start,
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        file=sys.__stderr__,
+        disable=not (sys.__stderr__ and sys.__stderr__.isatty()),
+    )
 
 
 def _offset(answer: http.client.HTTPResponse, asked: int) -> int:
@@ -339,7 +352,7 @@ def _total(answer: http.client.HTTPResponse, start: int) -> int | None:
     if answer.status == 206:
         total = answer.headers["Content-Range"].rpartition("/")[2]
         return int(total) if total.isdigit() else None
-    length = answer.headers.get("Content-Length") or answer.linked_size
+    length = answer.headers.get("Content-Length") or getattr(answer, LINKED_SIZE, None)
     return int(length) if length and length.isdigit() else None
 
 

@@ -31,7 +31,7 @@ from .unpack import place
 from .ytdlp import HOST, Player, classify, player
 
 if TYPE_CHECKING:
-    from .fetch import Fetching, Outcome
+    from .fetch import Fetching, Outcome, State
 
 YOUTUBE, FOUND = "YouTube", "in the tree"
 STREAK = 12
@@ -78,7 +78,7 @@ def collect(fetching: Fetching) -> Outcome:
             f"what was fetched is kept, and clips put by hand into {folder} count"
         )
         return Outcome(clips.folder, "arriving", reason, len(sizes), sum(sizes))
-    state = "ok" if not missing else "partial" if sizes else "absent"
+    state: State = "ok" if not missing else "partial" if sizes else "absent"
     return Outcome(clips.folder, state, reason, len(sizes), sum(sizes))
 
 
@@ -124,7 +124,9 @@ class Arrival:
         self.settings = fetching.settings
         self.clock = fetching.session.clock
         self.gate = fetching.session.gate(HOST)
-        self.copying = fetching.resource.clips.mirror if self.settings.mirrors != "none" else None
+        clips = fetching.resource.clips
+        assert clips is not None  # nothing else arrives clip by clip
+        self.copying = clips.mirror if self.settings.mirrors != "none" else None
         self.closed = False
         """Whether there was never a connection."""
         self._fresh: deque[Clip] = deque()
@@ -166,9 +168,9 @@ class Arrival:
                 self._again(clip, min(last.since, now) + CONFIRMED)
             else:
                 self._fresh.append(clip)
-        while (clip := self._next()) is not None:
-            self._ask(clip)
-            self._take(clip)
+        while (due := self._next()) is not None:
+            self._ask(due)
+            self._take(due)
             self._report()
         self._report(last=True)
         return [
@@ -293,8 +295,10 @@ class Arrival:
         except RefusedError:
             pass
         self._doubted = True
-        tell(f"YouTube gives nothing to yt-dlp now; what it said of {len(self._streak)} videos "
-             "does not count")  # fmt: skip
+        tell(
+            f"YouTube gives nothing to yt-dlp now; what it said of {len(self._streak)} videos "
+            "does not count"
+        )
         for clip in self._streak:
             said = self.ledger.of(clip.file)
             if said.settled and said.state != "ok":
@@ -363,16 +367,23 @@ class Arrival:
             return
         self._told = now
         there = len(self._have)
-        gone = sum(self.ledger.of(c.file).settled and self.ledger.of(c.file).state != "ok"
-                   for c in self.every)  # fmt: skip
+        gone = sum(
+            self.ledger.of(c.file).settled and self.ledger.of(c.file).state != "ok"
+            for c in self.every
+        )
         left = len(self.every) - there - gone
         rate = self._asked / (now - self._begun) * HOUR if now > self._begun else 0.0
         ahead = self.gate.policy.hours(left) * HOUR
         found = {
-            "clips": len(self.every), "there": there, "gone": gone, "left": left,
-            "per_hour": round(rate, 1), "seconds_left": round(ahead), "time": now,
+            "clips": len(self.every),
+            "there": there,
+            "gone": gone,
+            "left": left,
+            "per_hour": round(rate, 1),
+            "seconds_left": round(ahead),
+            "time": now,
             "wall": self.gate.left(),
-        }  # fmt: skip
+        }
         write_json(self.fetching.downloads / FILE, found)
         tell(f"{self.fetching.name}: {line(found)}")
 

@@ -123,8 +123,10 @@ class Cost:
     """Wall time, peak memory and energy of a run, summed over its starts."""
 
     def __init__(self, device: Any, before: Mapping[str, Any] | None = None) -> None:
-        self.device, self.before = device, dict(before or {})
-        self._start, self._energy = time.monotonic(), self._joules()
+        self.device = device
+        self.before = dict(before or {})
+        self._start = time.monotonic()
+        self._energy = self._joules()
 
     def total(self) -> dict[str, Any]:
         energy, now = None, self._joules()
@@ -172,7 +174,10 @@ class Progress:
     """A bar on a terminal, and a small file that `sedrepro status` reads."""
 
     def __init__(self, path: Path, run: str, epochs: int, every: float = 2.0) -> None:
-        self.path, self.run, self.epochs, self.every = path, run, epochs, every
+        self.path = path
+        self.run = run
+        self.epochs = epochs
+        self.every = every
         self._next = self._since = 0.0
         self._begin = time.monotonic()
         self._shown = False

@@ -22,6 +22,7 @@ from ....settings.blocks import ClassNames, Count, Positive, Share
 from ....settings.classes import MAESTRO_CLASSES
 from ....settings.explain import neighbour
 from ..mean_teacher import settings as mean_teacher
+from ..mean_teacher.settings import Layers
 
 DESED, MAESTRO = "desed", "maestro"
 
@@ -176,7 +177,7 @@ class Settings(PaperSettings):
         return self
 
     @property
-    def built(self) -> mean_teacher.Layers:
+    def built(self) -> Layers:
         return self.network
 
     @property
@@ -202,7 +203,8 @@ class Settings(PaperSettings):
         ]
 
     def held_out(self) -> list[HeldOut]:
-        inputs, choosing = self.inputs, {"selects": True, "reports": False}
+        inputs = self.inputs
+        choosing: dict[str, Any] = {"selects": True, "reports": False}
         weak = Subset(DESED, "weak", "held_out")
         windows = Subset(MAESTRO, "train", "held_out")
         return [
