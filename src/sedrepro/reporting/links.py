@@ -5,6 +5,7 @@ Only small files are read here, so that every table can ask; `sedrepro verify` r
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,6 +135,13 @@ def _changed_data(parents: Mapping[str, Any], layout: Layout) -> str:
 
 
 def _content_key(path: Path) -> str:
+    """The content key of a store; many runs ask for the same one."""
+    there = path.stat()
+    return _key_of_store(path, (there.st_ino, there.st_mtime_ns, there.st_size))
+
+
+@functools.lru_cache(256)
+def _key_of_store(path: Path, stamp: tuple[int, int, int]) -> str:
     import h5py
 
     try:
