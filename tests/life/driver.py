@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from sedrepro.pipeline.driver import undate
+from sedrepro.pipeline.driver import outdate, undate
 from sedrepro.pipeline.flow import FORMS, Flow
 from sedrepro.settings import Run, Subset
 from sedrepro.training.state import MEASURED, OUTPUTS
@@ -38,6 +38,8 @@ class Job:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    own: tuple[str, ...]
+    """Those of the inputs that are trees of the user's own."""
     task: Any = field(hash=False, compare=False)
     names: dict[str, str] = field(default_factory=dict, hash=False, compare=False)
     log: str = ""
@@ -78,7 +80,8 @@ def jobs(flow: Flow) -> dict[str, Job]:
         log = f"{layout.results}/logs/{rule}/{name.replace('/', '.')}.log"
         if rule in ("adapt", "extract"):
             log = f"{layout.data}/logs/{rule}/{name.replace('/', '.')}.log"
-        job = Job(rule, name, tuple(inputs), tuple(outputs), task, names, log)
+        own = tuple(flow.own_trees(SimpleNamespace(corpus="desed"))) if rule == "adapt" else ()
+        job = Job(rule, name, (*inputs, *own), tuple(outputs), own, task, names, log)
         found.update(dict.fromkeys(job.outputs, job))
 
     pending = flow.runs(PAPER)
@@ -130,6 +133,7 @@ class Driver:
         """As `snakemake TARGET`, with `--forcerun` of some rules or files; maybe killed."""
         with self.world.inside():
             undate(self.flow.dated())
+            outdate(self.flow.seals())
             self.records = json.loads(self.home.read_text()) if self.home.exists() else {}
             outcome = self._run(self._needed(self._targets(target), set(forced)), kill)
             self.home.parent.mkdir(exist_ok=True)
@@ -207,7 +211,7 @@ class Driver:
         if any(not Path(path).exists() for path in wanted):
             return "missing"
         oldest = min((path.stat().st_mtime for path in there), default=None)
-        if oldest is not None:
+        if oldest:  # no date for Snakemake is 0
             for path in map(Path, job.inputs):
                 if path.exists() and path.stat().st_mtime > oldest and not self._same(path, records):
                     return f"{path} is newer"

@@ -6,10 +6,12 @@ anything else than the settings and data of today is another number.
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
 import struct
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +20,13 @@ from unittest import mock
 
 import numpy as np
 
-from sedrepro import tables
+from sedrepro import settings, tables
 from sedrepro.evaluation.measures import Measures
 from sedrepro.files import write_json, write_text
 from sedrepro.metrics.bootstrap import Resampled
-from sedrepro.reporting import page
+from sedrepro.reporting import links, page
 from sedrepro.settings import FrontEnd, HeldOut, Plan, Subset
+from sedrepro.settings.given import Given
 from sedrepro.sources import registry
 from sedrepro.store import Store, creating
 from sedrepro.training.record import write_table
@@ -185,9 +188,9 @@ def interval_of(value: float, bootstrap: int, confidence: float) -> Resampled:
     return Resampled.of(Resampled(value, value - half, value + half), drawn)
 
 
-def _measure(scored, truth, settings, report) -> Measures:
+def _measure(scored, truth, chosen, report) -> Measures:
     tick()
-    decoding = settings.decoding.model_dump(mode="json")
+    decoding = chosen.decoding.model_dump(mode="json")
     value = value_of(scored.arrays["frame"], rows_of(truth.events), decoding)
     found = Measures()
     for metric in ("psds1", "psds2"):
@@ -261,6 +264,37 @@ def _read(path: str | Path, columns: Any) -> Any:
 
 
 _TABLES: dict[Any, Any] = {}
+_really_read_yaml = settings.read_yaml
+_really_plan = settings.plan
+
+
+def _read_yaml(path: str | Path) -> Any:
+    """A file of settings; yaml parses the same text once."""
+    return copy.deepcopy(_parsed(str(path), Path(path).read_bytes()))
+
+
+@functools.cache
+def _parsed(path: str, text: bytes) -> Any:
+    return _really_read_yaml(path)
+
+
+def _plan(project: Any, run: Any, model: Any) -> Plan:
+    """What a run means; the same under the same project."""
+    if isinstance(project, Given):
+        return _really_plan(project, run, model)
+    memo = (id(project), run)
+    if memo not in _PLANS:
+        _PLANS[memo] = (project, _really_plan(project, run, model))
+    return _PLANS[memo][1]
+
+
+_PLANS: dict[Any, tuple[Any, Plan]] = {}
+
+
+def new_process() -> None:
+    """Forget what a process remembers while it lives."""
+    for remembering in (links._stamp, links._seal, links._key_of_store):
+        remembering.cache_clear()
 
 
 @contextmanager
@@ -278,6 +312,11 @@ def in_place():
         mock.patch("sedrepro.reporting.draw", lambda *_: None),
         # Read once: they never change here.
         mock.patch("sedrepro.tables.read", _read),
+        mock.patch.object(sys.modules["sedrepro.settings.load"], "read_yaml", _read_yaml),
+        mock.patch("sedrepro.settings.plan", _plan),
+        mock.patch("sedrepro.reporting.records.plan", _plan),
+        mock.patch("sedrepro.reporting.links.plan", _plan),
+        mock.patch("os.fsync", lambda _: None),
         mock.patch("sedrepro.sources.registry.load", lambda _=None: shipped),
         mock.patch("sedrepro.reporting.page._environment", templates),
     ):

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,7 @@ from sedrepro.files import read_json, write_json
 from sedrepro.reporting.collect import Cell, collect
 from sedrepro.reporting.records import Record, digits
 from sedrepro.reporting.tables import to_csv
+from sedrepro.settings import Run
 from sedrepro.training.run import forget
 
 from . import stubs
@@ -37,6 +39,9 @@ ROUNDS = 6
 """Starts after which advice that is followed must have led somewhere."""
 
 indices = st.integers(0, 40)
+
+
+TIMES = Counter()
 
 
 class Fault(AssertionError):
@@ -53,8 +58,12 @@ def action(**choices: Any):
             self.counts[do.__name__] += 1
             self.told.append(f"{do.__name__} {given}")
             try:
+                began = time.process_time()
                 do(self, **given)
+                TIMES[do.__name__] += time.process_time() - began
+                began = time.process_time()
                 self.look()
+                TIMES["look"] += time.process_time() - began
             except Exception as error:
                 raise self.fault(error) from error
 
@@ -273,6 +282,7 @@ class Life(RuleBasedStateMachine):
 
     def look(self) -> None:
         """Whatever has a number has the right one, whatever has none says why."""
+        stubs.new_process()
         printed, records = self.tables()
         for record in records:
             self.right(record)
@@ -319,6 +329,7 @@ class Life(RuleBasedStateMachine):
 
     def complete(self) -> None:
         """After a start that ended well everything is done, and printed as a clean run does."""
+        stubs.new_process()
         printed, records = self.tables()
         for record in records:
             if not record.done and record.run in self.w.runs():
@@ -345,15 +356,16 @@ class Life(RuleBasedStateMachine):
 
     def heal(self) -> None:
         """Whoever follows what is said comes to the tables of a clean run."""
-        for _ in range(ROUNDS):
-            outcome = self.start()
+        for attempt in range(ROUNDS):
+            failed = list(self.start().failed.values())
             _, records = self.tables()
-            open_ = [r for r in records if not r.done and r.run in self.w.runs()]
-            said = [*outcome.failed.values(), *(f"{r.folder}/{r.reason}" for r in open_)]
-            if not said:
+            waiting = [r for r in records if not r.done and r.run in self.w.runs()]
+            if not failed and not waiting:
                 break
+            said = [*failed, *(record.reason for record in waiting)]
             self.told[-1] += f" | {said}"
-            self.follow(said)
+            if attempt:
+                self.follow(failed, waiting)
         else:
             raise Fault(f"following what is said leads nowhere: {said}")
         self.look()
@@ -363,15 +375,21 @@ class Life(RuleBasedStateMachine):
         if walk.problems:
             raise Fault(f"after all was made, verify says: {walk.problems}")
 
-    def follow(self, said: list[str]) -> None:
+    def follow(self, failed: list[str], waiting: list[Record]) -> None:
+        """Do what the errors of jobs and the reasons of runs say."""
         with self.w.inside():
-            for line in said:
+            for line in [*failed, *(record.reason for record in waiting)]:
                 for run in re.findall(r"`sedrepro forget ([^`]+)`", line):
-                    folder = Path(run) if "results/" in run else Path(self.w.layout.results, "runs", run)
+                    folder = Path(self.w.layout.run(Run.parse(run)))
                     if folder.is_dir():
                         forget(folder)
-                if found := re.search(r"(\S+?):? [^;]*;[^;]*delete it", line):
+                if found := re.search(r"^(?:error: )?(\S+): [^;]*; delete it", line):
                     Path(found[1]).unlink(missing_ok=True)
+            for record in waiting:
+                if found := re.search(r"^(\S+\.json) [^;]*; delete it", record.reason):
+                    record.file(found[1]).unlink(missing_ok=True)
+                if "delete metrics.json" in record.reason:
+                    record.file("metrics.json").unlink(missing_ok=True)
 
 
 def walk(walks: int = WALKS) -> str:

@@ -108,6 +108,7 @@ def lay_recordings(root: Path, audio: int, labels: int, dated: float) -> None:
             os.utime(folder / name, (dated, dated))
         table.write_text("\n".join(lines) + "\n")
         os.utime(table, (dated, dated))
+    os.utime(root, (dated, dated))
 
 
 def _head(labels: str) -> str:
@@ -257,6 +258,7 @@ class World:
                 os.utime(path, (moment, moment))
 
     def report(self) -> None:
+        stubs.new_process()
         with self.inside(), contextlib.redirect_stdout(None):
             render(self.project, root=self.checkout)
         self.settle()
@@ -387,7 +389,7 @@ def carry_out(job: Any, checkout: Path) -> None:
     for path in job.outputs:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     told = SimpleNamespace(
-        input=list(job.inputs),
+        input=SimpleNamespace(statuses=[], own=list(job.own)),
         output=outputs,
         params=SimpleNamespace(task=job.task),
         log=[job.log],
@@ -395,6 +397,7 @@ def carry_out(job: Any, checkout: Path) -> None:
         threads=1,
         scriptdir=str(checkout / "workflow" / "scripts"),
     )
+    stubs.new_process()
     exec(script(job.script), {"snakemake": told, "__name__": "__main__"})
 
 
