@@ -47,7 +47,8 @@ if FLOW.mixes:
 
 rule recipe:
     input:
-        lambda w: FLOW.statuses_of("snr_mix", w.subset),
+        statuses=lambda w: FLOW.statuses_of("snr_mix", w.subset),
+        own=FLOW.own_trees_mixed,
     output:
         recipe=FLOW.recipe("{subset}"),
         clips=FLOW.table("snr_mix", "{subset}", "clips"),

@@ -22,7 +22,8 @@ rule fetch:
 
 rule adapt:
     input:
-        FLOW.statuses,
+        statuses=FLOW.statuses,
+        own=FLOW.own_trees,
     output:
         clips=FLOW.table("{corpus}", "{subset}", "clips"),
         events=FLOW.table("{corpus}", "{subset}", "events"),

@@ -46,6 +46,8 @@ def metrics_link(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]
         raise SedreproError(
             f"{layout.run(scored, 'run.json')}: {why}; `sedrepro forget {scored}`, then start again"
         )
+    for subset in dict.fromkeys(Subset(truth.corpus, truth.name) for truth in plan.truths):
+        chain.refuse_changed(layout.tables_key(subset), "tables")
     told = plan.describe_measuring(project.report)
     parents = {
         "run": {"key": described["key"], "scores": described["content"]["scores.h5"]},

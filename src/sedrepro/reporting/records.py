@@ -114,7 +114,8 @@ def read_record(layout: Layout, run: Run, asked: links.Asked | None = None) -> R
     measured, metrics_problem = _mapping(folder / "metrics.json")
     problem = run_problem or metrics_problem
     if problem:
-        return Record(run, folder, UNFINISHED, problem, described)
+        reason = f"{problem}; delete it and {links.AGAIN}"
+        return Record(run, folder, UNFINISHED, reason, described)
     if asked is not None and (broken := links.broken(asked, described, measured, layout)):
         return Record(run, folder, UNFINISHED, broken, described)
     for part in (described, measured):

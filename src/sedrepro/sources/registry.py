@@ -266,12 +266,23 @@ def local(data: Data, corpus: str) -> str | None:
     return getattr(data, corpus).local
 
 
+def own_tree(data: Data, corpus: str) -> Path | None:
+    """Where the user's own tree of a corpus lies."""
+    own = local(data, corpus)
+    return None if own is None else Path(own).expanduser().absolute()
+
+
+def own_trees(data: Data, corpus: str) -> list[str]:
+    """The user's own trees that a corpus's tables are made from."""
+    parts = ("fsdkaggle2018", data.snr_mix.scenes) if corpus == "snr_mix" else (corpus,)
+    return [str(tree) for part in parts if (tree := own_tree(data, part))]
+
+
 def raw(project: Project, corpus: str) -> Path:
     """The raw tree of a corpus, or the user's own."""
-    own = local(project.data, corpus)
-    if own is None:
+    folder = own_tree(project.data, corpus)
+    if folder is None:
         return Path(Layout.of(project).raw(corpus))
-    folder = Path(own).expanduser().absolute()
     if not folder.is_dir():
         raise SedreproError(f"data.{corpus}.local: {folder}: no such folder")
     return folder

@@ -60,6 +60,8 @@ def precision(project: Project, gpus: int) -> str:
 def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
     """What the run reads: per store its content key, clips, and expected and found counts."""
     found = {}
+    for subset in dict.fromkeys(subset for subset, _ in plan.inputs()):
+        chain.refuse_changed(layout.tables_key(subset), "tables")
     for subset, front_end in plan.inputs():
         path = layout.store(subset, front_end)
         store = intact(path)
