@@ -159,7 +159,9 @@ class Driver:
                     asked[self.by_output[path]].add(path)
         for path in targets:
             asked[self.by_output[path]].add(path)
-        before = {job: {self.by_output[p] for p in job.inputs if p in self.by_output} for job in order}
+        before = {
+            job: {self.by_output[p] for p in job.inputs if p in self.by_output} for job in order
+        }
         after = {job: {other for other in order if job in before[other]} for job in order}
         needed, masked = set(), set()
         for job in order:
@@ -206,14 +208,21 @@ class Driver:
             return "forced"
         records = [self.records.get(path) for path in job.outputs]
         there = [Path(path) for path in job.outputs if Path(path).exists()]
-        if any(r and r.get("incomplete") and Path(p).exists() for r, p in zip(records, job.outputs, strict=True)):
+        if any(
+            r and r.get("incomplete") and Path(p).exists()
+            for r, p in zip(records, job.outputs, strict=True)
+        ):
             return "incomplete"
         if any(not Path(path).exists() for path in wanted):
             return "missing"
         oldest = min((path.stat().st_mtime for path in there), default=None)
         if oldest:  # no date for Snakemake is 0
             for path in map(Path, job.inputs):
-                if path.exists() and path.stat().st_mtime > oldest and not self._same(path, records):
+                if (
+                    path.exists()
+                    and path.stat().st_mtime > oldest
+                    and not self._same(path, records)
+                ):
                     return f"{path} is newer"
         if any(record is None for record in records):
             return ""
@@ -254,7 +263,9 @@ class Driver:
             self.world.settle()
             absent = [path for path in job.outputs if not Path(path).exists()]
             if ended or absent:
-                outcome.failed[f"{job.rule} {job.name}"] = _last(job) if not absent or ended else "?"
+                outcome.failed[f"{job.rule} {job.name}"] = (
+                    _last(job) if not absent or ended else "?"
+                )
                 for path in job.outputs:
                     Path(path).unlink(missing_ok=True)
                     self.records.pop(path, None)

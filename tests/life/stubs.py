@@ -84,7 +84,9 @@ Labels = Mapping[str, list[list[Any]]]
 def learn(plan: Plan, heard: Heard, labels: Labels, folds: Any, source: bytes) -> bytes:
     """The network that comes out of a training."""
     told = plan.describe_training()
-    seen = [[name, *map(list, _hashed(heard[key]))] for key in sorted(heard) for name in [list(key)]]
+    seen = [
+        [name, *map(list, _hashed(heard[key]))] for key in sorted(heard) for name in [list(key)]
+    ]
     return mix(told, seen, labels, folds, source)
 
 

@@ -269,7 +269,9 @@ class World:
         target = self.base / f"copy{self.copies}"
         begun = None if dates else self.now
         self.now += 1000
-        copy_tree(self.tree, target, dates=dates, links=links, records=records, draw=draw, now=begun)
+        copy_tree(
+            self.tree, target, dates=dates, links=links, records=records, draw=draw, now=begun
+        )
         shutil.rmtree(self.tree)
         self.tree = target
 

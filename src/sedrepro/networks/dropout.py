@@ -36,7 +36,7 @@ def draw(count: int, dropped: int) -> np.ndarray:
     Every mask has a generator of its own, with a seed from PyTorch's: so whatever saves and
     restores PyTorch's state (a resumed run, blocks that are computed again) gets the same masks.
     """
-    seed = torch.empty((), dtype=torch.int64).random_().item()
+    seed = int(torch.empty((), dtype=torch.int64).random_().item())
     generator = np.random.SFC64(seed)
     if 2 * dropped == LEVELS:
         return generator.random_raw(-(-count // 64)).view(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from .project import Paper, Project
 from .rows import same_complaint, settled
 
 
-class _KeysOnce:
+class _KeysOnce(yaml.constructor.SafeConstructor):
     """A key that stands twice is an error: YAML itself would keep the last, silently."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._checked: set[int] = set()
+    @cached_property
+    def _checked(self) -> set[int]:
+        return set()
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         # A node that an alias repeats comes again, and then holds what was merged into it.
@@ -37,8 +38,9 @@ class _Loader(_KeysOnce, yaml.SafeLoader):
     """Safe: it makes plain values only, and ends at any depth of nesting."""
 
 
-class _ShippedLoader(_KeysOnce, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Seven times as fast where libyaml is; that crashes on files that nest endlessly."""
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ShippedLoader: Any = type("_ShippedLoader", (_KeysOnce, _FAST), {})
+"""Seven times as fast where libyaml is; that crashes on files that nest endlessly."""
 
 
 def _refuse_twice(node: yaml.MappingNode) -> None:
