@@ -16,8 +16,10 @@ from loopback import Host, md5, noise, tarred, zipped
 
 from sedrepro import miniature
 from sedrepro.errors import SedreproError
+from sedrepro.settings.data import Fetch
 from sedrepro.sources import gate, http, registry
 from sedrepro.sources.fetch import obtain
+from sedrepro.sources.session import Session
 
 BODY = noise(3_000_000)
 DOWNLOADS = Path("data/full/downloads/thing")
@@ -147,7 +149,7 @@ def test_the_pause_grows_and_heeds_the_server(host: Host, tmp_path: Path) -> Non
     pauses: list[float] = []
     clock = gate.Clock()
     clock.sleep = pauses.append
-    session = http.Session(http.Fetch(wait=2.0), tmp_path, clock)
+    session = Session(Fetch(wait=2.0), tmp_path, clock)
     part = tmp_path / "x.part"
     http.download([url], part, session, size=1, pinned=False, verify=lambda _: None)
     assert part.read_bytes() == b"x"

@@ -9,7 +9,8 @@ import pytest
 import yt_dlp
 
 from sedrepro.settings.data import Fetch
-from sedrepro.sources import http, policies, ytdlp
+from sedrepro.sources import policies, ytdlp
+from sedrepro.sources.session import Session
 from sedrepro.sources.policies import YOUTUBE, YOUTUBE_ACCOUNT
 
 VIDEO = "00pbt6aJV8Y"
@@ -108,7 +109,7 @@ def test_options_and_warnings_reach_the_real_yt_dlp(
 
 def test_an_account_may_ask_for_more(tmp_path: Path) -> None:
     def policy(**settings) -> policies.Policy:
-        return http.Session(Fetch(**settings), tmp_path).gate(ytdlp.HOST).policy
+        return Session(Fetch(**settings), tmp_path).gate(ytdlp.HOST).policy
 
     assert policy() is YOUTUBE
     assert policy(cookies="firefox") is YOUTUBE_ACCOUNT

@@ -5,35 +5,20 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .. import locks
 from ..errors import SedreproError
 from ..files import read_json, write_json
-from ..settings import Layout, Project
-from . import http, registry, soundbank, verify
+from ..settings import Project
+from . import http, registry, soundbank, verify, youtube
+from .errand import Errand, Outcome
 from .gate import GoneError, TransientError, UnreachableError, tell
-from .http import Session
 from .policies import HOUR
-from .registry import File, Registry
+from .registry import File
+from .session import LONGEST_WAIT
 from .unpack import ArchiveError, place, unpack
-
-State = Literal["ok", "partial", "absent", "arriving"]
-
-
-@dataclass
-class Outcome:
-    """How one file (or a set of clips) went."""
-
-    name: str
-    state: State
-    reason: str = ""
-    files: int = 0
-    bytes: int = 0
-
 
 def obtain(
     resource_id: str, project: Project, known: registry.Registry | None = None
@@ -59,26 +44,8 @@ def status_of(name: str, status: str, reason: str, files: int, size: int) -> dic
     return {"resource": name, "status": status, "reason": reason, "files": files, "bytes": size}
 
 
-class Fetching:
+class Fetching(Errand):
     """The fetch of one resource."""
-
-    def __init__(self, name: str, known: Registry, project: Project) -> None:
-        data, resource = project.data_folder, known[name]
-        self.name = name
-        self.resource = resource
-        self.known = known
-        self.data = data
-        self.project = project
-        self.settings = project.data.fetch
-        self.raw = Path(Layout.of(project).raw(resource.corpus))
-        self.downloads = Path(registry.downloads(data, name))
-        self.lock = verify.Lock(data)
-        self.session = Session(self.settings, Path(data) / "downloads" / ".hosts")
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """The host's own word on sizes and checksums; asked at most once."""
-        return http.read_record(self.resource.record, self.session) if self.resource.record else {}
 
     def run(self) -> dict[str, Any]:
         with ThreadPoolExecutor(self.settings.connections) as pool:
@@ -145,7 +112,7 @@ class Fetching:
                 now = clock.now()
                 if http.arrived(part) > before:
                     progress = now
-                pause = http.LONGEST_WAIT if trouble.after is None else trouble.after
+                pause = LONGEST_WAIT if trouble.after is None else trouble.after
                 if not self._may_come(trouble) or now + pause - progress > patience:
                     raise
                 again = time.strftime("%d %b %H:%M", time.localtime(now + pause))
@@ -260,8 +227,6 @@ class Fetching:
         return {str(target.relative_to(self.raw)): target.stat().st_size}
 
     def _clips(self) -> Outcome:
-        from . import youtube
-
         return youtube.collect(self)
 
     def _by_hand(self, file: File) -> str:

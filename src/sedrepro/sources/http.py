@@ -11,84 +11,26 @@ import email.utils
 import http.client
 import json
 import os
-import random
 import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .. import __version__
 from ..errors import SedreproError
 from ..files import full_disk, read_json, write_json
-from ..settings.data import Fetch
-from . import gate, policies
-from .gate import Gate, GoneError, RefusedError, TransientError, UnreachableError
+from . import drive, policies
+from .gate import GoneError, RefusedError, TransientError, UnreachableError
+from .session import DRIVE, LONGEST_WAIT, Session, host_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 CHUNK = 1 << 18
-LONGEST_WAIT = 300.0
 SPARE = 64 << 20  # bytes of disk left free for everything else
-DRIVE = "drive:"
-"""What an address on Google Drive begins with; its id follows."""
-
-
-@dataclass
-class Session:
-    """What the downloads of one job share."""
-
-    settings: Fetch
-    folder: Path
-    clock: gate.Clock = field(default_factory=lambda: gate.Clock())
-    _gates: dict[str, Gate] = field(default_factory=dict)
-
-    def gate(self, host: str) -> Gate:
-        """The gate of a host."""
-        if host not in self._gates:
-            policy = policies.of(host)
-            if policy is policies.YOUTUBE and self.settings.cookies:
-                policy = policies.YOUTUBE_ACCOUNT
-            made = Gate(host, policy, self.folder, self.clock, self.settings.connections)
-            self._gates.setdefault(host, made)
-        return self._gates[host]
-
-    def retry(
-        self, host: str, attempt: Callable[[Callable[[], None]], None], size: Callable[[], int]
-    ) -> None:
-        """Ask until it works; attempts that brought something (`size`) don't count.
-
-        A refusal ends it at once: asking again within minutes would only make it worse.
-        """
-        failures = 0
-        while True:
-            before = size()
-            try:
-                return self.gate(host).ask(attempt)
-            except TransientError as trouble:
-                failures = 1 if size() > before else failures + 1
-                offline = isinstance(trouble, UnreachableError)
-                # A host that can't be reached at all is given up sooner: the network is down.
-                most = min(3, self.settings.attempts) if offline else self.settings.attempts
-                if isinstance(trouble, RefusedError) or failures >= most:
-                    raise
-                self.clock.sleep(self._pause(failures, trouble.after))
-
-    def _pause(self, failures: int, asked: float | None) -> float:
-        longest = min(LONGEST_WAIT, self.settings.wait * 2 ** (failures - 1))
-        return max(random.uniform(longest / 2, longest), min(asked or 0.0, LONGEST_WAIT))
-
-    def request(self, url: str) -> urllib.request.Request:
-        """A request that says who asks, in the form Zenodo wants."""
-        agent = f"sedrepro/{__version__} ({self.settings.contact})"
-        return urllib.request.Request(
-            url, headers={"User-Agent": agent, "Accept-Encoding": "identity"}
-        )
 
 
 def download(
@@ -128,11 +70,6 @@ def download(
     raise kind(message, min(LONGEST_WAIT if t.after is None else t.after for t in later))
 
 
-def host_of(address: str) -> str:
-    """The host of a web address, or of a file on Google Drive."""
-    return "drive.google.com" if address.startswith(DRIVE) else policies.host_of(address)
-
-
 def _from(
     url: str,
     part: Path,
@@ -144,8 +81,6 @@ def _from(
     for fresh in (False, True):
         resumed = arrived(part) > 0
         if url.startswith(DRIVE):
-            from . import drive
-
             whole = part.with_suffix(".drive")
             os.replace(drive.download(url.removeprefix(DRIVE), whole, session), part)
         else:
