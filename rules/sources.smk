@@ -10,6 +10,7 @@ rule fetch:
     log:
         f"{FLOW.layout.data}/logs/fetch/{{resource}}.log",
     localrule: True
+    priority: FLOW.fetch_priority
     conda:
         "../envs/data.yaml"
     params:

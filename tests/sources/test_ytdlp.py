@@ -10,8 +10,8 @@ import yt_dlp
 
 from sedrepro.settings.data import Fetch
 from sedrepro.sources import policies, ytdlp
-from sedrepro.sources.session import Session
 from sedrepro.sources.policies import YOUTUBE, YOUTUBE_ACCOUNT
+from sedrepro.sources.session import Session
 
 VIDEO = "00pbt6aJV8Y"
 

@@ -142,6 +142,10 @@ class Flow:
         source = {} if rendered else entry
         return tasks.FetchTask(given=given, resource=name, source=source).describe()
 
+    def fetch_priority(self, wildcards: Any) -> int:
+        """Archives come in hours and YouTube's clips in days: with few cores archives go first."""
+        return 0 if self.registry[wildcards.resource].clips else 1
+
     def _source_settings(self, corpus: str) -> list[str]:
         """What decides a resource's content, beside the registry's entry."""
         own = corpus if corpus in type(self.project.data).model_fields else "weights"
