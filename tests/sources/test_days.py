@@ -38,7 +38,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips, "RATE", 100)
     monkeypatch.setattr(clips, "cut", cut)
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(ytdlp, "_deno", lambda _: "deno")
+    monkeypatch.setattr(ytdlp, "runtime", lambda _: "deno")
 
 
 @pytest.fixture

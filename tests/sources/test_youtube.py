@@ -209,7 +209,7 @@ def tube(project, long, monkeypatch):
     table.write_text("filename\tevent_labels\n" + "".join(f"{n}\tDog\n{n}\tCat\n" for n in NAMES))
     monkeypatch.setattr(yt_dlp, "YoutubeDL", Recorded)
     monkeypatch.setattr(Recorded, "length", None)
-    monkeypatch.setattr(ytdlp, "_deno", lambda _: "deno")
+    monkeypatch.setattr(ytdlp, "runtime", lambda _: "deno")
 
     def answer(found: dict[int, list[str]]):
         Recorded.asked.clear()

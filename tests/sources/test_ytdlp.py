@@ -64,18 +64,18 @@ def test_an_interpreter_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_a_missing_javascript_runtime_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(ytdlp, "_deno", lambda _: None)
+    monkeypatch.setattr(ytdlp, "runtime", lambda _: None)
     assert not ytdlp.player(Fetch()).scripted
     (line,) = capsys.readouterr().out.splitlines()
     assert "no JavaScript runtime (deno)" in line
-    monkeypatch.setattr(ytdlp, "_deno", lambda _: "/bin/deno")
+    monkeypatch.setattr(ytdlp, "runtime", lambda _: "/bin/deno")
     assert ytdlp.player(Fetch()).scripted
     assert capsys.readouterr().out == ""
 
 
 def test_the_runtime_beside_the_interpreter_is_found(tmp_path: Path) -> None:
     (tmp_path / "deno").touch()
-    assert ytdlp._deno(tmp_path) == str(tmp_path / "deno")
+    assert ytdlp.runtime(tmp_path) == str(tmp_path / "deno")
 
 
 @pytest.mark.parametrize(

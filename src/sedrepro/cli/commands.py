@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         "what will be downloaded (files, sizes, licences), and how long training takes",
     )
     add("audit", _audit, "what data is there, and what that means for each paper")
+    text = "before a long download: hosts, yt-dlp, GPU, disk and clock, a line each"
+    add("doctor", _doctor, text).add_argument(
+        "--conda", action="store_true", help="you will call snakemake with --use-conda"
+    )
     add("verify", _verify, "walk the chain of keys from data to page and say what does not hold")
     text = "compare two result sets (results/<name>) cell by cell"
     difference = add("diff", _diff, text)
@@ -190,6 +194,15 @@ def _audit(options: argparse.Namespace) -> int:
 
     print(inventory.audit_text(inventory.audit(_project(options), papers.settings_of())))
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import Doctor, text
+
+    project = _project(options)
+    found = Doctor(project, registry.load(places.checkout()), options.conda).lines()
+    print(text(found))
+    return 1 if any(line.state == "wrong" for line in found) else 0
 
 
 def _verify(options: argparse.Namespace) -> int:

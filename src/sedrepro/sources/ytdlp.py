@@ -73,11 +73,11 @@ class Player(Protocol):
         """The sound as YouTube has it, and the video's length; a `LookupError` says why not."""
 
 
-def player(settings: Fetch) -> Player:
+def player(settings: Fetch, say: Callable[[str], None] = tell) -> Player:
     """Our own yt-dlp, or that of another installation; one line tells what it lacks."""
-    made = Program(settings) if settings.yt_dlp else Library(settings)
+    made = Program(settings) if settings.yt_dlp else Library(settings, say)
     if not made.scripted:
-        tell(
+        say(
             "yt-dlp has no JavaScript runtime (deno): YouTube keeps many videos from it; `make` "
             "installs one"
         )
@@ -87,11 +87,11 @@ def player(settings: Fetch) -> Player:
 class Library:
     """The yt-dlp of this environment."""
 
-    def __init__(self, settings: Fetch) -> None:
+    def __init__(self, settings: Fetch, say: Callable[[str], None] = tell) -> None:
         self.settings = settings
-        self.deno = _deno(Path(sys.executable).parent)
+        self.deno = runtime(Path(sys.executable).parent)
         self.scripted = self.deno is not None
-        self._words = _Words()
+        self._words = _Words(say)
 
     def fetch(self, video: str, folder: Path) -> tuple[Path, float | None]:
         import yt_dlp
@@ -132,7 +132,7 @@ class Program:
     def __init__(self, settings: Fetch) -> None:
         self.settings = settings
         self.interpreter = Path(str(settings.yt_dlp)).expanduser()
-        self.deno = _deno(self.interpreter.parent)
+        self.deno = runtime(self.interpreter.parent)
         self.scripted = self.deno is not None
 
     def fetch(self, video: str, folder: Path) -> tuple[Path, float | None]:
@@ -172,7 +172,7 @@ def _delivered(folder: Path) -> Path:
     return found[0]
 
 
-def _deno(programs: Path) -> str | None:
+def runtime(programs: Path) -> str | None:
     """The JavaScript runtime: beside the interpreter, where its wheel puts it, or on the path."""
     beside = programs / "deno"
     return str(beside) if beside.exists() else shutil.which("deno")
@@ -181,7 +181,7 @@ def _deno(programs: Path) -> str | None:
 class _Words:
     """yt-dlp's warnings, each once; its errors reach us as exceptions."""
 
-    def __init__(self, say: Callable[[str], None] = tell) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         self._said: set[str] = set()
         self._say = say
 
