@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import io
 import json
@@ -49,10 +48,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 def _sweep(path: Path) -> None:
     """Remove what killed writers of `path` left behind."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _alive(int(pid)):
-            left.unlink(missing_ok=True)
+    prefix = f".{path.name}."
+    for name in os.listdir(path.parent):  # of thousands of files, so without a pattern
+        pid = name.removeprefix(prefix).removesuffix(".tmp")
+        if name == f"{prefix}{pid}.tmp" and pid.isdigit() and not _alive(int(pid)):
+            (path.parent / name).unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -11,10 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..errors import SedreproError
 from ..settings.data import Fetch
 from .gate import tell
 
@@ -100,7 +102,7 @@ class Library:
             with yt_dlp.YoutubeDL(self._options(folder)) as downloader:
                 info = downloader.extract_info(f"https://{HOST}/watch?v={video}", download=True)
         except yt_dlp.utils.YoutubeDLError as error:
-            raise LookupError(str(error)) from None
+            raise _trouble(str(error)) from None
         return _delivered(folder), (info or {}).get("duration")
 
     def _options(self, folder: Path) -> dict[str, Any]:
@@ -160,9 +162,18 @@ class Program:
         except OSError as error:
             raise LookupError(f"{self.interpreter}: {error.strerror}") from None
         if done.returncode:
-            raise LookupError(done.stderr.strip()[-1000:] or "it ended without a word")
+            raise _trouble(done.stderr.strip()[-1000:] or "it ended without a word")
         length = done.stdout.strip()
         return _delivered(folder), float(length) if re.fullmatch(r"\d+(\.\d+)?", length) else None
+
+
+def _trouble(message: str) -> Exception:
+    """What yt-dlp's words are about: a video, or the disk it writes to."""
+    if re.search(r"No space left on device|Disk quota exceeded", message):
+        where = tempfile.gettempdir()
+        remedy = "make room, or set TMPDIR to another folder, and start again"
+        return SedreproError(f"{where}: the disk is full; {remedy}")
+    return LookupError(message)
 
 
 def _delivered(folder: Path) -> Path:
