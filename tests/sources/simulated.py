@@ -162,7 +162,7 @@ def videos(clips: list[str]) -> list[str]:
 def history(time: Time, draw: random.Random, hours: float) -> list[tuple[float, float, str]]:
     """Random troubles over so many hours, each kind in turn, none at the same time as another."""
     found = []
-    moment = time.true + draw.uniform(0.05, 0.1) * hours * HOUR
+    moment = time.true + draw.uniform(0.1, 0.2) * hours * HOUR
     kinds: list[str] = []
     while moment < time.true + hours * HOUR:
         kinds = kinds or draw.sample(["bot", "closed", "quiet", "offline"], 4)
@@ -170,7 +170,7 @@ def history(time: Time, draw: random.Random, hours: float) -> list[tuple[float, 
         longest = {"bot": 3.0, "closed": 8.0, "quiet": 8.0, "offline": 5.0}[word]
         end = moment + draw.uniform(0.1, longest) * HOUR
         found.append((moment, end, word))
-        moment = end + draw.uniform(0.05, 0.2) * hours * HOUR
+        moment = end + draw.uniform(0.1, 0.4) * hours * HOUR
     return found
 
 

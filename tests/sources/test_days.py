@@ -18,7 +18,7 @@ from sedrepro import audio
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
 from sedrepro.settings import Layout, Project
-from sedrepro.sources import clips, ytdlp
+from sedrepro.sources import clips, youtube, ytdlp
 from sedrepro.sources.fetch import obtain
 from sedrepro.sources.ledger import CONFIRMED, Ledger
 from sedrepro.sources.policies import HOUR, YOUTUBE
@@ -182,6 +182,11 @@ def take(settings, tube, tables, seed: int, kills: int = 0) -> tuple[float, floa
     return (tube.time.true - begun) / HOUR, needed / HOUR
 
 
+def after_troubles(tube: Tube) -> float:
+    """Hours until what was asked in vain is asked again; among few clips they weigh more."""
+    return len(tube.troubles) * youtube.AGAIN / HOUR
+
+
 def test_a_quiet_week(desed) -> None:
     """Nothing goes wrong: each video once, at the pace of the policy, and none twice."""
     settings, tube, tables = desed(0, 0.02)
@@ -198,7 +203,7 @@ def test_a_quiet_week(desed) -> None:
 def test_random_histories(desed, seed: int) -> None:
     settings, tube, tables = desed(seed, 0.05)
     took, needed = take(settings, tube, tables, seed)
-    assert took <= 1.1 * needed
+    assert took <= 1.1 * needed + after_troubles(tube)
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -225,4 +230,4 @@ def test_all_of_desed(desed, kills: int) -> None:
     print(f"seed {seed}, {kills} kills: {took:.1f} h; the policy needs {needed:.1f} h; "
           f"{len(tube.asked):,} requests, {len(tube.refused)} refused; {there:,} clips there, "
           f"{len(tube.fates):,} videos gone")  # fmt: skip
-    assert took <= 1.1 * needed
+    assert took <= 1.1 * needed + (after_troubles(tube) if share < 1 else 0)

@@ -78,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "plan",
         _plan,
-        "what will be downloaded (files, sizes, licences), and how long training takes",
-    )
+        "what will be downloaded, whence and how long it takes; and how long training takes",
+    ).add_argument("--long", action="store_true", help="every file, with checksum and licence")
     add("audit", _audit, "what data is there, and what that means for each paper")
     text = "before a long download: hosts, yt-dlp, GPU, disk and clock, a line each"
     add("doctor", _doctor, text).add_argument(
@@ -184,7 +184,11 @@ def _plan(options: argparse.Namespace) -> int:
     from .status import hours, standings
 
     project = _project(options)
-    print(inventory.plan_text(inventory.plan(project)))
+    found = inventory.plan(project)
+    if not options.long:
+        print(inventory.plan_text(found, project.data))
+        return 0
+    print(inventory.files_text(found))
     print(hours(project, standings(project, Layout.of(project))))
     return 0
 

@@ -117,7 +117,7 @@ class Doctor:
         for name in self.needed:
             resource = self.known[name]
             for file in resource.files:
-                size = file.bytes or file.about or 1e12
+                size = file.bytes or file.about or 0
                 official = len(file.addresses)
                 sources = file.sources if mirrors else file.sources[:official]
                 for rank, url in enumerate(sources):
@@ -220,7 +220,7 @@ class Doctor:
         if loss != loss:
             return Line("device", "wrong", f"a training step on {device} gives no number")
         if device.type == "cpu":
-            remedy = "full-size rows take days there; `sedrepro plan` says how many"
+            remedy = "full-size rows take days there; see `sedrepro plan --long`"
             return Line(
                 "device", "mind", "a training step works on the CPU, no GPU is used", remedy
             )
@@ -232,13 +232,11 @@ class Doctor:
         found = inventory.plan(self.project, self.known)
         left = [item for item in found.items if not item.there]
         wanted = sum((2 - (item.count > 1)) * (item.bytes or item.about or 0) for item in left)
-        unknown = sum(not (item.bytes or item.about) for item in left)
         folder = Path(self.project.data_folder)
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free
         text = f"{inventory.size(free)} free, about {inventory.size(wanted)} planned for the data"
-        text += f" and {unknown} files of unknown size" if unknown else ""
         if free < wanted:
             return Line("disk", "wrong", text, "make room, or set data.folder to a larger disk")
         return Line("disk", "fine", text)
