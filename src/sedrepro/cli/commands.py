@@ -6,16 +6,16 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import yaml
 
 from .. import __version__, papers, places, settings
 from ..errors import SedreproError
-from ..files import write_json
 from ..settings import Layout, Project, Run
 from ..sources import coverage, registry
-from . import export, predict, score
+from . import export, fetch, predict, score
 
 Command = Callable[[argparse.Namespace], int]
 """What a command does; it returns its exit code."""
@@ -90,9 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     difference = add("diff", _diff, text)
     difference.add_argument("first", type=places.typed)
     difference.add_argument("second", type=places.typed)
-    add("fetch", _fetch, "fetch one resource by hand, as `snakemake data` does").add_argument(
-        "resource", help="its name in config/datasets.yaml"
-    )
+    text = "fetch one resource by hand, as `snakemake data` does"
+    fetch.arguments(add("fetch", _fetch, text))
     add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
         "run",
         nargs="+",
@@ -143,13 +142,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from ..miniature import obtain
-
-    project = _project(options)
-    status = obtain(options.resource, project)
-    write_json(Layout.of(project).status(options.resource), status)
-    print(f"{options.resource}: {status['status']}  {status['reason']}".rstrip())
-    return 0
+    until = fetch.moment(options.until, datetime.now()) if options.until else None
+    return fetch.by_hand(options.resource, _project(options), until)
 
 
 def _table(options: argparse.Namespace) -> int:

@@ -48,8 +48,7 @@ class Fetching(Errand):
     """The fetch of one resource."""
 
     def run(self) -> dict[str, Any]:
-        with ThreadPoolExecutor(self.settings.connections) as pool:
-            outcomes = list(pool.map(self.file, self.resource.files))
+        outcomes = self._files()
         self._stop_if_arriving(outcomes)
         if self.resource.clips:
             outcomes.append(self._clips())
@@ -73,6 +72,17 @@ class Fetching(Errand):
             sum(outcome.files for outcome in outcomes),
             sum(outcome.bytes for outcome in outcomes),
         )
+
+    def _files(self) -> list[Outcome]:
+        pool = ThreadPoolExecutor(self.settings.connections)
+        wait = True
+        try:
+            return list(pool.map(self.file, self.resource.files))
+        except KeyboardInterrupt:
+            wait = False  # a download may take hours to its end
+            raise
+        finally:
+            pool.shutdown(wait, cancel_futures=True)
 
     def file(self, file: File) -> Outcome:
         """Bring one file to its place in the raw tree, unless it is there already."""
