@@ -52,6 +52,7 @@ def ask(project, host: Host):
         ]
         clips = {"table": "t.tsv", "folder": "a"}
         resources = {"archive": {"files": files}, "clips": {"clips": clips, "subsets": {"s": 4}}}
+        data["fetch"] = {"contact": "me@here", **data.get("fetch", {})}
         made = project(resources, **data)
         settings = Project.model_validate({"papers": {"p": PAPER}, "data": made.data})
         found = Doctor(settings, registry.load("."), conda).lines()
@@ -69,8 +70,10 @@ def test_all_is_well(ask, host: Host, tube: Tube) -> None:
     found = ask()
     assert {line.state for line in found.values()} == {"fine"}
     served = policies.host_of(host.url(""))
-    assert list(found) == [served, "yt-dlp", "YouTube", "device", "disk", "clock"]
-    assert (len(host.pages["small"].requests), len(host.pages["large"].requests)) == (1, 0)
+    assert list(found) == [served, "yt-dlp", "YouTube", "contact", "device", "disk", "clock"]
+    (request,) = host.pages["small"].requests
+    assert "(me@here)" in request["User-Agent"]
+    assert host.pages["large"].requests == []
     assert len(tube.asked) == 1
     assert doctor.text(list(found.values())).endswith("ready")
 

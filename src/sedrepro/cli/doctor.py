@@ -26,6 +26,7 @@ from .. import __version__, locks
 from ..errors import SedreproError
 from ..pipeline import inventory
 from ..settings import Layout, Project
+from ..settings.data import Fetch
 from ..sources import policies, registry, ytdlp
 from ..sources.policies import Policy
 from ..sources.registry import Registry
@@ -91,6 +92,8 @@ class Doctor:
             checks[host] = lambda a=address, v=vital: self.host(a, v)
         if any(self.known[name].clips for name in self.needed):
             checks |= {"yt-dlp": self.yt_dlp, "YouTube": self.youtube}
+        if self.needed:
+            checks["contact"] = self.contact
         if self.project.data.desed.synthetic == "mix":
             checks["sox"] = self.sox
         if self.conda:
@@ -151,6 +154,14 @@ class Doctor:
         except ValueError:
             return
         self._times.append(moment - time.time())
+
+    def contact(self) -> Line:
+        """What hosts are told of who asks."""
+        told = self.project.data.fetch.contact
+        if told == Fetch().contact:
+            remedy = "a page or an address of your own is better (data.fetch.contact)"
+            return Line("contact", "mind", f"hosts are told {told}", remedy)
+        return Line("contact", "fine", f"hosts are told {told}")
 
     def yt_dlp(self) -> Line:
         """The program that talks to YouTube, and the JavaScript runtime it needs."""
