@@ -9,8 +9,8 @@ rule fetch:
         FLOW.layout.status("{resource}"),
     log:
         f"{FLOW.layout.data}/logs/fetch/{{resource}}.log",
-    localrule: True
     priority: FLOW.fetch_priority
+    localrule: True
     conda:
         "../envs/data.yaml"
     params:
