@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yt_dlp
+from loopback import Host, md5, tarred, zipped
 from simulated import GARBAGE, KilledError, Time, Tube, fated, history, hours_of, names, videos
 
 from sedrepro import audio
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
 from sedrepro.settings import Layout, Project
-from sedrepro.sources import clips, youtube, ytdlp
+from sedrepro.sources import clips, registry, youtube, ytdlp
 from sedrepro.sources.fetch import obtain
 from sedrepro.sources.ledger import CONFIRMED, Ledger
 from sedrepro.sources.policies import HOUR, YOUTUBE
@@ -231,3 +232,36 @@ def test_all_of_desed(desed, kills: int) -> None:
           f"{len(tube.asked):,} requests, {len(tube.refused)} refused; {there:,} clips there, "
           f"{len(tube.fates):,} videos gone")  # fmt: skip
     assert took <= 1.1 * needed + (after_troubles(tube) if share < 1 else 0)
+
+
+TROUBLES = [
+    ("status", 403),
+    ("status", 429, {"Retry-After": "30"}),
+    ("status", 503),
+    ("truncate", 20),
+]
+
+
+def test_every_archive_of_the_registry_arrives(host: Host, project, root: Path) -> None:
+    """Small ones under their names, from a host that has a bad week."""
+    draw, resources = random.Random(5), {}
+    for name, resource in registry.load(root).resources.items():
+        files = []
+        for file in resource.files:
+            inside = {f"{top}/{file.name}.txt": b"some" for top in file.anchor or ["top"]}
+            packed = tarred(inside) if ".tar" in file.name else zipped(inside)
+            content = f"filepath\n{name}/{file.name}\n".encode() if file.place else packed
+            faults = draw.sample(TROUBLES, draw.randrange(3))
+            url = host.add(f"{name}/{file.name}", content, *faults)
+            kept = file.model_dump(include={"name", "unpack", "place", "anchor"})
+            files.append({**kept, "urls": [url], "about": len(content), "md5": md5(content)})
+        if files:
+            resources[name] = {"corpus": resource.corpus, "files": files}
+    settings = project(resources, fetch={"hold_out": 72.0, "connections": 8})
+    for name, resource in resources.items():
+        status = obtain(name, settings)
+        # Of the sound bank's archives none holds the backgrounds that it is arranged from.
+        assert status["status"] == ("partial" if name == "desed_soundbank" else "ok"), status
+        assert status["files"] >= len(resource["files"])
+    for page in host.pages.values():
+        assert page.faults == []
