@@ -272,7 +272,7 @@ class Arrival:
             return
         shortest, longest = OFFLINE
         pause = min(longest, shortest * 2 ** (self._failures - 1))
-        if self._failures == 1 or never:
+        if self._failures == 2 or never:  # one slow video is nothing to tell
             tell(f"YouTube cannot be reached ({self.ledger.of(clip.file).reason}); waiting for it")
         self.clock.sleep(pause)
 
