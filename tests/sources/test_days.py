@@ -228,9 +228,11 @@ def test_all_of_desed(desed, kills: int) -> None:
         assert sum(len(listed) for listed in tables.values()) == 20_628
         assert len(set(tube.videos)) == 19_067
     there = sum(1 for _ in (RAW / "audio").rglob("*.wav"))
-    print(f"seed {seed}, {kills} kills: {took:.1f} h; the policy needs {needed:.1f} h; "
-          f"{len(tube.asked):,} requests, {len(tube.refused)} refused; {there:,} clips there, "
-          f"{len(tube.fates):,} videos gone")  # fmt: skip
+    print(
+        f"seed {seed}, {kills} kills: {took:.1f} h; the policy needs {needed:.1f} h; "
+        f"{len(tube.asked):,} requests, {len(tube.refused)} refused; {there:,} clips there, "
+        f"{len(tube.fates):,} videos gone"
+    )
     assert took <= 1.1 * needed + (after_troubles(tube) if share < 1 else 0)
 
 

@@ -159,7 +159,7 @@ def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_step_of_training_is_a_number() -> None:
     torch = pytest.importorskip("torch")
-    assert 0 < doctor._step(torch, torch.device("cpu")) < 10
+    assert 0 < doctor._step(torch.device("cpu")) < 10
 
 
 def test_the_command(root: Path, tmp_path: Path, monkeypatch, capsys) -> None:

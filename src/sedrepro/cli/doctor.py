@@ -19,8 +19,9 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .. import __version__, locks
 from ..errors import SedreproError
@@ -31,6 +32,9 @@ from ..sources import policies, registry, ytdlp
 from ..sources.policies import Policy
 from ..sources.registry import Registry
 from ..sources.session import Session
+
+if TYPE_CHECKING:
+    import torch
 
 PATIENCE = 8.0
 """Seconds a host may take to answer."""
@@ -44,12 +48,15 @@ SAMPLE = "jNQXAC9IVRw"
 """The first video of YouTube, 19 seconds long and there since 2005."""
 
 
+State = Literal["fine", "mind", "wrong"]
+
+
 @dataclass(frozen=True)
 class Line:
     """What one check found; `wrong` makes the whole command fail, `mind` does not."""
 
     what: str
-    state: Literal["fine", "mind", "wrong"]
+    state: State
     found: str
     do: str = ""
 
@@ -89,7 +96,7 @@ class Doctor:
         """What all checks found, in their order."""
         checks: dict[str, Check] = {}
         for (host, vital), address in self.addresses().items():
-            checks[host] = lambda a=address, v=vital: self.host(a, v)
+            checks[host] = partial(self.host, address, vital)
         if any(self.known[name].clips for name in self.needed):
             checks |= {"yt-dlp": self.yt_dlp, "YouTube": self.youtube}
         if self.needed:
@@ -131,7 +138,7 @@ class Doctor:
         """Ask a host for the first byte of a file."""
         host = policies.host_of(url)
         policy = policies.of(host)
-        bad = "wrong" if vital else "mind"
+        bad: State = "wrong" if vital else "mind"
         if left := self.session.gate(host).left():
             return Line(host, bad, "it refused a fetch and is left alone", _later(left))
         request = self.session.request(url)
@@ -223,7 +230,7 @@ class Doctor:
 
             gpus = 0 if asked == "cpu" or (asked == "auto" and not torch.cuda.is_available()) else 1
             device = choose(asked, gpus)
-            loss = _step(torch, device)
+            loss = _step(device)
         except ModuleNotFoundError:
             return Line("device", "mind", "not tried: torch is not in this environment")
         except (SedreproError, RuntimeError) as error:
@@ -294,13 +301,13 @@ def together(checks: dict[str, Check]) -> list[Line]:
     return lines
 
 
-def _step(torch, device) -> float:
+def _step(device: torch.device) -> float:
     """The loss after one update of a small network."""
+    import torch
+
     torch.manual_seed(0)
-    network = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(),
-        torch.nn.Linear(8 * 16 * 16, 4),
-    ).to(device)  # fmt: skip
+    layers = [torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten()]
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(8 * 16 * 16, 4)).to(device)
     optimiser = torch.optim.Adam(network.parameters())
     inputs, targets = torch.randn(4, 1, 16, 16, device=device), torch.zeros(4, 4, device=device)
     for _ in range(2):

@@ -62,4 +62,6 @@ def _interrupt(until: float, up: threading.Event) -> None:
     while (left := until - time.time()) > 0:
         time.sleep(min(left, LOOK))
     up.set()
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    main = threading.main_thread().ident
+    assert main is not None  # it runs
+    signal.pthread_kill(main, signal.SIGINT)

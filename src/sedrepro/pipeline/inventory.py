@@ -15,7 +15,7 @@ from ..settings import Layout, PaperSettings, Project, Run, Subset
 from ..settings.data import Data
 from ..sources import policies, registry, released, weights
 from ..sources.policies import Policy
-from ..sources.registry import Registry, Resource, manifest
+from ..sources.registry import Mirror, Registry, Resource, manifest
 from ..sources.verify import Lock
 
 YOUTUBE = policies.YOUTUBE.name
@@ -250,13 +250,14 @@ def _faster(left: list[Item], found: Shopping, data: Data) -> list[str]:
     if not clips:
         return []
     count = sum(clips.values())
-    copied = [name for name in clips if found.resources[name].clips.mirror]
     ways = []
     if not data.fetch.cookies:
         hours = _time(policies.YOUTUBE_ACCOUNT.hours(count))
         ways.append(f"data.fetch.cookies, an account on YouTube: {hours} for the {count:,} clips")
+    mirrors = {name: _mirror(found.resources[name]) for name in clips}
+    copied = {name: mirror for name, mirror in mirrors.items() if mirror}
     if copied and data.fetch.mirrors != "all":
-        mirror = found.resources[copied[0]].clips.mirror
+        mirror = next(iter(copied.values()))
         many = sum(clips[name] for name in copied)
         hours = _time(policies.of(policies.host_of(mirror.url)).hours(many))
         ways.append(
@@ -268,6 +269,10 @@ def _faster(left: list[Item], found: Shopping, data: Data) -> list[str]:
     if not data.allow_partial:
         ways.append("data.allow_partial: true, to train on what is there already: at once")
     return ["To be faster (docs/data.md):", *(f"  {way}" for way in ways)]
+
+
+def _mirror(resource: Resource) -> Mirror | None:
+    return resource.clips.mirror if resource.clips else None
 
 
 def files_text(found: Shopping) -> str:

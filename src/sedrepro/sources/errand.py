@@ -12,7 +12,6 @@ from . import http, registry, verify
 from .registry import Registry
 from .session import Session
 
-
 State = Literal["ok", "partial", "absent", "arriving"]
 
 

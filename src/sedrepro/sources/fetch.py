@@ -20,6 +20,7 @@ from .registry import File
 from .session import LONGEST_WAIT
 from .unpack import ArchiveError, place, unpack
 
+
 def obtain(
     resource_id: str, project: Project, known: registry.Registry | None = None
 ) -> dict[str, Any]:
