@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from sedrepro import chain, tables
+from sedrepro.features.encoders import scaled
+from sedrepro.features.extract import form
 from sedrepro.files import file_digest, write_json
 from sedrepro.metrics.events import reference
-from sedrepro.settings import Layout, Run, Subset
+from sedrepro.settings import Layout, Plan, Run, Subset
+from sedrepro.store import writing
 
 HOP, FRAMES, CLIPS, EXPECTED = 0.064, 100, 14, 17
 MT = Run("lgc_sed", "mt", "desed", 42)
@@ -98,3 +101,30 @@ class World:
         with h5py.File(self.layout.run(run, "scores.h5"), "r+") as file:
             edit(file)
         self.sign()
+
+
+def lay_set(
+    layout: Layout,
+    plan: Plan,
+    subset: Subset,
+    samples: list[np.ndarray],
+    seconds: float = 10.0,
+    event: tuple[float, float] = (1.0, 3.0),
+) -> None:
+    """A subset's tables and its store of waveforms, as extraction would make them."""
+    names = [f"{subset.name}{index}" for index in range(len(samples))]
+    clips = pd.DataFrame(
+        {"clip": names, "subset": subset.name, "path": "", "seconds": seconds, "fold": "held_out"}
+    )
+    rows = [(name, ("Speech", "Dog")[index % 2], *event, 1.0) for index, name in enumerate(names)]
+    events = pd.DataFrame(rows, columns=tables.EVENTS)
+    audit = pd.DataFrame([(subset.name, len(names), len(names), "")], columns=tables.AUDIT)
+    tables.write(layout.table(subset, "clips"), clips, tables.CLIPS)
+    tables.write(layout.table(subset, "events"), events, tables.EVENTS)
+    tables.write(layout.table(subset, "audit"), audit, tables.AUDIT)
+    for name, front_end in plan.front_ends.items():
+        path = layout.store(subset, name)
+        shape, attributes = front_end.shape, {"front_end": front_end.model_dump(mode="json")}
+        with writing(path, shape=shape, dtype=form(front_end), attributes=attributes) as store:
+            for clip, values in zip(names, samples, strict=True):
+                store.add(clip, seconds, scaled(values / np.float32(32768)))

@@ -49,7 +49,11 @@ COLUMNS = ("filename", "onset", "offset", "event_label", "score")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument(
-        "--run", required=True, type=typed, metavar="FOLDER", help="folder of a finished run"
+        "--run",
+        required=True,
+        type=typed,
+        metavar="FOLDER",
+        help="folder of a finished run, or a checkpoint that was exported",
     )
     parser.add_argument(
         "inputs", nargs="+", type=typed, metavar="FILE|FOLDER", help="recordings, any length"

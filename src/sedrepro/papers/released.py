@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import SedreproError
 from ..networks.weights import load_checkpoint, tensors
+from .contract import Method
 
 MODELS = {"student": "sed_student.", "teacher": "sed_teacher."}
 """Ours, and what their names begin with."""
@@ -78,6 +79,46 @@ def released_networks(path: str | Path, layout: str) -> dict[str, dict[str, Tens
             for key, value in own.items()
         }
     return found
+
+
+def fill(method: Method, model: str, path: str | Path) -> None:
+    """Put a checkpoint of anybody into the network of `model`, under whichever names it comes.
+
+    It holds student and teacher of a recipe, or one network, with names of ours or of a layout.
+    """
+    saved = load_checkpoint(path)
+    if isinstance(saved, dict) and "state_dict" in saved:
+        saved = saved["state_dict"]
+    state = tensors(saved, path)
+    prefix = MODELS.get(model, "")
+    if any(key.startswith(tuple(MODELS.values())) for key in state):
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if not state or not prefix:
+            raise SedreproError(f"{path}: holds no {prefix or model}*, so no {model}")
+    network = method.networks[model]
+    named = _as_named(state, set(network.state_dict()), path)
+    try:
+        network.load_state_dict(named)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SedreproError(
+            f"{path}: does not fit the network of row {method.plan.run.row!r}; --row names another "
+            f"({reason})"
+        ) from None
+
+
+def _as_named(state: dict[str, Tensor], own: set[str], path: str | Path) -> dict[str, Tensor]:
+    """A network's state under our names; as it is where no layout has a place for all of it."""
+    for layout in LAYOUTS:
+        if own & set(state):
+            break
+        try:
+            names = {key: _renamed(key, layout, path) for key in state}
+        except SedreproError:
+            continue
+        if set(names.values()) <= own:
+            return {name: _shaped(name, state[key]) for key, name in names.items()}
+    return state
 
 
 def _shaped(name: str, value: Tensor) -> Tensor:
