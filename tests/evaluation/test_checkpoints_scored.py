@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 import soundfile
 import torch
 import yaml
-from world import lay_set
+from world import lay_set, under_recipes_names
 
 from sedrepro import papers, places, settings
 from sedrepro.checkpoints import load_checkpoint
 from sedrepro.cli import main
 from sedrepro.evaluation import write
 from sedrepro.files import read_json
+from sedrepro.reporting.tables import tabulate
 from sedrepro.settings import Layout, Subset
 from sedrepro.training.run import train
 
@@ -190,22 +192,7 @@ def test_an_export_of_weights_that_were_changed_is_refused(run, capsys):
 def test_one_network_alone_scores_under_names_of_ours_or_of_a_recipe(run):
     """A flat dictionary is the network of whichever model is asked for."""
     ours = load_checkpoint(run / "checkpoint.pt")["networks"]["headline"]["student"]
-    layout = {
-        "cnn.blocks.{n}.conv": "cnn.cnn.conv{n}",
-        "cnn.blocks.{n}.norm": "cnn.cnn.batchnorm{n}",
-        "cnn.blocks.{n}.gate.linear": "cnn.cnn.glu{n}.linear",
-        "rnn": "rnn.rnn",
-        "heads.frame": "dense",
-        "heads.attention": "dense_softmax",
-    }
-    theirs = {}
-    for key, value in ours.items():
-        for number in ("", "0", "1"):
-            for own, other in layout.items():
-                own, other = own.replace("{n}", number), other.replace("{n}", number)
-                if key.startswith(own):
-                    flat = value.flatten(1) if "gate" in key and value.dim() == 4 else value
-                    theirs[other + key.removeprefix(own)] = flat
+    theirs = under_recipes_names(ours)
     assert len(theirs) == len(ours)
     torch.save(ours, "ours.pt")
     torch.save({"state_dict": theirs}, "theirs.pt")
@@ -238,3 +225,59 @@ def test_a_checkpoint_that_cannot_be_scored_is_one_line(run, capsys):
     Path(layout.store(Subset("desed", "validation"), "wave16k")).unlink()
     path = "data/full/features/desed/validation.wave16k.h5"
     assert f"{path}: not made yet; `snakemake {path}` makes it" in refused(*own)
+
+
+def rows_of(path: str, row: str) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return [line for line in csv.DictReader(file) if line["row"] == row]
+
+
+def test_a_scored_system_is_compared_verified_and_forgotten(run, root, capsys):
+    """Beside the run it comes from: the same scores differ by nothing, on any other clips too."""
+    own = ["--checkpoint", str(run / "checkpoint.pt")]
+    for name in ("student", "teacher"):
+        assert score("--as", name, "--model", name, *own) == 0
+    project = settings.load(TINY, papers=papers.settings_of())
+    layout = Layout.of(project)
+    tabulate(project, PAPER, layout, root)
+    path = f"results/full/tables/{PAPER}.differences.csv"
+    lines = [
+        line
+        for line in rows_of(path, "external/student")
+        if (line["table"], line["metric"], line["minus"]) == ("student", "psds1", "untrained")
+    ]
+    assert {line["implementation"] for line in lines} == {"psds_eval", "sed_scores_eval"}
+    for line in lines:
+        assert (line["difference"], line["ci_low"], line["ci_high"]) == ("0", "0", "0")
+    pairs = [(line["minus"]) for line in rows_of(path, "external/teacher")]
+    assert "external/student" in pairs
+
+    def verified() -> str:
+        capsys.readouterr()
+        main(["verify", "--configfile", "tiny.yaml"])
+        return capsys.readouterr().out
+
+    first = verified()
+    assert "every link holds" in first
+    folder = external(PAPER, "student")
+    scores = (folder / "scores.h5").read_bytes()
+    (folder / "scores.h5").write_bytes(scores + b"more")
+    assert f"{folder}/scores.h5: was changed after it was written" in verified()
+    (folder / "scores.h5").write_bytes(scores)
+    shutil.copy(run / "checkpoint.pt", "other.pt")
+    assert score("--as", "teacher", "--model", "teacher", "--checkpoint", "other.pt") == 0
+    with open("other.pt", "ab") as file:
+        file.write(b"more")
+    found = verified()
+    assert "other.pt was changed since it was scored" in found
+    # A system that came, went or changed makes the tables old.
+    assert f"tables/{PAPER}.key.json: made of other numbers" in found
+    tabulate(project, PAPER, layout, root)
+    assert main(["forget", f"external/{PAPER}/teacher", "--configfile", "tiny.yaml"]) == 0
+    assert not external(PAPER, "teacher").exists()
+    assert external(PAPER, "student").exists()
+    assert f"tables/{PAPER}.key.json: made of other numbers" in verified()
+    assert main(["forget", str(folder), "--configfile", "tiny.yaml"]) == 0
+    assert not Path("results/full/runs/external").exists()
+    assert "no such system was scored" in line(capsys, ["forget", f"external/{PAPER}/student"])
+    assert "a system is external/<paper>/<name>" in line(capsys, ["forget", "external/x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import h5py
@@ -128,3 +129,21 @@ def lay_set(
         with writing(path, shape=shape, dtype=form(front_end), attributes=attributes) as store:
             for clip, values in zip(names, samples, strict=True):
                 store.add(clip, seconds, scaled(values / np.float32(32768)))
+
+
+def under_recipes_names(state: dict) -> dict:
+    """The weights of the baselines' network as their recipe names and shapes them."""
+    names = {
+        r"cnn\.blocks\.(\d+)\.conv": r"cnn.cnn.conv\1",
+        r"cnn\.blocks\.(\d+)\.norm": r"cnn.cnn.batchnorm\1",
+        r"cnn\.blocks\.(\d+)\.gate\.linear": r"cnn.cnn.glu\1.linear",
+        r"rnn\.": "rnn.rnn.",
+        r"heads\.frame": "dense",
+        r"heads\.attention": "dense_softmax",
+    }
+    theirs = {}
+    for key, value in state.items():
+        own = next(own for own in names if re.match(own, key))
+        flat = value.flatten(1) if ".gate." in key and value.dim() == 4 else value
+        theirs[re.sub(f"^{own}", names[own], key)] = flat
+    return theirs

@@ -112,7 +112,7 @@ def test_every_resource_can_be_had_somehow_and_says_what_its_loss_means(known) -
         for file in resource.files:
             assert file.unpack or file.place, (name, file.name)
     kinds = {resource.kind for resource in known.resources.values()}
-    assert kinds == {"http", "drive", "youtube"}
+    assert kinds == {"http", "drive", "youtube", "manual"}
 
 
 def test_what_is_in_two_sets_is_asked_for_once(known) -> None:

@@ -15,7 +15,7 @@ from .. import __version__, papers, places, settings
 from ..errors import SedreproError
 from ..settings import Layout, Project, Run
 from ..sources import coverage, registry
-from . import export, fetch, predict, score
+from . import check, export, fetch, predict, score
 
 Command = Callable[[argparse.Namespace], int]
 """What a command does; it returns its exit code."""
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         nargs="+",
         type=places.typed_run,
-        help="paper/row/condition/seed<s>, or a run folder",
+        help="paper/row/condition/seed<s>, external/paper/name of a system, or its folder",
     )
     text = "detect events in recordings of your own with a finished run"
     predict.arguments(add("predict", _predict, text))
@@ -104,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     score.arguments(add("score", _score, text))
     text = "write a run's scores or detections in the forms others read"
     export.arguments(add("export", _export, text))
+    text = "compare this machine's copy of a corpus with the organisers'"
+    check.arguments(add("check", _check, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
 
@@ -222,10 +224,16 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
+    from ..reporting.externals import drop, folders
     from ..training.run import forget
 
     layout = Layout.of(_project(options, lazily=True))
     for name in options.run:
+        for folder in (scored := folders(name, layout)) or []:
+            drop(folder)
+            print(f"forgot {folder}")
+        if scored is not None:
+            continue
         folder = layout.run(Run.parse(name))
         forget(folder)
         print(f"forgot {folder}")
@@ -250,6 +258,10 @@ def _score(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     return export.export(options, _project(options))
+
+
+def _check(options: argparse.Namespace) -> int:
+    return check.check(options, _project(options, lazily=True))
 
 
 def _unlock(options: argparse.Namespace) -> int:

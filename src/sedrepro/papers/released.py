@@ -23,7 +23,8 @@ BANDS = 4
 """Of the sub-spectral norm."""
 
 LAYOUTS = {
-    # The CRNN of the DCASE baselines, 2021 to 2024: `networks.crnn.Crnn`.
+    # The CRNN of the DCASE baselines, 2021 to 2024: `networks.crnn.Crnn`. A frozen encoder beside
+    # it lies under names of its own, and is not read: its tokens come from a store.
     "dcase_crnn": {
         "cnn.cnn.conv{n}": "cnn.blocks.{n}.conv",
         "cnn.cnn.batchnorm{n}": "cnn.blocks.{n}.norm",
@@ -32,6 +33,8 @@ LAYOUTS = {
         "rnn.rnn": "rnn",
         "dense": "heads.frame",
         "dense_softmax": "heads.attention",
+        # Beside an encoder (`networks.hetero.Hetero`): where its tokens join.
+        "cat_tf": "merge.linear",
     },
     # The two-branch network of cross-task training: `networks.cross_task.CrossTask`.
     "cross_task": {

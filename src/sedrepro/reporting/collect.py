@@ -375,7 +375,8 @@ def _cell(
     if row.released is None:
         verdict = stats.verdict(ours, published.value, published.sd, obstacles=blocked)
     else:
-        verdict = _recomputed(row.released, ours, published, column.metric, short)
+        uncomparable = [word for word in blocked if word == published.status]
+        verdict = _recomputed(row.released, ours, published, column.metric, short + uncomparable)
     return Cell(
         published=published,
         ours=ours,
