@@ -2,7 +2,7 @@
 
 The recipes of DCASE, and of papers that build on them, leave Lightning checkpoints. Their
 `state_dict` has the student as `sed_student.*`, its teacher as `sed_teacher.*` and the front end as
-`mel_spec.*`.
+`mel_spec.*`. ATST-SED saves the two alone, as `sed_student` and `sed_teacher`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ BANDS = 4
 
 LAYOUTS = {
     # The CRNN of the DCASE baselines, 2021 to 2024: `networks.crnn.Crnn`. A frozen encoder beside
-    # it lies under names of its own, and is not read: its tokens come from a store.
+    # it lies under names of its own, and is not read: its tokens come from a store. ATST-SED's is
+    # trained, and part of each network.
     "dcase_crnn": {
         "cnn.cnn.conv{n}": "cnn.blocks.{n}.conv",
         "cnn.cnn.batchnorm{n}": "cnn.blocks.{n}.norm",
@@ -35,6 +36,7 @@ LAYOUTS = {
         "dense_softmax": "heads.attention",
         # Beside an encoder (`networks.hetero.Hetero`): where its tokens join.
         "cat_tf": "merge.linear",
+        "atst_frame.atst": "transformer",
     },
     # The two-branch network of cross-task training: `networks.cross_task.CrossTask`.
     "cross_task": {
@@ -68,10 +70,7 @@ LAYOUTS = {
 
 def released_networks(path: str | Path, layout: str) -> dict[str, dict[str, Tensor]]:
     """The states of our `student` and `teacher` in a checkpoint whose layout is known."""
-    saved = load_checkpoint(path)
-    if isinstance(saved, dict):
-        saved = saved.get("state_dict")
-    state = tensors(saved, path)
+    state = _state(path)
     found = {}
     for model, prefix in MODELS.items():
         own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
@@ -89,10 +88,7 @@ def fill(method: Method, model: str, path: str | Path) -> None:
 
     It holds student and teacher of a recipe, or one network, with names of ours or of a layout.
     """
-    saved = load_checkpoint(path)
-    if isinstance(saved, dict) and "state_dict" in saved:
-        saved = saved["state_dict"]
-    state = tensors(saved, path)
+    state = _state(path)
     prefix = MODELS.get(model, "")
     if any(key.startswith(tuple(MODELS.values())) for key in state):
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -108,6 +104,18 @@ def fill(method: Method, model: str, path: str | Path) -> None:
             f"{path}: does not fit the network of row {method.plan.run.row!r}; --row names another "
             f"({reason})"
         ) from None
+
+
+def _state(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a file by name: of Lightning, of one network, or of two under their names."""
+    saved = load_checkpoint(path)
+    if isinstance(saved, dict):
+        saved = saved.get("state_dict", saved)
+    if isinstance(saved, dict):
+        parts = {name: saved.get(name.removesuffix(".")) for name in MODELS.values()}
+        if all(isinstance(part, dict) for part in parts.values()):
+            saved = {f"{name}{key}": v for name, part in parts.items() for key, v in part.items()}
+    return tensors(saved, path)
 
 
 def _as_named(state: dict[str, Tensor], own: set[str], path: str | Path) -> dict[str, Tensor]:

@@ -35,8 +35,8 @@ class Released(Block):
 
     resource: str = Field(description="the resource of config/datasets.yaml that brings it")
     layout: Literal["detections", "dcase_crnn", "cross_task"] = Field(
-        description="detections: tables of events, one per threshold; dcase_crnn, cross_task: a "
-        "Lightning checkpoint of that network, with student and teacher"
+        description="detections: tables of events, one per threshold; dcase_crnn, cross_task: "
+        "weights of student and teacher of that network, as Lightning or ATST-SED saves them"
     )
     path: str = Field(description="the checkpoint, or the folder of tables, below the raw tree")
     model: str = Field("student", description="detections: which network made them")
