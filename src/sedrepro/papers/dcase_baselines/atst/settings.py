@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Literal
 
-from ...bases.heterogeneous.settings import Encoder, Network
+from pydantic import Field
+
+from ....settings.blocks import Count
+from ...bases.heterogeneous import settings as heterogeneous
 from ...bases.mean_teacher import settings as mean_teacher
+
+
+class Encoder(heterogeneous.Encoder):
+    """The transformer in the network."""
+
+    resource: Literal["atst_frame"] = Field("atst_frame", description="which one")
+    cached: Literal[False] = Field(False, description="its weights are the checkpoint's own")
+    bands: Count = Field(1, description="tokens per time step (frequency patches)")
 
 
 class Settings(mean_teacher.Settings):
     """What a row of ATST-SED may change. It is scored here; `mtda_hsed` trains it."""
 
     front_end: str = Field("wave16k", description="the front end of the spectra")
-    network: Network = Field(default_factory=Network, description="the CRNN")
-    encoder: Encoder = Field(
-        default_factory=lambda: Encoder(resource="atst_frame", cached=False, bands=1),
-        description="the transformer in the network",
+    network: heterogeneous.Network = Field(
+        default_factory=heterogeneous.Network, description="the CRNN"
     )
-
-    @model_validator(mode="after")
-    def _inside(self) -> Settings:
-        if self.encoder.cached or self.encoder.resource != "atst_frame":
-            raise ValueError("the transformer is ATST-Frame, in the network: encoder.cached off")
-        return self
+    encoder: Encoder = Field(default_factory=Encoder, description="the transformer in the network")
