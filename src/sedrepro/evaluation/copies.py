@@ -134,7 +134,7 @@ def examine(there: There, paths: Mapping[str, Path], listen: Listen, rate: int) 
         try:
             heard = ear.hear(paths[clip])
         except SedreproError as error:
-            copy.faults[clip] = Fault(UNREADABLE, str(error))
+            copy.faults[clip] = Fault(UNREADABLE, str(error).removeprefix(f"{paths[clip]}: "))
             continue
         copy.scores[place], levels[place] = heard.scores, heard.levels
         copy.agreements[clip] = agreement(heard.levels, theirs[place])
