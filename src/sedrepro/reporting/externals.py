@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 from .. import chain
@@ -46,10 +47,11 @@ def folders(text: str, layout: Layout) -> list[Path] | None:
 
     `external/<paper>/<name>[/<set>]`, or the folder itself; None for the name of a run.
     """
-    parts = Path(text).parts
-    if MODEL not in parts:
+    parts = ("runs", *Path(text).parts)
+    starts = [at for at, pair in enumerate(pairwise(parts), 2) if pair == ("runs", MODEL)]
+    if not starts:
         return None
-    below = parts[parts.index(MODEL) + 1 :]
+    below = parts[starts[-1] :]
     if len(below) not in (2, 3):
         raise SedreproError(f"{text}: a system is {MODEL}/<paper>/<name>, or one set of it below")
     top = Path(layout.results, "runs", MODEL, *below)
