@@ -253,10 +253,13 @@ def test_every_archive_of_the_registry_arrives(host: Host, project, root: Path) 
             inside = {f"{top}/{file.name}.txt": b"some" for top in file.anchor or ["top"]}
             packed = tarred(inside) if ".tar" in file.name else zipped(inside)
             content = f"filepath\n{name}/{file.name}\n".encode() if file.place else packed
-            faults = draw.sample(TROUBLES, draw.randrange(3))
+            # Only what states its size can be told from what was cut off without a word.
+            size = {"bytes": len(content)} if file.bytes else {"about": len(content)}
+            troubles = [*TROUBLES, ("closed", 10)] if file.bytes else TROUBLES
+            faults = draw.sample(troubles, draw.randrange(3))
             url = host.add(f"{name}/{file.name}", content, *faults)
             kept = file.model_dump(include={"name", "unpack", "place", "anchor"})
-            files.append({**kept, "urls": [url], "about": len(content), "md5": md5(content)})
+            files.append({**kept, "urls": [url], "md5": md5(content), **size})
         if files:
             resources[name] = {"corpus": resource.corpus, "files": files}
     settings = project(resources, fetch={"hold_out": 72.0, "connections": 8})

@@ -163,8 +163,8 @@ class Paper(Block):
     status: str = Field("", description="what of the paper could be read, and what is our choice")
     cost: str = Field(
         "",
-        description="what is known of a full-scale run's cost; `sedrepro plan` tells it until "
-        "one has been measured",
+        description="what is known of a full-scale run's cost; `sedrepro plan --long` tells it "
+        "until one has been measured",
     )
     precision: str = Field(
         "",

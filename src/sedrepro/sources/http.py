@@ -132,7 +132,7 @@ def once(
         if start == 0:
             part.parent.mkdir(parents=True, exist_ok=True)
             write_json(note, {"url": url, "validator": _validator(answer)})
-        _receive(answer, part, start, total)
+        _receive(answer, part, start, total or size)
 
 
 def check_space(folder: Path, wanted: int) -> None:
@@ -253,7 +253,7 @@ def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: in
                 view = view[out.write(view) :]
             done += len(data)
             bar.update(len(data))
-    if total is not None and done != total:
+    if total is not None and done < total:
         raise TransientError(f"the connection ended after {done} of {total} bytes")
 
 
