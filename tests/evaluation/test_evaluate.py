@@ -281,7 +281,7 @@ def test_a_set_that_was_not_scored_is_an_error(world, plan_of, project):
 def test_a_set_without_clips_is_left_out(world, plan_of, project):
     world.change(MT, lambda file: file.pop("public_eval"))
     audit = Path(world.layout.table(Subset("desed", "public_eval"), "audit"))
-    audit.write_text("subset\texpected\tfound\tnote\npublic_eval\t17\t0\tgone\n")
+    audit.write_text("subset\texpected\tfound\tnote\torigin\npublic_eval\t17\t0\tgone\tofficial\n")
     metrics = evaluate(plan_of(MT), project, world.layout)["metrics"]
     assert {entry["set"] for entry in metrics} == {"validation"}
 

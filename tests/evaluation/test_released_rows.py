@@ -83,7 +83,9 @@ def lay_set(layout: Layout, plan, subset, samples: list[np.ndarray]) -> None:
     events = pd.DataFrame(
         [(name, "Speech", 1.0, 3.0, 1.0) for name in names], columns=tables.EVENTS
     )
-    audit = pd.DataFrame([(subset.name, len(names), len(names), "")], columns=tables.AUDIT)
+    audit = pd.DataFrame(
+        [(subset.name, len(names), len(names), "", "official")], columns=tables.AUDIT
+    )
     tables.write(layout.table(subset, "clips"), clips, tables.CLIPS)
     tables.write(layout.table(subset, "events"), events, tables.EVENTS)
     tables.write(layout.table(subset, "audit"), audit, tables.AUDIT)

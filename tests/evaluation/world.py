@@ -67,7 +67,7 @@ class World:
         listed = pd.DataFrame(
             {"clip": clips, "subset": name, "path": "", "seconds": self.seconds, "fold": ""}
         )
-        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, ""]], columns=tables.AUDIT)
+        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, "", "official"]], columns=tables.AUDIT)
         tables.write(self.layout.table(home, "clips"), listed, tables.CLIPS)
         tables.write(self.layout.table(home, "events"), self.events[name], tables.EVENTS)
         tables.write(self.layout.table(home, "audit"), audit, tables.AUDIT)

@@ -59,8 +59,9 @@ def lay_tables(layout: Layout) -> None:
         rows = [f"{clip}\tBark\t0.2\t1.1\t1.0" for clip in CLIPS]
         path = layout.table(Subset("snr_mix", condition), "events")
         write_text(path, "\n".join(["\t".join(tables.EVENTS), *rows]) + "\n")
-        for table in ("clips", "audit"):
-            write_text(layout.table(Subset("snr_mix", condition), table), "nothing\n")
+        files = layout.truths(Subset("snr_mix", condition))
+        for name in ("clips", "audit", "recipe"):
+            write_text(files[name], "nothing\n")
 
 
 def entry(metric, model, label, value, ends) -> dict:

@@ -82,7 +82,7 @@ def write_recipe(project: Project, subset: str) -> None:
 
 
 def recipe_path(project: Project, subset: str) -> str:
-    return f"{Layout.of(project).mixtures(CORPUS, subset)}.tsv"
+    return Layout.of(project).recipe(Subset(CORPUS, subset))
 
 
 def _origin(project: Project) -> whose.Origin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .externals import MODEL, externals
 from .notes import below, precision
 from .records import Record, finite, number, records
 from .remarks import remarks
+from .whose import Whose, whose
 
 EXTERNAL = "somebody else's detections or scores, by `sedrepro score`; any model"
 NOTHING_TO_RUN = "other people's number: nothing to run"
@@ -55,6 +56,8 @@ class Cell:
     unit: str = "clip"
     """What intervals draw."""
     n_units: int | None = None
+    cut: str = ""
+    """That events go on after what was heard of their clips."""
 
     @property
     def judgement(self) -> str:
@@ -130,6 +133,8 @@ class PrintedTable:
     notes: list[str]
     transposed: bool = False
     about: Sequence[str] = ()
+    whose: Whose = field(default_factory=Whose)
+    """Whose recordings it shows."""
 
     def as_read(self) -> PrintedTable:
         """What is shown to a reader: a transposed table with its columns as rows."""
@@ -209,6 +214,11 @@ def collect(
             for condition in table.conditions or spec.conditions
             for c in _spread(table.columns, project, paper)
         ]
+        listed = list(table.rows if table.rows is not None else spec.table)
+        shown = whose(project, paper, listed, layout, found)
+        if shown.own:  # what is known of the paper's corpus stands in no table of other data
+            listed = [row for row in listed if not _is_of_the_corpus(spec.table[row])]
+        known = {} if shown.own else numbers
         rows = [
             PrintedRow(
                 row,
@@ -220,22 +230,30 @@ def collect(
                         row,
                         by_row,
                         c,
-                        _published(numbers, name, row, c, spec.table[row].kind == "published"),
+                        shown,
+                        _published(known, name, row, c, spec.table[row].kind == "published"),
                     )
                     for c in columns
                 ],
                 [_about(project, paper, row, by_row, what) for what in table.about],
             )
-            for row in (table.rows if table.rows is not None else spec.table)
+            for row in listed
         ]
         rows += _external_rows(project, externals(layout, paper), columns, table)
-        notes = below(project, table, columns, rows)
+        notes = below(shown, table, columns, rows)
         wanted = {row.name: row.row for row in rows}
         notes += remarks(table.remarks, list(spec.conditions), wanted, by_row)
         tables.append(
-            PrintedTable(name, table.caption, columns, rows, notes, table.transposed, table.about)
+            PrintedTable(
+                name, table.caption, columns, rows, notes, table.transposed, table.about, shown
+            )
         )
     return tables, found
+
+
+def _is_of_the_corpus(row: Row) -> bool:
+    """Whether a row is of the paper's corpus whatever is read here: published, or detections."""
+    return row.kind == "published" or (row.released is not None and row.released.has_detections)
 
 
 def _external_rows(
@@ -276,6 +294,7 @@ def _external_cell(project: Project, found: list[Record], column: PrintedColumn)
         note="",
         unit=str(entry.get("unit") or "clip"),
         n_units=entry.get("n_units"),
+        cut=_cut([entry]),
     )
 
 
@@ -336,6 +355,7 @@ def _cell(
     name: str,
     by_row: Mapping[tuple[str, str], list[Record]],
     column: PrintedColumn,
+    shown: Whose,
     published: Published,
 ) -> Cell:
     row, found = spec.table[name], by_row.get((name, column.condition), [])
@@ -358,7 +378,7 @@ def _cell(
         )
     ours = stats.of_scores(stats.summarise(measured, project.report.confidence))
     clips = _clips([(record.run, entry) for record, entry in entries])
-    blocked = ["miniature: look-alike data"] if project.scale == "mini" else []
+    blocked = [shown.obstacle] if shown.obstacle else []
     short, partial = missing_clips([record for record, _ in entries], clips)
     blocked += short
     if published.status.startswith("not comparable"):
@@ -368,8 +388,9 @@ def _cell(
     if row.kind == "reevaluate" and row.source:
         trained = by_row.get((row.source, column.condition), [])
     mixed = precision(spec, trained)
+    cut = _cut([entry for _, entry in entries])
     if ours is not None:
-        notes += blocked + partial + ([mixed] if mixed else [])
+        notes += blocked + partial + list(filter(None, [mixed, cut]))
         if not ours.finite:
             notes.append("our value is undefined (not a number)")
     if row.released is None:
@@ -389,6 +410,18 @@ def _cell(
         mixed=mixed if ours is not None else "",
         unit=str(entries[0][1].get("unit") or "clip") if entries else "clip",
         n_units=_units([entry for _, entry in entries]),
+        cut=cut if ours is not None else "",
+    )
+
+
+def _cut(entries: Sequence[dict]) -> str:
+    """That some events could not be found: they go on after what was heard of their clips."""
+    most = max(entries, key=lambda entry: finite(entry.get("n_cut")) or 0, default={})
+    if not finite(most.get("n_cut")):
+        return ""
+    return (
+        f"{most['n_cut']:,} of {most['n_events']:,} events go on after what is heard of their "
+        "clips, and are missed in part or in whole"
     )
 
 

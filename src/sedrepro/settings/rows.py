@@ -76,6 +76,37 @@ def named(
     return settings
 
 
+def check_windows(project: Project, paper: str, model: Model) -> None:
+    """Refuse a paper whose front ends hear clips for different times, in the rows to run.
+
+    The truth is the same for all of them: what one does not hear would count as missed.
+    """
+    spec, readers = project.papers[paper], {}
+    for row in spec.selected():
+        settings = named(project, paper, row, next(iter(spec.conditions)), model)
+        for part in [*settings.streams(), *settings.held_out()] if settings else []:
+            readers |= {name: row for name in part.inputs if name not in readers}
+    seconds = {name: project.front_ends[name].seconds for name in readers}
+    longest = max(seconds, key=seconds.__getitem__, default="")
+    for name, heard in seconds.items():
+        if heard == seconds[longest]:
+            continue
+
+        def differ(merged: dict[str, Any], name: str = name) -> bool:
+            try:
+                front_ends = Project.model_validate(merged).front_ends
+                return front_ends[name].seconds != front_ends[longest].seconds
+            except (ValidationError, KeyError):  # layers further up complete what is not there yet
+                return False
+
+        raise SedreproError(
+            f"{blame(project.layers, differ)}: front_ends.{longest}.seconds is "
+            f"{seconds[longest]:g} and front_ends.{name}.seconds is {heard:g}, and papers.{paper} "
+            f"reads both (rows {readers[longest]} and {readers[name]}): set both alike, or events "
+            "after the shorter would count as missed"
+        )
+
+
 # --- what may be wrong with a row, in words -------------------------------------------------------
 
 

@@ -8,9 +8,9 @@ are never compared with them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..files import digest
 from ..settings import Data
@@ -18,6 +18,7 @@ from ..settings.classes import AVE_CLASSES, DESED_CLASSES, FSD_CLASSES
 from . import registry
 
 OFFICIAL, RENDERED, OWN = ORDER = "official", "rendered", "own"
+SAID = "own data: "
 
 
 class Origin(NamedTuple):
@@ -29,7 +30,14 @@ class Origin(NamedTuple):
     @property
     def notes(self) -> list[str]:
         """What the audit says of it."""
-        return [f"own data: {self.why}"] if self.kind == OWN else []
+        return [f"{SAID}{self.why}"] if self.kind == OWN else []
+
+    @classmethod
+    def read(cls, audit: Mapping[str, Any]) -> Origin:
+        """What an audit says, or the copy of it in a run's record; older ones say nothing."""
+        parts = str(audit.get("note", "")).split("; ")
+        why = next((part.removeprefix(SAID) for part in parts if part.startswith(SAID)), "")
+        return cls(str(audit.get("origin") or OFFICIAL), why)
 
 
 def worst(origins: Iterable[Origin]) -> Origin:

@@ -16,6 +16,7 @@ from ..collect import collect
 from ..records import Record
 from ..sealing import seal
 from ..tables import difference_note, interval_note
+from ..whose import together, whose
 from . import overview, runs
 from .embed import data_uri, script_json
 from .room import curves, room
@@ -33,13 +34,15 @@ def publish(
     """Write the page from whatever runs there are; returns where it is."""
     chosen = list(papers) if papers is not None else project.selected_papers()
     found: list[Record] = []
+    shown = [_paper(project, paper, layout, root, found) for paper in chosen]
     html = (
         _environment()
         .get_template("page.html")
         .render(
             project=project,
             version=__version__,
-            papers=[_paper(project, paper, layout, root, found) for paper in chosen],
+            papers=shown,
+            whose=together(paper["whose"] for paper in shown),
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             scripts=[Markup((HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS],
             interval_note=interval_note(project.report.confidence),
@@ -72,6 +75,7 @@ def _paper(
     shown += found
     return {
         "id": paper,
+        "whose": whose(project, paper, spec.table, layout, found),
         "spec": spec,
         "state": overview.state(spec, found),
         "intervals": overview.intervals(spec, tables),
