@@ -14,7 +14,7 @@ from ..metrics.bootstrap import Interval, around
 from ..settings import Project
 from ..settings.project import Paper
 from . import stats
-from .collect import PrintedColumn, PrintedTable
+from .printed import PrintedColumn, PrintedTable
 from .records import Record, digits, finite
 
 COLUMNS = (

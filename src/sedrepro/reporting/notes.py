@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..settings.project import Paper, Table
+from .printed import PrintedColumn, PrintedRow
 from .records import Record
 from .whose import Whose
-
-if TYPE_CHECKING:
-    from .collect import PrintedColumn, PrintedRow
 
 PARAMETERS = "Parameters are those of the network that a row trains, without a frozen encoder's."
 

@@ -46,6 +46,20 @@ class Whose:
         return RENDERED in self._kinds()
 
     @property
+    def miniature(self) -> bool:
+        """Whether all of it is made up here: data and networks."""
+        return self.rendered and self.small and not self.own
+
+    @property
+    def word(self) -> str:
+        """What a result set of it is called."""
+        if self.own:
+            return "own data"
+        if self.rendered:
+            return "miniature" if self.small else "look-alike data"
+        return "small networks" if self.small else "full scale"
+
+    @property
     def obstacle(self) -> str:
         """Why no score can be compared with a published number; empty if they can be."""
         if self.own:

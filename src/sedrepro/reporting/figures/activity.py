@@ -16,9 +16,10 @@ from matplotlib.patches import Patch
 from ...metrics.decode import detect, median_filter
 from ...papers import settings_of
 from ...settings import Decoding, HeldOut, plan
-from ..collect import Cell, collect
+from ..collect import collect
 from ..colours import class_colours, readable
 from ..examples import decibels, shown_clips
+from ..printed import Cell
 from ..records import Record, read_series
 from . import style
 from .material import Material, MissingError

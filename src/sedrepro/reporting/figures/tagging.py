@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...settings import Subset
-from ..collect import Cell, PrintedTable, collect
+from ..collect import collect
 from ..colours import readable
 from ..examples import shown_clips
+from ..printed import Cell, PrintedTable
 from ..records import Record, read_rows
 from . import style
 from .material import Material, MissingError

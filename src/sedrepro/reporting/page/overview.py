@@ -9,7 +9,7 @@ from typing import Any
 from ...settings import Project
 from ...settings.project import Paper
 from .. import differences
-from ..collect import Cell, PrintedColumn, PrintedTable
+from ..printed import Cell, PrintedColumn, PrintedTable
 from ..records import Record
 from ..tables import ours_text, published_text
 
