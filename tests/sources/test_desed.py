@@ -412,8 +412,8 @@ def test_within_a_frame_it_is_cut_and_counted(tree):
     _, events, audit = tree.adapt("validation")
     assert events[["label", "onset", "offset"]].values.tolist() == [
         ["Cat", 0.0, 10.0],
-        ["Dog", 9.865, 10.0],
         ["Blender", 2.0, 10.0],
+        ["Dog", 9.865, 10.0],
     ]
     assert "3 events end within a frame after their clip: cut" in audit["note"][0]
 
