@@ -105,13 +105,15 @@ def within(labels: pd.DataFrame, window: Window) -> pd.DataFrame:
 
 
 def _check_end(recording: str, seconds: float, labels: pd.DataFrame) -> None:
-    """Refuse a label that begins after its recording: last seconds may reach a little beyond."""
-    late = labels[labels["onset"] > seconds + TOLERANCE]
+    """Refuse a label beyond its recording; labels are of whole seconds, the last one may be cut."""
+    begins, ends = labels["onset"] >= seconds + TOLERANCE, labels["offset"] >= seconds + 1
+    late = labels[begins | ends]
     if len(late):
         label = late.iloc[0]
         raise SedreproError(
-            f"{recording}: label {label['label']!r} begins at {label['onset']:g} s, and the "
-            f"recording is {seconds:g} s long; correct the time, or the recording"
+            f"{recording}: label {label['label']!r} lasts from {label['onset']:g} to "
+            f"{label['offset']:g} s, and the recording is {seconds:g} s long; correct the time, or "
+            "the recording"
         )
 
 
