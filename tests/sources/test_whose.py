@@ -49,7 +49,7 @@ def official(acceptance, tmp_path_factory) -> dict[tuple[str, str], list[str]]:
     for subset in ("train", "validation"):
         wanted = subset == "validation"
         names["maestro", subset] = [n for n in recordings if maestro.is_validation(n) == wanted]
-    rows = ave.annotations(acceptance / "ave/Annotations.txt", AVE_CLASSES)
+    rows = ave.read_annotations(acceptance / "ave/Annotations.txt", AVE_CLASSES)
     for subset, order in ave.ORDERS.items():
         places = ave.order(acceptance / f"ave/{order}.h5", len(rows))
         names["ave", subset] = [rows[place].clip for place in places]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..files import read_json
 from ..papers import settings_of
-from ..settings import Layout, Plan, Project, Run, Subset, plan, scored
+from ..settings import Layout, Project, Run, Subset, plan, scored
 from ..sources import registry
 from ..sources.whose import OWN, RENDERED, Origin, declared, worst
 from .records import Record, read_rows
@@ -126,12 +126,12 @@ def _subsets(project: Project, paper: str, row: str) -> Iterator[Subset]:
     spec = project.papers[paper]
     if spec.table[row].kind == "published":
         return
-    run = Run(paper, row, next(iter(spec.conditions)), project.seeds[0], (spec.folds or [None])[0])
-    planned: Plan | None = plan(project, run, settings_of()[paper])
-    while planned is not None:
+    fold = spec.folds[0] if spec.folds else None
+    run: Run | None = Run(paper, row, next(iter(spec.conditions)), project.seeds[0], fold)
+    while run is not None:
+        planned = plan(project, run, settings_of()[run.paper])
         yield from (subset for subset, _ in planned.inputs())
-        source = planned.source
-        planned = source and plan(project, source, settings_of()[source.paper])
+        run = planned.source
 
 
 def _data(project: Project, record: Record, layout: Layout) -> list[dict]:

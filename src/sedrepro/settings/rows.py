@@ -16,6 +16,7 @@ from .explain import explain, neighbour
 from .layers import Path, blame, merge
 from .paper import PaperSettings
 from .project import Project
+from .streams import HeldOut, Stream
 
 Model = type[PaperSettings]
 
@@ -81,11 +82,15 @@ def check_windows(project: Project, paper: str, model: Model) -> None:
 
     The truth is the same for all of them: what one does not hear would count as missed.
     """
-    spec, readers = project.papers[paper], {}
+    spec = project.papers[paper]
+    readers: dict[str, str] = {}
     for row in spec.selected():
         settings = named(project, paper, row, next(iter(spec.conditions)), model)
-        for part in [*settings.streams(), *settings.held_out()] if settings else []:
-            readers |= {name: row for name in part.inputs if name not in readers}
+        if settings is None:
+            continue
+        parts: list[Stream | HeldOut] = [*settings.streams(), *settings.held_out()]
+        for name in (name for part in parts for name in part.inputs):
+            readers.setdefault(name, row)
     seconds = {name: project.front_ends[name].seconds for name in readers}
     longest = max(seconds, key=seconds.__getitem__, default="")
     for name, heard in seconds.items():

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .. import audio, tables
@@ -160,11 +161,12 @@ def within_clips(
     lost = beyond & (promised > seconds + FRAME) & (events["offset"] <= promised + FRAME)
     wrong = beyond & (events["offset"] > seconds + FRAME) & ~lengthened & ~lost
     if wrong.any():
-        event = events[wrong].iloc[0]
+        row = int(np.flatnonzero(wrong)[0])
+        event = events.iloc[row]
         raise SedreproError(
-            f"{path}: row {event.name + 2}: event {event['label']!r} of clip {event['clip']!r} "
-            f"ends at {event['offset']:g} s, and the clip is {seconds[event.name]:g} s long; "
-            "correct the time, or the recording"
+            f"{path}: row {events.index[row] + 2}: event {event['label']!r} of clip "
+            f"{event['clip']!r} ends at {event['offset']:g} s, and the clip is "
+            f"{seconds.iloc[row]:g} s long; correct the time, or the recording"
         )
     notes = []
     if (beyond & ~lost).any():
