@@ -71,7 +71,7 @@ class World:
         listed = pd.DataFrame(
             {"clip": clips, "subset": name, "path": "", "seconds": self.seconds, "fold": ""}
         )
-        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, ""]], columns=tables.AUDIT)
+        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, "", "official"]], columns=tables.AUDIT)
         tables.write(self.layout.table(home, "clips"), listed, tables.CLIPS)
         tables.write(self.layout.table(home, "events"), self.events[name], tables.EVENTS)
         tables.write(self.layout.table(home, "audit"), audit, tables.AUDIT)
@@ -119,7 +119,8 @@ def lay_set(
     )
     rows = [(name, ("Speech", "Dog")[index % 2], *event, 1.0) for index, name in enumerate(names)]
     events = pd.DataFrame(rows, columns=tables.EVENTS)
-    audit = pd.DataFrame([(subset.name, len(names), len(names), "")], columns=tables.AUDIT)
+    counts = (subset.name, len(names), len(names), "", "official")
+    audit = pd.DataFrame([counts], columns=tables.AUDIT)
     tables.write(layout.table(subset, "clips"), clips, tables.CLIPS)
     tables.write(layout.table(subset, "events"), events, tables.EVENTS)
     tables.write(layout.table(subset, "audit"), audit, tables.AUDIT)

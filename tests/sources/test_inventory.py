@@ -59,7 +59,7 @@ def tree(folder: Path, clips: int = 4) -> Path:
         cells = {"none": "", "weak": "\tDog"}.get(place.labels, "\t0.1\t0.5\tDog")
         rows = []
         for number in range(clips):
-            soundfile.write(folder / place.audio / f"{name}{number}.wav", np.zeros(1600), 16000)
+            soundfile.write(folder / place.audio / f"{name}{number}.wav", np.zeros(8000), 16000)
             rows.append(f"{name}{number}.wav{cells}")
         (folder / place.table).write_text("\n".join([heading, *rows]) + "\n")
     return folder

@@ -234,9 +234,9 @@ def _forget(options: argparse.Namespace) -> int:
             print(f"forgot {folder}")
         if scored is not None:
             continue
-        folder = layout.run(Run.parse(name))
-        forget(folder)
-        print(f"forgot {folder}")
+        run_folder = layout.run(Run.parse(name))
+        forget(run_folder)
+        print(f"forgot {run_folder}")
     return 0
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..settings import Layout, Plan, Project, Run, Subset, tasks
 from ..settings import given as given_settings
 from ..settings.blocks import EMBEDDINGS
 from ..settings.given import RUNTIME_VARIABLE, runtime
+from ..settings.rows import check_windows
 from ..settings.runs import TABLES
 from ..sources import coverage, registry
 from ..training.state import OUTPUTS
@@ -129,7 +131,7 @@ class Flow:
 
     def recipe(self, subset: str) -> str:
         """The recipe its clips are mixed by."""
-        return f"{self.layout.mixtures(SNR_MIX, subset)}.tsv"
+        return self.layout.recipe(Subset(SNR_MIX, subset))
 
     # What jobs are given
 
@@ -297,12 +299,18 @@ class Flow:
     def train_inputs(self, wildcards: Any) -> list[str]:
         """Stores, their tables, weights, and the run this one starts from."""
         plan = self.of(self.run(wildcards))
+        self._check_windows(plan.run.paper)
         stores = [self.layout.store(subset, front_end) for subset, front_end in plan.inputs()]
         subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
         tables = [path for subset in subsets for path in self.tables(subset)]
         source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
         weights = [self.layout.status(name) for name in self._fetched(plan)]
         return stores + tables + weights + source
+
+    @cache  # noqa: B019 (one flow per process)
+    def _check_windows(self, paper: str) -> None:
+        """Papers are looked at when somebody asks for one of their runs."""
+        check_windows(self.project, paper, self.models[paper])
 
     def _fetched(self, plan: Plan) -> list[str]:
         """The resources of others' training that are not in a folder of the user's own."""
@@ -313,7 +321,7 @@ class Flow:
     def evaluate_inputs(self, wildcards: Any) -> list[str]:
         """The scores (of the run, or of the run it re-reads) and the truth."""
         plan = self.of(self.run(wildcards))
-        truth = [path for subset in plan.truths for path in self.tables(subset)]
+        truth = [path for subset in plan.truths for path in self.layout.truths(subset).values()]
         scores, record = (self.layout.run(plan.scored, name) for name in ("scores.h5", "run.json"))
         return [scores, record, *truth]
 

@@ -74,6 +74,7 @@ def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
             "expected": int(counts["expected"]),
             "found": int(counts["found"]),
             "note": store.attributes.get("lacking") or str(counts["note"]),
+            "origin": str(counts["origin"]),
         }
     return found
 

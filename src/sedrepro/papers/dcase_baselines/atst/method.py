@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from ....errors import SedreproError
 from ....features.atst import AtstMel
 from ....networks.atst import Atst
 from ....networks.crnn import Detection
-from ....networks.hetero import pooled
+from ....networks.hetero import Hetero, pooled
 from ...bases.heterogeneous.method import HEARD, merged
 from ...bases.mean_teacher import method as mean_teacher
 from ...contract import Batch, Term
@@ -36,8 +36,8 @@ class Method(mean_teacher.Method):
 
     def detect(self, model: str, inputs: Mapping[str, Any]) -> Detection:
         (mel,) = self.read(inputs)
-        network = self.networks[model]
-        tokens = network.transformer(inputs[HEARD])
+        network = cast(Hetero, self.networks[model])
+        tokens = network.get_submodule("transformer")(inputs[HEARD])
         return self.forward(model, mel, pooled(tokens, network.frames))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Term]:
