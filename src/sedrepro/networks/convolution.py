@@ -56,7 +56,8 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Any) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.geometry, ctx.biases = geometry, None if bias is None else list(bias.shape)
+        ctx.geometry = geometry
+        ctx.biases = None if bias is None else list(bias.shape)
         return torch.ops.aten.convolution(x, weight, bias, *geometry)
 
     @staticmethod
