@@ -259,6 +259,12 @@ class Project(Block):
         "auto", description="auto: a GPU if the job has one, else the CPU"
     )
     gpu: int = Field(1, ge=0, description="GPUs a training job asks for; mini: 0")
+    gpu_share: int = Field(
+        1,
+        ge=1,
+        description="jobs that may use one GPU at once; a small network does not fill a large "
+        "device. Allow so many jobs with --resources gpu=<devices × gpu_share>",
+    )
     amp: bool | Literal["cpu"] = Field(
         False,
         description="mixed precision on a GPU: faster, but the papers' authors trained in float32; "

@@ -50,10 +50,10 @@ def precision(project: Project, gpus: int) -> str:
     """What a run computes with: mixed precision is for GPUs, and for CPUs only where asked for."""
     if not project.amp:
         return "float32"
-    from ..inference.devices import choose, has_bfloat16
+    from ..inference.devices import has_bfloat16, kind
 
-    device = choose(project.device, gpus)
-    mixed = device.type == "cuda" or (project.amp == "cpu" and has_bfloat16())
+    on_gpu = kind(project.device, gpus) == "cuda"
+    mixed = on_gpu or (project.amp == "cpu" and has_bfloat16())
     return "bf16" if mixed else "float32"
 
 
@@ -227,7 +227,12 @@ class Fit:
         from .record import Cost
         from .trainer import Trainer
 
-        device = choose(self.project.device, gpus)
+        device = choose(
+            self.project.device,
+            gpus,
+            self.project.gpu_share,
+            lambda: self.stop.check(self.plan.run, "while it waited for a GPU"),
+        )
         prepare(self.plan.run.seed, threads, self.project.deterministic)
         loader = None
         if self.plan.kind == "train":
