@@ -180,7 +180,7 @@ def _plan(options: argparse.Namespace) -> int:
     from .status import hours, standings
 
     project = _project(options)
-    print(inventory.plan_text(inventory.plan(project)))
+    print(inventory.plan_text(inventory.plan(project, papers.settings_of())))
     print(hours(project, standings(project, Layout.of(project))))
     return 0
 
