@@ -180,7 +180,7 @@ def _plan(options: argparse.Namespace) -> int:
     from .status import hours, standings
 
     project = _project(options)
-    found = inventory.plan(project)
+    found = inventory.plan(project, papers.settings_of())
     if not options.long:
         print(inventory.plan_text(found, project.data))
         return 0
@@ -200,7 +200,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from .doctor import Doctor, text
 
     project = _project(options)
-    found = Doctor(project, registry.load(places.checkout()), options.conda).lines()
+    known = registry.load(places.checkout())
+    found = Doctor(project, known, options.conda, papers.settings_of()).lines()
     print(text(found))
     return 1 if any(line.state == "wrong" for line in found) else 0
 
