@@ -354,7 +354,7 @@ def _meaning(code: int, policy: Policy) -> str:
 
 def _unreachable(vital: bool) -> str:
     if not vital:
-        return "copies by others cannot be had from it"
+        return "what it has can be had elsewhere too"
     return (
         "mend the network or its proxy, or fetch elsewhere and set data.<corpus>.local; if it "
         "stays closed, set data.fetch.unreachable: absent"
