@@ -142,4 +142,4 @@ class PrintedTable:
             )
             for index, column in enumerate(self.columns)
         ]
-        return PrintedTable(self.name, self.caption, columns, rows, self.notes)
+        return PrintedTable(self.name, self.caption, columns, rows, self.notes, whose=self.whose)
