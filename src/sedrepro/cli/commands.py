@@ -180,7 +180,7 @@ def _plan(options: argparse.Namespace) -> int:
     from .status import hours, standings
 
     project = _project(options)
-    found = inventory.plan(project)
+    found = inventory.plan(project, papers.settings_of())
     if not options.long:
         print(inventory.plan_text(found, project.data))
         return 0

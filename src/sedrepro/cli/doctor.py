@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import __version__, locks
 from ..errors import SedreproError
+from ..papers import settings_of
 from ..pipeline import inventory
 from ..settings import Layout, Project
 from ..settings.data import Fetch
@@ -85,7 +86,7 @@ class Doctor:
         if project.data.origin == "download":
             self.needed = [
                 name
-                for name in self.known.needed(project.selected_papers(), project.data)
+                for name in inventory.needs(project, settings_of(), self.known)
                 if not Path(layout.status(name)).exists()
                 and not registry.local(project.data, self.known[name].corpus)
             ]

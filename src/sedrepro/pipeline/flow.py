@@ -186,21 +186,8 @@ class Flow:
     # Sources and mixtures
 
     def resources(self, subset: Subset) -> list[str]:
-        """The resources a subset's tables are made from."""
-        data = self.project.data
-        if subset.corpus == SNR_MIX:
-            parts = ("fsdkaggle2018", data.snr_mix.scenes)
-            fetched = [corpus for corpus in parts if not registry.local(data, corpus)]
-            return [name for corpus in fetched for name in self.registry.of_corpus(corpus, data)]
-        if registry.local(data, subset.corpus):
-            return []
-        carrying = [
-            name
-            for name in self.registry.carrying(subset.corpus, subset.name)
-            if self.registry[name].wanted(data)
-        ]
-        before = [other for name in carrying for other in self.registry[name].after]
-        return list(dict.fromkeys([*before, *carrying]))
+        """What is fetched for a subset's tables."""
+        return self._fetched(self.registry.behind(subset, self.project.data))
 
     def statuses(self, wildcards: Any) -> list[str]:
         """The statuses a subset's tables are made from."""
@@ -304,7 +291,7 @@ class Flow:
         subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
         tables = [path for subset in subsets for path in self.tables(subset)]
         source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
-        weights = [self.layout.status(name) for name in self._fetched(plan)]
+        weights = [self.layout.status(name) for name in self._fetched(plan.resources)]
         return stores + tables + weights + source
 
     @cache  # noqa: B019 (one flow per process)
@@ -312,11 +299,10 @@ class Flow:
         """Papers are looked at when somebody asks for one of their runs."""
         check_windows(self.project, paper, self.models[paper])
 
-    def _fetched(self, plan: Plan) -> list[str]:
-        """The resources of others' training that are not in a folder of the user's own."""
+    def _fetched(self, names: list[str]) -> list[str]:
+        """Those of the resources that are not in a folder of the user's own."""
         data = self.project.data
-        own = [name for name in plan.resources if registry.local(data, self.registry[name].corpus)]
-        return [name for name in plan.resources if name not in own]
+        return [name for name in names if not registry.local(data, self.registry[name].corpus)]
 
     def evaluate_inputs(self, wildcards: Any) -> list[str]:
         """The scores (of the run, or of the run it re-reads) and the truth."""
@@ -404,7 +390,7 @@ class Flow:
                 for subset, _ in self.of(run).inputs():
                     statuses = [self.layout.status(name) for name in self.resources(subset)]
                     found |= dict.fromkeys(statuses + self.tables(subset))
-                weights = self._fetched(self.of(run))
+                weights = self._fetched(self.of(run).resources)
                 found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
 
