@@ -20,7 +20,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from sedrepro.cli.status import Standing, standings
 from sedrepro.cli.verify import Walk
-from sedrepro.errors import SedreproError
 from sedrepro.files import read_json, write_json
 from sedrepro.reporting.collect import Cell, collect
 from sedrepro.reporting.records import Record, digits

@@ -448,7 +448,9 @@ def _verdict(
         absent.append(why_not)
     if absent:
         return Verdict(paper, row, "not at all", "; ".join(absent))
-    if planned.hindered([subset for subset, count in counts.items() if count.found == 0]):
+    if planned.missing_required_subsets(
+        [subset for subset, count in counts.items() if count.found == 0]
+    ):
         return Verdict(paper, row, "not at all", why)
     if unknown:
         names = ", ".join(f"{count.corpus} {count.subset}" for count in unknown)

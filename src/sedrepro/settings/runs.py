@@ -114,7 +114,7 @@ class Plan:
             found |= {(held.subset.corpus, held.subset.name, name): None for name in held.inputs}
         return [(Subset(corpus, name), front_end) for corpus, name, front_end in found]
 
-    def hindered(self, empty: Collection[Subset]) -> list[Subset]:
+    def missing_required_subsets(self, empty: Collection[Subset]) -> list[Subset]:
         """Those of the empty subsets, named as in `inputs`, without which there can be no run.
 
         Unlabelled data may be absent; labelled may not, nor all that is reported on, nor what

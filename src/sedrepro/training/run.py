@@ -85,7 +85,7 @@ def _data_missing(plan: Plan, data: Mapping[str, Mapping[str, Any]]) -> str | No
     reasons = [
         f"{subset.corpus} {subset.name}: none of {empty[subset]['expected']} clips"
         + (f" ({empty[subset]['note']})" if empty[subset]["note"] else "")
-        for subset in plan.hindered(empty)
+        for subset in plan.missing_required_subsets(empty)
     ]
     return "; ".join(reasons) or None
 
@@ -275,7 +275,7 @@ class Fit:
 
         kept = self._kept(method, trainer)
         scored = [h for h in held if len(h)]
-        reported = [h for h in scored if h.held.reports]
+        reported = [h for h in scored if h.spec.reports]
         with self.state.finishing() as folder:
             with score_file(folder / "scores.h5", self.plan, self.link["key"]) as scores:
                 for suffix, networks in reversed(kept.items()):
