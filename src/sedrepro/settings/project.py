@@ -171,6 +171,7 @@ class Paper(Block):
         description="what the authors computed in, where it is known; runs in mixed precision name "
         "it beside their scores",
     )
+    evidence: str = Field("", description="what could be read of it, for README's table")
     corpora: list[str] = Field(description="corpora the paper needs")
     conditions: dict[Key, dict[str, Any]] = Field(
         description="data variants, each with the settings it changes"
