@@ -209,7 +209,7 @@ def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatc
     assert line["desed_weak"] == "desed_weak 1,578 clips ~1.4 GB YouTube 5.3 h"
     strong = "desed_strong_real 1,909 clips + 1 file ~1.7 GB Zenodo + YouTube 6.4 h"
     assert line["desed_strong_real"] == strong
-    assert line["mtda_hsed:"].startswith("mtda_hsed: 19,067 clips + 11 files, 30.5 GB, 2.6 days")
+    assert line["mtda_hsed:"].startswith("mtda_hsed: 19,067 clips + 10 files, 30.2 GB, 2.6 days")
     assert line["weak_mtl:"] == "weak_mtl: 25 files, 40.6 GB, 14 min"
     assert [way for way in lines if "data.fetch.cookies" in way and "10.6 h" in way]
     assert [way for way in lines if "data.fetch.mirrors: all" in way and "17,158" in way]

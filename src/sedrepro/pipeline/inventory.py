@@ -149,7 +149,9 @@ def needs(project: Project, models: Models, known: Registry) -> dict[str, list[s
                 pending.append(planned.source)
             names = list(planned.resources)
             for subset, _ in planned.inputs():
-                names += known.behind(subset, project.data)
+                # What nothing carries under these settings is mixed from the sound bank.
+                carried = known.behind(subset, project.data)
+                names += carried or known.of_corpus("desed_soundbank", project.data)
             for name in names:
                 found.setdefault(name, {})[run.paper] = None
     return {name: list(found[name]) for name in known.resources if name in found}
@@ -159,6 +161,7 @@ def plan(project: Project, models: Models | None = None, known: Registry | None 
     """Every file the selected rows need under these settings."""
     known, lock = known or registry.load(), Lock(project.data_folder)
     found = Shopping(rendered=project.data.origin == "render")
+    found.papers = {paper: Sum() for paper in project.selected_papers()}
     found.needs = needs(project, models or {}, known)
     for name, papers in found.needs.items():
         resource = found.resources[name] = known[name]
