@@ -148,6 +148,11 @@ class Flow:
         """Archives come in hours and YouTube's clips in days: with few cores archives go first."""
         return 0 if self.registry[wildcards.resource].clips else 1
 
+    def fetch_threads(self, wildcards: Any) -> int:
+        """Whoever waits for YouTube for days holds no core meanwhile."""
+        waits = self.registry[wildcards.resource].clips and self.project.data.origin == "download"
+        return 0 if waits else 1
+
     def _source_settings(self, corpus: str) -> list[str]:
         """What decides a resource's content, beside the registry's entry."""
         own = corpus if corpus in type(self.project.data).model_fields else "weights"
