@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from sedrepro import papers, settings
 from sedrepro.networks import convolution, dropout
+from sedrepro.training.rehearsal import with_share
 from training import prepared
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -177,14 +178,7 @@ def planned(paper: str, row: str, share: int) -> settings.Plan:
     project = settings.load(papers=models, root=ROOT)
     spec = project.papers[paper]
     run = settings.Run(paper, row, next(iter(spec.conditions)), 0, (spec.folds or [None])[0])
-    batch = settings.plan(project, run, models[paper]).settings.model_dump()["batch"]
-    less = (
-        {name: max(1, count // share) for name, count in batch.items()}
-        if isinstance(batch, dict)
-        else max(1, batch // share)
-    )
-    overlay = {"papers": {paper: {"table": {row: {"settings": {"batch": less}}}}}}
-    return settings.plan(settings.load(overlay, papers=models, root=ROOT), run, models[paper])
+    return with_share(project, run, models, share)
 
 
 def measured(paper: str, row: str, share: int, rounds: int) -> list[str]:

@@ -80,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         _plan,
         "what will be downloaded, whence and how long it takes; and how long training takes",
     ).add_argument("--long", action="store_true", help="every file, with checksum and licence")
+    text = "a few full-size steps of each headline row: what training costs on this machine"
+    add("rehearse", _rehearse, text)
     add("audit", _audit, "what data is there, and what that means for each paper")
     text = "before a long download: hosts, yt-dlp, GPU, disk and clock, a line each"
     add("doctor", _doctor, text).add_argument(
@@ -175,16 +177,35 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _rehearse(options: argparse.Namespace) -> int:
+    import torch
+
+    from ..training import rehearsal
+    from ..training.record import hardware
+
+    project = _project(options)
+    layout = Layout.of(project)
+    there = project.device != "cpu" and torch.cuda.is_available()
+    entries = rehearsal.rehearse(project, papers.settings_of(), gpus=int(there))
+    device = torch.device("cuda" if there else "cpu")
+    rehearsal.write(entries, hardware(device), layout)
+    return 0
+
+
 def _plan(options: argparse.Namespace) -> int:
-    from ..pipeline import inventory
+    from ..pipeline import costs, inventory
+    from ..sources import registry
     from .status import hours, standings
 
     project = _project(options)
     found = inventory.plan(project, papers.settings_of())
+    cost = costs.text(project, papers.settings_of(), registry.load(), Layout.of(project))
     if not options.long:
         print(inventory.plan_text(found, project.data))
+        print(cost)
         return 0
     print(inventory.files_text(found))
+    print(cost)
     print(hours(project, standings(project, Layout.of(project))))
     return 0
 
