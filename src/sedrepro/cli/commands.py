@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -12,6 +14,8 @@ import yaml
 from .. import __version__, papers, places, settings
 from ..errors import SedreproError
 from ..files import write_json
+from ..pipeline.flow import Flow
+from ..progress import reporting
 from ..settings import Layout, Project, Run
 from ..sources import coverage, registry
 from . import export, predict, score
@@ -66,17 +70,17 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(do=do)
         return command
 
-    add("status", _status, "what is done, running, failed, waiting, and how long the rest takes")
+    command = add("status", _status, "what is done, running, failed, waiting, and what is left")
+    command.add_argument("--watch", action="store_true", help="look again every few seconds")
+    for_programs(command)
     add("table", _table, "print a paper's tables, or every paper's headline").add_argument(
         "paper", nargs="?"
     )
     add("report", _report, "render tables, figures and page from whatever runs there are")
-    add(
-        "plan",
-        _plan,
-        "what will be downloaded (files, sizes, licences), and how long training takes",
-    )
-    add("audit", _audit, "what data is there, and what that means for each paper")
+    text = "what will be downloaded (files, sizes, licences), and how long training takes"
+    for_programs(add("plan", _plan, text))
+    text = "what data is there, and what that means for each paper"
+    for_programs(add("audit", _audit, text))
     add("verify", _verify, "walk the chain of keys from data to page and say what does not hold")
     text = "compare two result sets (results/<name>) cell by cell"
     difference = add("diff", _diff, text)
@@ -99,6 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     export.arguments(add("export", _export, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
+
+
+def for_programs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="the same as JSON, for programs")
+
+
+def as_json(found: object) -> str:
+    return json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
@@ -125,12 +137,14 @@ def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from ..sources.progress import arriving
-    from .status import failures, standings, text
+    from . import status
 
     project = _project(options)
-    layout = Layout.of(project)
-    print(text(standings(project, layout), [*arriving(project), *failures(layout)]))
+    flow = Flow(project, places.checkout())
+    if options.watch:
+        return status.watch(flow)
+    found = status.look(flow)
+    print(as_json(found.describe()) if options.json else status.text(found))
     return 0
 
 
@@ -138,8 +152,10 @@ def _fetch(options: argparse.Namespace) -> int:
     from ..miniature import obtain
 
     project = _project(options)
-    status = obtain(options.resource, project)
-    write_json(Layout.of(project).status(options.resource), status)
+    layout = Layout.of(project)
+    with reporting(layout.data_log("fetch", options.resource), f"fetch {options.resource}"):
+        status = obtain(options.resource, project)
+    write_json(layout.status(options.resource), status)
     print(f"{options.resource}: {status['status']}  {status['reason']}".rstrip())
     return 0
 
@@ -176,7 +192,11 @@ def _plan(options: argparse.Namespace) -> int:
     from .status import hours, standings
 
     project = _project(options)
-    print(inventory.plan_text(inventory.plan(project)))
+    found = inventory.plan(project)
+    if options.json:
+        print(as_json(inventory.plan_record(found)))
+        return 0
+    print(inventory.plan_text(found))
     print(hours(project, standings(project, Layout.of(project))))
     return 0
 
@@ -184,7 +204,8 @@ def _plan(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from ..pipeline import inventory
 
-    print(inventory.audit_text(inventory.audit(_project(options), papers.settings_of())))
+    found = inventory.audit(_project(options), papers.settings_of())
+    print(as_json(asdict(found)) if options.json else inventory.audit_text(found))
     return 0
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,6 @@ class Flow:
         self.models = papers.settings_of()
         self.root = Path(root)
         self.papers = project.selected_papers()
-        self.inputs = self._inputs()
         self.run_files = OUTPUTS
         self.overlay: dict[str, Any] = {}
 
@@ -77,7 +77,8 @@ class Flow:
         how = {RUNTIME_VARIABLE: runtime(self.project)}
         return {"PYTHONPATH": path, DRIVER: identity(), **threads, **how}
 
-    def _inputs(self) -> list[tuple[Subset, str]]:
+    @cached_property
+    def inputs(self) -> list[tuple[Subset, str]]:
         """Every store any row of any paper could ask for."""
         found: dict[tuple[str, str, str], None] = {}
         for paper, spec in self.project.papers.items():
@@ -276,10 +277,10 @@ class Flow:
         subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
         tables = [path for subset in subsets for path in self.tables(subset)]
         source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
-        weights = [self.layout.status(name) for name in self._fetched(plan)]
+        weights = [self.layout.status(name) for name in self.fetched(plan)]
         return stores + tables + weights + source
 
-    def _fetched(self, plan: Plan) -> list[str]:
+    def fetched(self, plan: Plan) -> list[str]:
         """The resources of others' training that are not in a folder of the user's own."""
         data = self.project.data
         own = [name for name in plan.resources if registry.local(data, self.registry[name].corpus)]
@@ -371,7 +372,7 @@ class Flow:
                 for subset, _ in self.of(run).inputs():
                     statuses = [self.layout.status(name) for name in self.resources(subset)]
                     found |= dict.fromkeys(statuses + self.tables(subset))
-                weights = self._fetched(self.of(run))
+                weights = self.fetched(self.of(run))
                 found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
 

@@ -202,7 +202,7 @@ def runs(project: Project, paper: str) -> list[Run]:
     spec = project.papers[paper]
     return [
         Run(paper, row, condition, seed, fold)
-        for row in spec.selected()
+        for row in project.selected_rows(paper)
         for condition in spec.conditions
         for fold in (spec.folds or [None])
         for seed in seeds_of(project, paper, row)
@@ -298,6 +298,14 @@ class Layout:
     def log(self, stage: str, run: Run) -> str:
         """What a run's latest job of a stage (`train`, `evaluate`) printed."""
         return f"{self.results}/logs/{stage}/{run.folder.replace('/', '.')}.log"
+
+    def data_log(self, stage: str, name: str) -> str:
+        """What the latest job before training printed."""
+        return f"{self.data}/logs/{stage}/{name}.log"
+
+    def results_log(self, stage: str, paper: str = "") -> str:
+        """What the latest job after evaluation printed: of a paper, or of the page."""
+        return f"{self.results}/logs/{stage}{'/' if paper else ''}{paper}.log"
 
     def paper_table(self, paper: str, form: str = "csv") -> str:
         return f"{self.results}/tables/{paper}.{form}"

@@ -142,7 +142,9 @@ class ReportTask(Task):
         chosen = list(papers)
         shown = [f"papers.{paper}" for paper in with_sources(project, chosen)]
         data = [f"data.{corpus}" for corpus in ("desed", "maestro", "snr_mix", "ave")]
-        given = pick(project, "name", "scale", "seeds", "report", "front_ends", *data, *shown)
+        given = pick(
+            project, "name", "scale", "seeds", "rows", "report", "front_ends", *data, *shown
+        )
         return cls(given=given, papers=chosen)
 
     @property

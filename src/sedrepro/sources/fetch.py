@@ -13,6 +13,7 @@ from typing import Any, Literal
 from .. import locks
 from ..errors import SedreproError
 from ..files import read_json, write_json
+from ..progress import current
 from ..settings import Layout, Project
 from . import http, registry, soundbank, verify
 from .gate import GoneError, TransientError, UnreachableError, tell
@@ -79,6 +80,8 @@ class Fetching:
         return http.read_record(self.resource.record, self.session) if self.resource.record else {}
 
     def run(self) -> dict[str, Any]:
+        known = sum(file.bytes or file.about or 0 for file in self.resource.files)
+        current().expect(known, "bytes")
         with ThreadPoolExecutor(self.settings.connections) as pool:
             outcomes = list(pool.map(self.file, self.resource.files))
         self._stop_if_arriving(outcomes)

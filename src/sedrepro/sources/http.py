@@ -25,6 +25,7 @@ from typing import Any
 from .. import __version__
 from ..errors import SedreproError
 from ..files import full_disk, read_json, write_json
+from ..progress import current
 from ..settings.data import Fetch
 from . import gate, policies
 from .gate import Gate, GoneError, RefusedError, TransientError, UnreachableError
@@ -311,6 +312,7 @@ def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: in
                 view = view[out.write(view) :]
             done += len(data)
             bar.update(len(data))
+            current().note(done, part.name)
     if total is not None and done != total:
         raise TransientError(f"the connection ended after {done} of {total} bytes")
 

@@ -73,7 +73,7 @@ def _paper(
     return {
         "id": paper,
         "spec": spec,
-        "state": overview.state(spec, found),
+        "state": overview.state(project.selected_rows(paper), found),
         "intervals": overview.intervals(spec, tables),
         "claims": overview.claims(project, spec, tables, found),
         "tables": [table_view(project, paper, table, found) for table in tables],

@@ -9,8 +9,9 @@ from typing import Any
 from ... import settings
 from ...errors import SedreproError
 from ...papers import settings_of
+from ...progress import duration
 from ...settings import Layout, Project, Run
-from ...training.record import code_digest, duration
+from ...training.record import code_digest
 from ..records import Record, finite, read_rows
 
 ABSENT = "(absent)"
