@@ -234,14 +234,20 @@ def test_hours_are_measured_or_unknown_never_guessed():
 def test_the_same_words_without_results(capsys):
     assert standings(Project(), Layout("data", "results")) == []
     assert main(["table", "lgc_sed", *MINI]) == 1
-    assert "not made yet; `snakemake lgc_sed` makes it" in capsys.readouterr().err
+    assert "nothing was run yet; `snakemake lgc_sed` runs it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["table", "nope"], "nope: no such paper"),
-        (["forget", "nonsense"], "nonsense: not a run; runs look like"),
+        (["forget", "nonsense"], "nonsense: no such paper; papers are"),
+        (["forget", "lgc_sed/lcg"], "lgc_sed has no row 'lcg' (did you mean lgc?); rows are"),
+        (["forget", "lgc_sed/mt/dessed"], "after lgc_sed/mt comes one of desed"),
+        (["forget", "lgc_sed/mt/desed/sed1"], "not a run; runs look like"),
+        (["export", "lgc_sed", "--scores", "x"], "lgc_sed: names 3 runs; say which: lgc_sed/un"),
+        (["table", "--format", "tex"], "--format tex: name a paper, too"),
+        (["plan", "--config", "rows=[mt, lcg]"], "rows names row 'lcg' (did you mean lgc?)"),
         (["forget", "lgc_sed/mt/desed/seed1"], "no such run folder"),
         (["status", "--config", "seeds"], "--config seeds: expected KEY=VALUE"),
         (["status", "--config", "sedes=1"], "unknown key sedes (did you mean seeds?)"),
@@ -272,9 +278,10 @@ def test_plan_and_audit_speak_without_any_data(capsys):
     assert "desed" in capsys.readouterr().out
 
 
-def test_the_headline_of_every_paper_stands_beside_the_published(capsys):
+def test_the_headline_of_every_paper_stands_beside_the_published(capsys, monkeypatch):
     write(f"{folder('mt')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
-    assert main(["table", *MINI]) == 0
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["table", "--all", *MINI]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["PSDS", "1", "(psds_eval,", "student,", "validation)", "ours", "published"] in lines
     assert [
@@ -290,6 +297,27 @@ def test_the_headline_of_every_paper_stands_beside_the_published(capsys):
     ] in lines
     assert ["DCASE", "2021", "baseline", "0.353"] in lines
     assert ["CACE-Net", "0.808", "(best", "test)"] in lines
+
+
+@pytest.mark.parametrize("sink", ["full", "closed", "ascii"])
+def test_output_that_cannot_be_written_is_at_most_one_line(sink):
+    words = [sys.executable, "-m", "sedrepro.cli", "table", "lgc_sed", "--all", *MINI]
+    if sink == "full":
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.stderr == "error: the output: No space left on device\n"
+        assert done.returncode == 1
+    elif sink == "closed":
+        end, begin = os.pipe()
+        os.close(end)
+        done = subprocess.run(words, stdout=begin, stderr=subprocess.PIPE, text=True)
+        os.close(begin)
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        narrow = os.environ | {"PYTHONIOENCODING": "ascii"}
+        done = subprocess.run(words, env=narrow, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "DCASE 2021 baseline" in done.stdout
 
 
 def test_unlock_says_when_there_is_nothing_to_unlock(capsys):

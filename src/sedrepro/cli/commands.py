@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +18,10 @@ from ..errors import SedreproError
 from ..files import write_json
 from ..pipeline.flow import Flow
 from ..progress import reporting
-from ..settings import Layout, Project, Run
+from ..settings import Layout, Project
 from ..sources import coverage, registry
-from . import export, predict, score
+from . import export, predict, score, table
+from .naming import HELP, run_of, runs_of
 
 
 def run(words: list[str] | None = None) -> int:
@@ -26,11 +29,16 @@ def run(words: list[str] | None = None) -> int:
 
     A `SedreproError` is one line and exit code 1.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale may lack what we print
     options = _parser().parse_args(words)
     options.started = Path.cwd()
     try:
         with contextlib.chdir(places.top() or "."):
-            return options.do(options)
+            code = options.do(options)
+        sys.stdout.flush()
+        return code
     except SedreproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -41,11 +49,22 @@ def run(words: list[str] | None = None) -> int:
         where = "call it in the environment that `make` builds"
         print(f"error: {package} is not in this environment; {where}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read has read enough
+        _close_output()
         return 0
+    except OSError as error:
+        _close_output()
+        print(f"error: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped; what was done is kept", file=sys.stderr)
         return 130
+
+
+def _close_output() -> None:
+    """Nothing more can be written there, so Python must not try again at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,11 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     command = add("status", _status, "what is done, running, failed, waiting, and what is left")
+    command.add_argument("what", nargs="*", type=places.typed_run, help=HELP)
     command.add_argument("--watch", action="store_true", help="look again every few seconds")
     for_programs(command)
-    add("table", _table, "print a paper's tables, or every paper's headline").add_argument(
-        "paper", nargs="?"
-    )
+    text = "print a paper's tables, or every paper's headline"
+    table.arguments(add("table", _table, text))
     add("report", _report, "render tables, figures and page from whatever runs there are")
     text = "what will be downloaded (files, sizes, licences), and how long training takes"
     for_programs(add("plan", _plan, text))
@@ -93,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         nargs="+",
         type=places.typed_run,
-        help="paper/row/condition/seed<s>, or a run folder",
+        help=HELP,
     )
     text = "detect events in recordings of your own with a finished run"
     predict.arguments(add("predict", _predict, text))
@@ -141,9 +160,10 @@ def _status(options: argparse.Namespace) -> int:
 
     project = _project(options)
     flow = Flow(project, places.checkout())
+    chosen = [run for what in options.what for run in runs_of(what, project)] or None
     if options.watch:
-        return status.watch(flow)
-    found = status.look(flow)
+        return status.watch(flow, chosen)
+    found = status.look(flow, chosen)
     print(as_json(found.describe()) if options.json else status.text(found))
     return 0
 
@@ -161,20 +181,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    project = _project(options, lazily=options.paper is not None)
-    if options.paper is None:
-        from .headline import headline
-
-        print(headline(project, Layout.of(project)))
-        return 0
-    path = Path(Layout.of(project).paper_table(options.paper, "md"))
-    if options.paper not in project.papers:
-        raise SedreproError(
-            f"{options.paper}: no such paper; papers are {', '.join(project.papers)}"
-        )
-    if not path.exists():
-        raise SedreproError(f"{path}: not made yet; `snakemake {options.paper}` makes it")
-    print(path.read_text(encoding="utf-8"))
+    print(table.table(options, _project(options, lazily=options.what is not None)))
     return 0
 
 
@@ -230,11 +237,14 @@ def _diff(options: argparse.Namespace) -> int:
 def _forget(options: argparse.Namespace) -> int:
     from ..training.run import forget
 
-    layout = Layout.of(_project(options, lazily=True))
+    project = _project(options, lazily=True)
+    layout = Layout.of(project)
     for name in options.run:
-        folder = layout.run(Run.parse(name))
-        forget(folder)
-        print(f"forgot {folder}")
+        found = runs_of(name, project)
+        there = [run for run in found if Path(layout.run(run)).is_dir()]
+        for run in there or found[:1]:
+            forget(layout.run(run))
+            print(f"forgot {layout.run(run)}")
     return 0
 
 
@@ -247,6 +257,9 @@ def _predict(options: argparse.Namespace) -> int:
             raise SedreproError(f"{options.run}: builds on {why}")
         return weights.path(resource, project)
 
+    if not Path(options.run).is_dir():
+        project = _project(options, lazily=True)
+        options.run = Path(Layout.of(project).run(run_of(str(options.run), project)))
     return predict.predict(options, find)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,11 @@ class Status:
         }
 
 
-def look(flow: Flow) -> Status:
-    """How all jobs of the selected papers stand."""
+def look(flow: Flow, chosen: Sequence[Run] | None = None) -> Status:
+    """How all jobs of the selected papers stand; with `chosen`, those of some runs only."""
+    if chosen is not None:
+        runs = standings(flow.project, flow.layout, chosen)
+        return Status(runs, [step for one in runs for step in _run_steps(one, flow)])
     runs = standings(flow.project, flow.layout)
     steps = [step_of(job) for job in jobs.before_training(flow)]
     for standing in runs:
@@ -165,18 +168,20 @@ def _run_steps(standing: Standing, flow: Flow) -> Iterable[Step]:
         yield Step("evaluate", run.folder, "waiting", "", log)
 
 
-def standings(project: Project, layout: Layout) -> list[Standing]:
-    """Every selected run, in printing order."""
+def standings(
+    project: Project, layout: Layout, chosen: Sequence[Run] | None = None
+) -> list[Standing]:
+    """Every selected run, in printing order; or the chosen ones."""
     found = []
     models = papers.settings_of()
-    for paper in project.selected_papers():
-        table = project.papers[paper].table
-        for run in settings.runs(project, paper):
-            asked = links.Asked(settings.plan(project, run, models[paper]), project)
-            standing = None
-            if table[run.row].kind != "reevaluate":
-                standing = _trained(run, layout, asked)
-            found.append(standing or _scored(run, layout, asked))
+    if chosen is None:
+        chosen = [r for paper in project.selected_papers() for r in settings.runs(project, paper)]
+    for run in chosen:
+        asked = links.Asked(settings.plan(project, run, models[run.paper]), project)
+        standing = None
+        if project.papers[run.paper].table[run.row].kind != "reevaluate":
+            standing = _trained(run, layout, asked)
+        found.append(standing or _scored(run, layout, asked))
     return found
 
 
@@ -310,11 +315,11 @@ def text(found: Status) -> str:
     return "\n".join([*lines, summary])
 
 
-def watch(flow: Flow) -> int:
+def watch(flow: Flow, chosen: Sequence[Run] | None = None) -> int:
     """Look again and again while somebody works: a screen, or plain lines off a terminal."""
     screen = sys.stdout.isatty()
     while True:
-        found = look(flow)
+        found = look(flow, chosen)
         if screen:
             print(CLEAR + text(found), flush=True)
         else:

@@ -66,6 +66,7 @@ class Flow:
         )
         flow = cls(project, root)
         coverage.check(project, flow.models, flow.registry)
+        coverage.check_local(project)
         flow.overlay = dict(overlay)
         return flow
 

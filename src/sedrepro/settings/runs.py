@@ -199,10 +199,14 @@ class Plan:
 
 def runs(project: Project, paper: str) -> list[Run]:
     """Every selected run of a paper, in printing order."""
+    return [run for row in project.selected_rows(paper) for run in runs_of_row(project, paper, row)]
+
+
+def runs_of_row(project: Project, paper: str, row: str) -> list[Run]:
+    """Every run of a row, selected or not."""
     spec = project.papers[paper]
     return [
         Run(paper, row, condition, seed, fold)
-        for row in project.selected_rows(paper)
         for condition in spec.conditions
         for fold in (spec.folds or [None])
         for seed in seeds_of(project, paper, row)
