@@ -20,7 +20,7 @@ from ..pipeline.flow import Flow
 from ..progress import reporting
 from ..settings import Layout, Project
 from ..sources import coverage, registry
-from . import export, predict, score, table
+from . import archive, export, merge, newdata, predict, score, table
 from .naming import HELP, run_of, runs_of
 
 
@@ -100,7 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     for_programs(add("plan", _plan, text))
     text = "what data is there, and what that means for each paper"
     for_programs(add("audit", _audit, text))
-    add("verify", _verify, "walk the chain of keys from data to page and say what does not hold")
+    text = "walk the chain of keys from data to page and say what does not hold"
+    add("verify", _verify, text).add_argument(
+        "archive", nargs="?", type=places.typed, help="a file of `sedrepro archive`, in its place"
+    )
+    text = "take finished runs of other machines into this result set"
+    merge.arguments(add("merge", _merge, text))
+    text = "pack tables, keys, settings, environment and checksums into one file"
+    archive.arguments(add("archive", _archive, text))
     text = "compare two result sets (results/<name>) cell by cell"
     difference = add("diff", _diff, text)
     difference.add_argument("first", type=places.typed)
@@ -120,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     score.arguments(add("score", _score, text))
     text = "write a run's scores or detections in the forms others read"
     export.arguments(add("export", _export, text))
+    text = "check a tree of your own recordings, and write the settings for it"
+    newdata.arguments(add("new-data", _new_data, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
 
@@ -219,11 +228,21 @@ def _audit(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from .verify import Walk, text
 
+    if options.archive is not None:
+        return archive.verify(Path(options.archive))
     project = _project(options)
     walk = Walk(project, Layout.of(project), places.checkout())
     walk.run()
     print(text(walk))
     return 1 if walk.problems else 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    return merge.merge(options, _project(options))
+
+
+def _archive(options: argparse.Namespace) -> int:
+    return archive.archive(options, _project(options))
 
 
 def _diff(options: argparse.Namespace) -> int:
@@ -269,6 +288,10 @@ def _score(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     return export.export(options, _project(options))
+
+
+def _new_data(options: argparse.Namespace) -> int:
+    return newdata.new_data(options)
 
 
 def _unlock(options: argparse.Namespace) -> int:

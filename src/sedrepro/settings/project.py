@@ -239,6 +239,9 @@ class Report(Block):
     bootstrap: int = Field(200, ge=0, description="bootstrap resamples; 0: no intervals over clips")
     confidence: float = Field(0.95, gt=0, lt=1, description="level of every interval")
     examples: int = Field(4, ge=0, le=8, description="clips shown and played per paper")
+    audio: bool = Field(
+        True, description="recordings in the page; false: a page that can be passed on"
+    )
 
 
 class Project(Block):

@@ -83,7 +83,7 @@ def _paper(
         "curves": curves(project, found),
         "room": room(project, found, layout),
         "audit": runs.audit(project, paper, layout),
-        "groups": runs.groups(project, found, root),
+        "groups": runs.groups(project, found, root, layout),
     }
 
 
