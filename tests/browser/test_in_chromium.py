@@ -98,8 +98,8 @@ def test_filters_hide_and_say_how_much(browser, everything):
             rows.filter((row) => row.checkVisibility()).map((row) => row.cells[0].innerText),
             [...document.querySelectorAll("section.paper")].filter((p) => p.checkVisibility())
               .map((p) => p.id),
-            [...document.querySelectorAll("th.group[data-metric]")].filter((h) => h.checkVisibility())
-              .map((h) => h.dataset.metric),
+            [...document.querySelectorAll("th.group[data-metric]")]
+              .filter((head) => head.checkVisibility()).map((head) => head.dataset.metric),
           ];
         }})()""")
 
