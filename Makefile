@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: setup demo test test-system lint format lock config-docs clean help
+.PHONY: setup demo test test-system test-data lint format lock config-docs clean help
 
 setup: ## build .venv from requirements.lock; does nothing when it is there
 	@tools/setup.sh
@@ -38,11 +38,15 @@ test: lint ## lint, then all tests that need neither root nor a service, with co
 test-system: setup ## tests that need root or a system service: a real SLURM, a browser, kills, conda
 	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m system
 
-lint: setup ## style, spelling and Snakemake's own checks; changes nothing
+test-data: setup ## fetch the public data that some tests compare with (11 MB)
+	@python tools/test_data.py
+
+lint: setup ## style, spelling, types and Snakemake's own checks; changes nothing
 	@ruff check
 	@ruff format --check
 	@snakefmt --check --compact-diff Snakefile rules
 	@codespell
+	@mypy
 	@snakemake --lint
 
 format: setup ## write what lint asks for, as far as a program can
@@ -59,7 +63,7 @@ config-docs: setup ## the settings models → config/config.yaml, its schema, do
 	@python tools/write_config_docs.py
 
 clean: ## remove .venv and caches; data and results stay
-	@rm -rf .venv .pytest_cache .ruff_cache .coverage .coverage.* htmlcov
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* htmlcov
 	@find src tests tools workflow -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list

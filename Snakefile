@@ -7,7 +7,7 @@
 
 from snakemake.utils import min_version
 
-min_version("9.20")
+min_version("9.27")
 
 
 include: "rules/common.smk"

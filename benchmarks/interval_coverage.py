@@ -161,13 +161,15 @@ def rivals(
         low, middle, high = np.quantile(resampled, [0.025, 0.5, 0.975])
         standard = around(value, resampled, CONFIDENCE, n)
         values.append(value)
-        ends.append([
-            (low, high),
-            (value + low - middle, value + high - middle),
-            (2 * value - high, 2 * value - low),
-            bias_corrected(value, resampled, left_out),
-            (standard.low, standard.high),
-        ])  # fmt: skip
+        ends.append(
+            [
+                (low, high),
+                (value + low - middle, value + high - middle),
+                (2 * value - high, 2 * value - low),
+                bias_corrected(value, resampled, left_out),
+                (standard.low, standard.high),
+            ]
+        )
     low, high = np.moveaxis(np.array(ends, dtype=float), -1, 0)
     truth = np.mean(values)
     return [f"{share:.1%}" for share in ((low <= truth) & (truth <= high)).mean(axis=0)]

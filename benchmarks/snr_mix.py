@@ -105,9 +105,13 @@ def naive(made: Project, clips: int) -> float:
             events[first : first + len(sound)] = sound
         mixed = (events + scene[:320000]) / 2 / max(np.abs(events).max(), np.abs(scene).max())
         _, _, spectrum = signal.spectrogram(
-            mixed, window=np.hamming(2048), nperseg=2048, noverlap=1024, detrend=False,
+            mixed,
+            window=np.hamming(2048),
+            nperseg=2048,
+            noverlap=1024,
+            detrend=False,
             mode="magnitude",
-        )  # fmt: skip
+        )
         np.log(filters @ spectrum + 1e-8).astype(np.float32)
     return clips / (time.perf_counter() - start)
 

@@ -49,11 +49,15 @@ def prepared(
     method = made(plan, steps_per_epoch=steps, device=device, amp=amp and device.type == "cuda")
     method.load_weights(files)
     trainer = Trainer.__new__(Trainer)
-    trainer.method, trainer.plan, trainer.options = method, plan, plan.settings.training
+    trainer.method = method
+    trainer.plan = plan
+    trainer.options = plan.settings.training
     trainer.optimiser = method.optimiser()
     trainer.base_rates = [group["lr"] for group in trainer.optimiser.param_groups]
     trainer.epoch = trainer.position = trainer.step = 0
-    trainer.sums, trainer.weights, trainer.pending = {}, {}, None
+    trainer.sums = {}
+    trainer.weights = {}
+    trainer.pending = None
     trainer.drawn = Drawn(plan, device, steps).batch
     return trainer
 

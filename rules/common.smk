@@ -11,7 +11,7 @@ SOURCE = os.path.join(CHECKOUT, "src")
 sys.path.insert(0, SOURCE)
 
 from sedrepro import places
-from sedrepro.pipeline.driver import starting, undate
+from sedrepro.pipeline.driver import outdate, starting, undate
 from sedrepro.pipeline.flow import Flow
 from sedrepro.errors import SedreproError
 
@@ -40,6 +40,8 @@ if workflow.is_main_process:
     # Dates say what has to be made again: none may lie in the future, where a clock that was wrong
     # put it.
     undate(FLOW.dated())
+    # The same for tables of a tree of one's own that is no longer what they describe.
+    outdate(FLOW.seals())
 
 
 wildcard_constraints:

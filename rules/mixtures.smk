@@ -50,7 +50,8 @@ if FLOW.mixes:
 rule recipe:
     """By which recipe the clips of one SNR are mixed while they are read, and their tables."""
     input:
-        lambda w: FLOW.statuses_of("snr_mix", w.subset),
+        statuses=lambda w: FLOW.statuses_of("snr_mix", w.subset),
+        own=FLOW.own_trees_mixed,
     output:
         recipe=FLOW.recipe("{subset}"),
         clips=FLOW.table("snr_mix", "{subset}", "clips"),

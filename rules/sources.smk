@@ -10,6 +10,7 @@ rule fetch:
         FLOW.layout.status("{resource}"),
     log:
         f"{FLOW.layout.data}/logs/fetch/{{resource}}.log",
+    priority: FLOW.fetch_priority
     localrule: True
     conda:
         "../envs/data.yaml"
@@ -24,7 +25,8 @@ rule fetch:
 rule adapt:
     """The tables of a subset: its clips, its events, and how many were expected and found."""
     input:
-        FLOW.statuses,
+        statuses=FLOW.statuses,
+        own=FLOW.own_trees,
     output:
         clips=FLOW.table("{corpus}", "{subset}", "clips"),
         events=FLOW.table("{corpus}", "{subset}", "events"),

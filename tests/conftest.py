@@ -18,13 +18,28 @@ def root() -> Path:
     return ROOT
 
 
+class Acceptance:
+    """Files by their path in a folder; a test that asks for an absent one is skipped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __truediv__(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            pytest.skip(f"no acceptance data {name}: `make test-data`, or set SEDREPRO_ACCEPTANCE")
+        return path
+
+
 @pytest.fixture(scope="session")
-def acceptance() -> Path:
+def acceptance() -> Acceptance:
     """Real data with known scores; not part of the project."""
-    folder = Path(os.environ.get("SEDREPRO_ACCEPTANCE", ROOT.parent / "shared" / "acceptance"))
-    if not folder.is_dir():
-        pytest.skip(f"no acceptance data: set SEDREPRO_ACCEPTANCE (looked in {folder.name}/)")
-    return folder
+    places = [ROOT.parent / "shared" / "acceptance", ROOT / ".test-data"]
+    named = os.environ.get("SEDREPRO_ACCEPTANCE")
+    if named:
+        places.insert(0, Path(named))
+    found = [place for place in places if place.is_dir()]
+    return Acceptance(found[0] if found else places[-1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -101,7 +101,8 @@ def test_plain_pickles_of_every_protocol(tmp_path, protocol):
 
 class Thing:
     def __init__(self):
-        self.a, self.inner = 1, None
+        self.a = 1
+        self.inner = None
 
 
 class Slots:
@@ -118,7 +119,8 @@ class Growing(list):
 
 def test_classes_and_objects_are_named(tmp_path, options):
     thing, slots, grown = Thing(), Slots(), Growing([1])
-    thing.inner, slots.a = [thing], 5  # a circle
+    thing.inner = [thing]
+    slots.a = 5  # a circle
     saved = {Thing: thing, "slots": slots, "grown": grown, "items": AttributeDict(b={"c": 1})}
     saved["ordered"] = torch.nn.Linear(1, 1).state_dict()  # with attributes of its own
     torch.save(saved, tmp_path / "a.pt", **options)

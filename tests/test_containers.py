@@ -22,7 +22,9 @@ class Recipe:
     """What both kinds of recipe say: base images, files copied in, shell commands."""
 
     def __init__(self, bases: list[str], copied: list[str], shells: list[str]) -> None:
-        self.bases, self.copied, self.shells = bases, copied, shells
+        self.bases = bases
+        self.copied = copied
+        self.shells = shells
         lines = "\n".join(shells).replace("\\\n", " ").replace("&&", "\n").splitlines()
         self.commands = [words for line in lines if (words := shlex.split(line, comments=True))]
 

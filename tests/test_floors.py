@@ -33,6 +33,8 @@ FLOORS = [
 ]
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
+CIRCLES = [{"sedrepro.reporting.collect", "sedrepro.reporting.notes"}]
+
 HEAVY = {"torch", "torchaudio", "numpy", "pandas", "h5py", "scipy", "sklearn", "librosa"}
 HEAVY |= {"matplotlib", "soundfile", "soxr", "scaper", "desed", "av"}
 
@@ -63,6 +65,40 @@ def imports(module: str, *, lazy: bool = True) -> Iterator[str]:
             yield source
             yield from (name for a in node.names if (name := f"{source}.{a.name}") in MODULES)
         pending += ast.iter_child_nodes(node)
+
+
+def linked(module: str) -> set[str]:
+    """The modules that a module names in an import, at any time and also only for types.
+
+    `from package import module` names the module, not what is in the package's `__init__`.
+    """
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1]
+            source = ".".join(filter(None, [*(base if node.level else []), node.module]))
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            found |= {name if name in MODULES else source for name in names}
+    return (found & MODULES.keys()) - {module}
+
+
+def circles(links: dict[str, set[str]]) -> list[set[str]]:
+    """The largest groups in which everybody leads to everybody."""
+    ahead = {}
+    for start in links:
+        seen, pending = set(), list(links[start])
+        while pending:
+            name = pending.pop()
+            if name not in seen:
+                seen.add(name)
+                pending += links[name]
+        ahead[start] = seen
+    groups = {frozenset(o for o in ahead[m] if m in ahead[o]) for m in links if m in ahead[m]}
+    return [set(group) for group in groups]
 
 
 def reachable(roots: list[str]) -> dict[str, str]:
@@ -98,6 +134,18 @@ def test_imports_go_down(module):
         assert FLOOR_OF[room(name)] < FLOOR_OF[here] or FLOOR_OF[here] == 0, (
             f"{module} imports {name}, which is not on a lower floor"
         )
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Not in a function and not for types either: one of them is then part of the other."""
+    found = circles({module: linked(module) for module in MODULES})
+    assert not [sorted(circle) for circle in found if circle not in CIRCLES]
+
+
+def test_a_circle_is_seen():
+    links = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert circles(links) == [{"b", "c"}]
+    assert linked("sedrepro.sources.errand") >= {"sedrepro.sources.http", "sedrepro.settings"}
 
 
 def test_only_the_pipeline_the_command_line_and_the_scripts_know_snakemake():
@@ -183,3 +231,17 @@ def test_no_path_of_one_machine_is_tracked():
         if path.is_file() and path != Path(__file__) and (hit := homes.search(path.read_bytes())):
             found.append(f"{name}: {hit[0].decode()}")
     assert not found
+
+
+def test_one_assignment_a_line():
+    """Attributes are set one by one, and the formatter decides how lines are broken."""
+    for module, path in MODULES.items():
+        text = path.read_text(encoding="utf-8")
+        assert "# fmt:" not in text, module
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+                packed = [target for target in node.targets if isinstance(target, ast.Tuple)]
+                set_here = [part for target in packed for part in target.elts]
+                assert not any(isinstance(part, ast.Attribute) for part in set_here), (
+                    f"{module}, line {node.lineno}: {ast.unparse(node)}"
+                )

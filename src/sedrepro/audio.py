@@ -33,7 +33,11 @@ def read(
         samples = whole[round(start * rate) : None if stop is None else round(stop * rate)]
     if len(samples) == 0:
         raise SedreproError(f"{path}: holds no audio (0 samples)")
-    mono = _mono(path, samples)
+    return resampled(_mono(path, samples), rate, sample_rate)
+
+
+def resampled(mono: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """Samples of one rate at another (soxr HQ)."""
     if rate != sample_rate:
         import soxr
 
@@ -127,13 +131,23 @@ def fit(samples: np.ndarray, length: int) -> np.ndarray:
 
 def seconds(path: str | Path) -> float:
     """The length of a recording, from its header alone."""
+    info = _header(path)
+    return info.frames / info.samplerate
+
+
+def sample_rate(path: str | Path) -> int:
+    """The rate of a recording, as its header says."""
+    return int(_header(path).samplerate)
+
+
+def _header(path: str | Path) -> Any:
     try:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError) as error:
         raise SedreproError(f"{path}: cannot be read as audio ({_first_line(error)})") from None
     if info.frames == 0:
         raise SedreproError(f"{path}: holds no audio (0 samples)")
-    return info.frames / info.samplerate
+    return info
 
 
 def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:

@@ -68,6 +68,19 @@ def read_seal(path: str | Path, kind: str) -> dict[str, Any]:
     return described
 
 
+def refuse_changed(path: str | Path, kind: str) -> None:
+    """A `SedreproError` where a file of a sealed group is not what was written.
+
+    A group without a seal was laid by hand, and nobody knows what was written.
+    """
+    if Path(path).exists():
+        for problem in changed_files(path, read_seal(path, kind)):
+            raise SedreproError(f"{problem}; delete it and start the workflow again")
+
+
+GONE = "is gone"
+
+
 def changed_files(path: str | Path, described: Mapping[str, Any]) -> list[str]:
     """Files of a sealed group that are gone, or not what was written."""
     folder = Path(path).parent
@@ -77,5 +90,5 @@ def changed_files(path: str | Path, described: Mapping[str, Any]) -> list[str]:
             if file_digest(folder / name) != content:
                 found.append(f"{folder / name}: was changed after it was written")
         except OSError:
-            found.append(f"{folder / name}: is gone")
+            found.append(f"{folder / name}: {GONE}")
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import io
 import json
@@ -49,10 +48,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 def _sweep(path: Path) -> None:
     """Remove what killed writers of `path` left behind."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _alive(int(pid)):
-            left.unlink(missing_ok=True)
+    prefix = f".{path.name}."
+    for name in os.listdir(path.parent):  # of thousands of files, so without a pattern
+        pid = name.removeprefix(prefix).removesuffix(".tmp")
+        if name == f"{prefix}{pid}.tmp" and pid.isdigit() and not _alive(int(pid)):
+            (path.parent / name).unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:
@@ -144,6 +144,20 @@ def digest(value: Any) -> str:
     """A short content key of anything JSON can express; equal values have equal keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def tree_stamp(folder: str | Path) -> str:
+    """A key of every file's name, size and date below a folder: it changes with what lies there,
+    and is known without reading any of it."""
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            with contextlib.suppress(OSError):  # gone meanwhile
+                there = os.stat(path)
+                inner = os.path.relpath(path, folder)
+                found.append([inner, there.st_size, there.st_mtime_ns])
+    return digest(sorted(found))
 
 
 SAMPLE = 4096

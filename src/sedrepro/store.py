@@ -41,7 +41,8 @@ class Writer:
         self._disk = disk
         self._hash = hashlib.blake2b(attributes.encode(), digest_size=16)
         file.attrs["attributes"] = attributes
-        self._shape, self._dtype = tuple(shape), np.dtype(dtype)
+        self._shape = tuple(shape)
+        self._dtype = np.dtype(dtype)
         self._ids: list[str] = []
         self._seconds: list[float] = []
         self._data = file.create_dataset(
@@ -66,7 +67,7 @@ class Writer:
         self._ids.append(clip)
         self._seconds.append(float(seconds))
         self._hash.update(_clip_bytes(clip, seconds))
-        self._hash.update(values)
+        self._hash.update(values.data)
 
     def finish(self) -> None:
         self._data.resize(len(self._ids), axis=0)
@@ -138,7 +139,7 @@ class Store:
                 f"{self.path}: no such store; start again to have it made"
             ) from None
         except (OSError, KeyError, RuntimeError, ValueError) as error:
-            if getattr(error, "errno", None):  # the system's word, not HDF5's
+            if isinstance(error, OSError) and error.errno:  # the system's word, not HDF5's
                 raise SedreproError(f"{self.path}: cannot be read ({error.strerror})") from None
             raise BrokenError(f"{self.path}: not a whole feature store ({error})") from None
         self._file: BinaryIO | None = None
@@ -177,7 +178,7 @@ class Store:
                 raise SedreproError(
                     f"{self.path}: no such store; start again to have it made"
                 ) from None
-        if os.preadv(self._file.fileno(), [values], self._offsets[index]) != values.nbytes:
+        if os.preadv(self._file.fileno(), [values.data], self._offsets[index]) != values.nbytes:
             raise BrokenError(f"{self.path}: ends too early")
 
     def verify(self) -> None:
@@ -185,7 +186,7 @@ class Store:
         key = hashlib.blake2b(json.dumps(self.attributes, sort_keys=True).encode(), digest_size=16)
         for index, (clip, length) in enumerate(zip(self.clips, self.seconds, strict=True)):
             key.update(_clip_bytes(clip, length))
-            key.update(np.ascontiguousarray(self[index]))
+            key.update(np.ascontiguousarray(self[index]).data)
         if key.hexdigest() != self.content_key:
             raise BrokenError(f"{self.path}: contents do not match their key")
 

@@ -40,8 +40,10 @@ class Browser:
         shell = f'exec "$@" 3<&{read} 4>&{write}'
         self.process = subprocess.Popen(
             ["bash", "-c", shell, "bash", program, *flags, "about:blank"],
-            pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(read, write),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(read)
         os.close(write)
         self._buffer = b""
@@ -104,13 +106,17 @@ class Page:
     def __init__(
         self, browser: Browser, session: str, width: int, height: int, media: dict[str, str]
     ) -> None:
-        self.browser, self.session = browser, session
+        self.browser = browser
+        self.session = session
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             self.send(f"{domain}.enable")
         self.send(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
-        )  # fmt: skip
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         features = [{"name": k.replace("_", "-"), "value": v} for k, v in media.items()]
         self.send("Emulation.setEmulatedMedia", features=features)
 

@@ -271,8 +271,10 @@ def test_a_mistake_is_one_line(words, message, capsys):
 
 def test_plan_and_audit_speak_without_any_data(capsys):
     assert main(["plan"]) == 0
+    assert "To be faster" in capsys.readouterr().out
+    assert main(["plan", "--long"]) == 0
     printed = capsys.readouterr().out
-    assert "GB" in printed
+    assert "md5 a5f66487feaea5c5d8f028bf1ef5bd41" in printed
     assert "measured 0.00; to come: unknown until a run has finished" in printed
     assert main(["audit"]) == 0
     assert "desed" in capsys.readouterr().out

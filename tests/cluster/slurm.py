@@ -94,7 +94,8 @@ class Slurm:
     """The daemons of one cluster, and what tests ask of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.name = folder, folder.name
+        self.folder = folder
+        self.name = folder.name
         self.host = socket.gethostname().partition(".")[0]
         self.daemons: dict[str, subprocess.Popen] = {}
 

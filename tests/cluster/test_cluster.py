@@ -106,7 +106,8 @@ class Run:
 
     def __init__(self, project: Path, name: str, row: str) -> None:
         self.target = f"results/{name}/runs/lgc_sed/{row}/desed/seed42/run.json"
-        self.row, self.folder = row, (project / self.target).parent
+        self.row = row
+        self.folder = (project / self.target).parent
         log = project / f"results/{name}/logs/train/lgc_sed.{row}.desed.seed42.log"
         self.progress = record_of(log)
         self._halted: set[int] = set()

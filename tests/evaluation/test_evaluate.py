@@ -74,14 +74,24 @@ def value(result, **keys):
 def test_every_set_and_model_with_every_implementation(result):
     assert result["status"] == "done"
     full = {
-        ("psds1", "psds_eval"), ("psds1", "sed_scores_eval"), ("psds1", "sedrepro"),
-        ("psds2", "psds_eval"), ("psds2", "sed_scores_eval"), ("psds2", "sedrepro"),
-        ("intersection_f1", "psds_eval"), ("intersection_f1", "sedrepro (strict)"),
-        ("event_f1", "sed_eval"), ("event_f1", "sedrepro"),
-        ("event_f1_micro", "sed_eval"), ("event_f1_micro", "sedrepro"),
-        ("segment_f1", "sed_eval"), ("segment_f1", "sedrepro"), ("weak_f1", "sedrepro"),
-        ("segment_f1_micro", "sed_eval"), ("segment_f1_micro", "sedrepro"),
-    }  # fmt: skip
+        ("psds1", "psds_eval"),
+        ("psds1", "sed_scores_eval"),
+        ("psds1", "sedrepro"),
+        ("psds2", "psds_eval"),
+        ("psds2", "sed_scores_eval"),
+        ("psds2", "sedrepro"),
+        ("intersection_f1", "psds_eval"),
+        ("intersection_f1", "sedrepro (strict)"),
+        ("event_f1", "sed_eval"),
+        ("event_f1", "sedrepro"),
+        ("event_f1_micro", "sed_eval"),
+        ("event_f1_micro", "sedrepro"),
+        ("segment_f1", "sed_eval"),
+        ("segment_f1", "sedrepro"),
+        ("weak_f1", "sedrepro"),
+        ("segment_f1_micro", "sed_eval"),
+        ("segment_f1_micro", "sedrepro"),
+    }
     own = {key for key in full if key[1].startswith("sedrepro")}
     for name in SETS:
         for model in MODELS:
@@ -110,8 +120,12 @@ def test_values_are_those_of_the_scored_clips_and_the_runs_decoding(result, worl
     assert value(result, metric="event_f1", implementation="sed_eval", **keys) == pytest.approx(
         macro_f1(event)
     )
-    by_class = {e["label"]: e["value"] for e in result["metrics"] if e["label"]
-                if e["set"] == "public_eval" and e["model"] == "teacher"}  # fmt: skip
+    by_class = {
+        e["label"]: e["value"]
+        for e in result["metrics"]
+        if e["label"]
+        if e["set"] == "public_eval" and e["model"] == "teacher"
+    }
     expected = dict(zip(truth.classes, class_f1(event), strict=True))
     assert by_class == pytest.approx({k: v for k, v in expected.items() if not np.isnan(v)})
     tags = tables.clip_targets(world.events["public_eval"], truth.clips, truth.classes)
@@ -307,9 +321,14 @@ def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
     )
     monkeypatch.setitem(declared.METRICS, "counted", family)
     clips = pd.DataFrame(
-        {"clip": ["a", "b", "c"], "subset": "", "path": "", "seconds": 6.4,
-         "fold": ["held_out", "train", "held_out"]}
-    )  # fmt: skip
+        {
+            "clip": ["a", "b", "c"],
+            "subset": "",
+            "path": "",
+            "seconds": 6.4,
+            "fold": ["held_out", "train", "held_out"],
+        }
+    )
     tables.write(world.layout.table(held.subset, "clips"), clips, tables.CLIPS)
     SEEN.clear()
     assert evaluate(asked, project, world.layout)["metrics"] == []

@@ -9,17 +9,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
+from world import lay_set
 
-from sedrepro import papers, settings, tables
+from sedrepro import papers, settings
 from sedrepro.evaluation import write
 from sedrepro.evaluation.take import take
-from sedrepro.features.encoders import scaled
-from sedrepro.features.extract import form
 from sedrepro.reporting.tables import tabulate
 from sedrepro.settings import Layout, Run
-from sedrepro.store import writing
 from sedrepro.training.run import train
 
 PAPER = "dcase_baselines"
@@ -72,27 +69,6 @@ def test_the_released_student_of_2021_is_recomputed(root, acceptance, tmp_path):
         assert cell.ours.low < value < cell.ours.high
         assert (cell.n_clips, cell.n_expected, cell.verdict) == (1168, 1168, verdict), key
     assert "recomputed" in Path(layout.paper_table(PAPER, "md")).read_text()
-
-
-def lay_set(layout: Layout, plan, subset, samples: list[np.ndarray]) -> None:
-    """A subset's tables and its store, as extraction would make them."""
-    names = [f"{subset.name}{index}" for index in range(len(samples))]
-    clips = pd.DataFrame(
-        {"clip": names, "subset": subset.name, "path": "", "seconds": 10.0, "fold": "held_out"}
-    )
-    events = pd.DataFrame(
-        [(name, "Speech", 1.0, 3.0, 1.0) for name in names], columns=tables.EVENTS
-    )
-    audit = pd.DataFrame([(subset.name, len(names), len(names), "")], columns=tables.AUDIT)
-    tables.write(layout.table(subset, "clips"), clips, tables.CLIPS)
-    tables.write(layout.table(subset, "events"), events, tables.EVENTS)
-    tables.write(layout.table(subset, "audit"), audit, tables.AUDIT)
-    for name, front_end in plan.front_ends.items():
-        path = layout.store(subset, name)
-        shape, attributes = front_end.shape, {"front_end": front_end.model_dump(mode="json")}
-        with writing(path, shape=shape, dtype=form(front_end), attributes=attributes) as store:
-            for clip, values in zip(names, samples, strict=True):
-                store.add(clip, 10.0, scaled(values / np.float32(32768)))
 
 
 @pytest.mark.parametrize(

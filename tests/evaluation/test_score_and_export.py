@@ -144,8 +144,9 @@ def test_without_an_operating_point_at_the_threshold_there_is_no_f1(project, cap
 
 def test_raw_scores_are_smoothed_when_asked(project):
     plan, world = made(project)
-    for clip, frames in zip(world.clips["validation"], world.frames["validation", "student"],
-                            strict=True):  # fmt: skip
+    for clip, frames in zip(
+        world.clips["validation"], world.frames["validation", "student"], strict=True
+    ):
         table = pd.DataFrame(frames, columns=world.classes).astype(float)
         table.insert(0, "onset", np.arange(100) * HOP)
         table.insert(1, "offset", np.arange(1, 101) * HOP)
@@ -285,8 +286,9 @@ SCORES = {
         f"{CLIP}: column 'Wolf' is not a class; classes are ",
     ),
     "hop": (
-        lambda: edited(CLIP, lambda t: t.assign(onset=np.arange(100) / 10,
-                                                offset=np.arange(1, 101) / 10)),
+        lambda: edited(
+            CLIP, lambda t: t.assign(onset=np.arange(100) / 10, offset=np.arange(1, 101) / 10)
+        ),
         f"{CLIP}: row 3: begins at 0.1 s, not at 0.064: all frames must be 0.064 s long",
     ),
     "gap": (
@@ -310,7 +312,7 @@ SCORES = {
         lambda: Path(CLIP).write_text(Path(CLIP).read_text().replace("\t", ",")),
         f"{CLIP}: columns must be separated by tabs, not commas",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -424,12 +426,22 @@ def test_a_real_system_without_its_audio(acceptance, tmp_path):
     with tarfile.open(acceptance / "desed-operating-points" / "student.tar.xz") as archive:
         archive.extractall(tmp_path / "student", filter="data")
     words = [
-        "score", "lgc_sed", "--set", "validation", "--as", "theirs",
-        "--detections", "student/predictions_operating_points",
-        "--at-threshold", "0.5", "student/predictions0.5.csv",
-        "--truth", "student/validation.tsv",
-        "--durations", "student/validation_durations.tsv",
-    ]  # fmt: skip
+        "score",
+        "lgc_sed",
+        "--set",
+        "validation",
+        "--as",
+        "theirs",
+        "--detections",
+        "student/predictions_operating_points",
+        "--at-threshold",
+        "0.5",
+        "student/predictions0.5.csv",
+        "--truth",
+        "student/validation.tsv",
+        "--durations",
+        "student/validation_durations.tsv",
+    ]
     code = (
         "import sys\nsys.modules['torch'] = None\n"
         "from sedrepro.cli import main\nsys.exit(main(sys.argv[1:]))"

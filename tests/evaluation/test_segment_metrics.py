@@ -101,6 +101,8 @@ def test_a_place_points_with_its_middle():
     attention = np.zeros((1, 1, 49))
     attention[0, 0, 3 * 7 + 5] = 1  # row 3, column 5: (0.786, 0.5)
     for box, inside in [
-        ((0.7, 0.4, 0.8, 0.6), True), ((0.7, 0.51, 0.8, 0.6), False), ((0.8, 0.4, 0.9, 0.6), False),
-    ]:  # fmt: skip
+        ((0.7, 0.4, 0.8, 0.6), True),
+        ((0.7, 0.51, 0.8, 0.6), False),
+        ((0.8, 0.4, 0.9, 0.6), False),
+    ]:
         assert points(attention, np.array([[box]]))[0, 0] == inside

@@ -56,8 +56,13 @@ def test_mixtures_of_the_same_recordings_are_one_unit(tmp_path):
     together = [{clip for clip, of in zip(mixed, found, strict=True) if of == one} for one in found]
     # m4 and m5 share one recording of three: they depend on each other too.
     assert together == [
-        {"m0", "m2"}, {"m1", "m3"}, {"m0", "m2"}, {"m1", "m3"}, {"m4", "m5"}, {"m4", "m5"},
-    ]  # fmt: skip
+        {"m0", "m2"},
+        {"m1", "m3"},
+        {"m0", "m2"},
+        {"m1", "m3"},
+        {"m4", "m5"},
+        {"m4", "m5"},
+    ]
 
 
 def test_a_chain_of_mixtures_is_one_unit_and_has_no_interval():
@@ -71,7 +76,8 @@ class Share:
     """Right decisions, one per clip."""
 
     def __init__(self, right: np.ndarray) -> None:
-        self.right, self.n_clips = right, len(right)
+        self.right = right
+        self.n_clips = len(right)
 
     def total(self) -> float:
         return float(self.right.mean())
@@ -109,8 +115,11 @@ def test_every_paper_declares_its_units(project):
             assert (one.unit == "recording") == ("maestro" in one.metrics)
     corpora = {corpus: unit for (corpus, _), unit in declared.items()}
     assert corpora == {
-        "desed": "clip", "maestro": "recording", "ave": "video", "snr_mix": "events",
-    }  # fmt: skip
+        "desed": "clip",
+        "maestro": "recording",
+        "ave": "video",
+        "snr_mix": "events",
+    }
 
 
 TRIPLES = 8
@@ -207,6 +216,8 @@ def test_recordings_are_drawn_with_all_their_windows():
         copied = Truth(again, np.full(len(again), 4.0), [label], events, None)
         direct = maestro.measure(
             Scored("maestro", "teacher@last", 1.0, {"frame": frame[place]}),
-            copied, Settings(), Report(bootstrap=0),
-        )  # fmt: skip
+            copied,
+            Settings(),
+            Report(bootstrap=0),
+        )
         assert value == pytest.approx(direct.values["segment_f1_best", OWN, ""].value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import h5py
@@ -10,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from sedrepro import chain, tables
+from sedrepro.features.encoders import scaled
+from sedrepro.features.extract import form
 from sedrepro.files import file_digest, write_json
 from sedrepro.metrics.events import reference
-from sedrepro.settings import Layout, Run, Subset
+from sedrepro.settings import Layout, Plan, Run, Subset
+from sedrepro.store import writing
 
 HOP, FRAMES, CLIPS, EXPECTED = 0.064, 100, 14, 17
 MT = Run("lgc_sed", "mt", "desed", 42)
@@ -30,8 +34,12 @@ class World:
     """Tables and the scores of one run, made of random numbers with something to find in them."""
 
     def __init__(self, layout: Layout, classes: list[str], seconds: np.ndarray = WHOLE) -> None:
-        self.layout, self.classes, self.seconds = layout, classes, seconds
-        self.frames, self.clips, self.events = {}, {}, {}
+        self.layout = layout
+        self.classes = classes
+        self.seconds = seconds
+        self.frames = {}
+        self.clips = {}
+        self.events = {}
         rng = np.random.default_rng(0)
         path = Path(self.layout.run(MT, "scores.h5"))
         path.parent.mkdir(parents=True)
@@ -76,7 +84,8 @@ class World:
             noise = rng.normal(-2, 1, (CLIPS, 1, 1)) + rng.normal(0, 0.7, targets.shape)
             frame = (1 / (1 + np.exp(-(noise + 4 * targets)))).astype(np.float32)
             self.frames[name, model] = frame
-            group[f"{model}/frame"], group[f"{model}/clip"] = frame, frame.max(axis=1)
+            group[f"{model}/frame"] = frame
+            group[f"{model}/clip"] = frame.max(axis=1)
             group[f"{model}/attention"] = frame[:, 0]
 
     def truth(self, name: str):
@@ -93,3 +102,48 @@ class World:
         with h5py.File(self.layout.run(run, "scores.h5"), "r+") as file:
             edit(file)
         self.sign()
+
+
+def lay_set(
+    layout: Layout,
+    plan: Plan,
+    subset: Subset,
+    samples: list[np.ndarray],
+    seconds: float = 10.0,
+    event: tuple[float, float] = (1.0, 3.0),
+) -> None:
+    """A subset's tables and its store of waveforms, as extraction would make them."""
+    names = [f"{subset.name}{index}" for index in range(len(samples))]
+    clips = pd.DataFrame(
+        {"clip": names, "subset": subset.name, "path": "", "seconds": seconds, "fold": "held_out"}
+    )
+    rows = [(name, ("Speech", "Dog")[index % 2], *event, 1.0) for index, name in enumerate(names)]
+    events = pd.DataFrame(rows, columns=tables.EVENTS)
+    audit = pd.DataFrame([(subset.name, len(names), len(names), "")], columns=tables.AUDIT)
+    tables.write(layout.table(subset, "clips"), clips, tables.CLIPS)
+    tables.write(layout.table(subset, "events"), events, tables.EVENTS)
+    tables.write(layout.table(subset, "audit"), audit, tables.AUDIT)
+    for name, front_end in plan.front_ends.items():
+        path = layout.store(subset, name)
+        shape, attributes = front_end.shape, {"front_end": front_end.model_dump(mode="json")}
+        with writing(path, shape=shape, dtype=form(front_end), attributes=attributes) as store:
+            for clip, values in zip(names, samples, strict=True):
+                store.add(clip, seconds, scaled(values / np.float32(32768)))
+
+
+def under_recipes_names(state: dict) -> dict:
+    """The weights of the baselines' network as their recipe names and shapes them."""
+    names = {
+        r"cnn\.blocks\.(\d+)\.conv": r"cnn.cnn.conv\1",
+        r"cnn\.blocks\.(\d+)\.norm": r"cnn.cnn.batchnorm\1",
+        r"cnn\.blocks\.(\d+)\.gate\.linear": r"cnn.cnn.glu\1.linear",
+        r"rnn\.": "rnn.rnn.",
+        r"heads\.frame": "dense",
+        r"heads\.attention": "dense_softmax",
+    }
+    theirs = {}
+    for key, value in state.items():
+        own = next(own for own in names if re.match(own, key))
+        flat = value.flatten(1) if ".gate." in key and value.dim() == 4 else value
+        theirs[re.sub(f"^{own}", names[own], key)] = flat
+    return theirs

@@ -193,10 +193,15 @@ def _deep() -> Iterator[tuple[str, bytes]]:
     yield "deep lists in an object", program(called("a:b", lists))
     # The longest way counts, not the one by which a list is first met.
     stairs = b"".join(
-        pickle.EMPTY_LIST + pickle.BINGET + bytes([n]) + pickle.APPEND + pickle.BINPUT
-        + bytes([n + 1]) + pickle.APPEND
+        pickle.EMPTY_LIST
+        + pickle.BINGET
+        + bytes([n])
+        + pickle.APPEND
+        + pickle.BINPUT
+        + bytes([n + 1])
+        + pickle.APPEND
         for n in range(150)
-    )  # fmt: skip
+    )
     yield "stairs", program(pickle.EMPTY_LIST, pickle.EMPTY_LIST, PUT0, pickle.APPEND, stairs)
     yield "a list in itself", program(pickle.EMPTY_LIST, PUT0, GET0, pickle.APPEND)
     function = named("torch._tensor:_rebuild_from_type_v2")

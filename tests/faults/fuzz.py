@@ -139,7 +139,8 @@ def hostile(canary: Path) -> Iterator[tuple[str, bytes]]:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         link = zipfile.ZipInfo("link")
-        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        link.create_system = 3
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
     yield "a.zip", out.getvalue()
     yield "a.wav", b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\xff\xff\x40\x1f\0\0" + b"\xff" * 60
@@ -152,7 +153,8 @@ def _tar(name: str, kind: bytes = tarfile.REGTYPE) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         info = tarfile.TarInfo(name)
-        info.type, info.linkname = kind, "/etc/passwd"
+        info.type = kind
+        info.linkname = "/etc/passwd"
         archive.addfile(info, io.BytesIO())
     return out.getvalue()
 
@@ -228,7 +230,7 @@ def doors(out: Path) -> dict[str, list[Callable[[Path], object]]]:
         "events.tsv": [lambda path: tables.read_events(path, ["Dog", "Cat"])],
         "train.csv": [fsdkaggle2018.read_table],
         "meta.csv": [scenes.read_table],
-        "annotations.txt": [lambda path: ave.annotations(path, ["Bark"])],
+        "annotations.txt": [lambda path: ave.read_annotations(path, ["Bark"])],
     }
 
 

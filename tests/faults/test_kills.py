@@ -56,7 +56,9 @@ class Killer:
     """
 
     def __init__(self, folder: Path, seed: int, patience: float) -> None:
-        self.folder, self.draw, self.patience = folder, random.Random(seed), patience
+        self.folder = folder
+        self.draw = random.Random(seed)
+        self.patience = patience
         self.jobs: Counter[str] = Counter()
         self.drivers: Counter[str] = Counter()  # by what was at work
         self.finished = self.started = 0

@@ -29,19 +29,25 @@ def test_full_towers_have_the_released_size_and_names():
     assert size(audio) == 32_104_771
     state = audio.state_dict()
     shapes = {
-        "window": [1654], "fbsp.m": [1025], "fbsp.bias": [0], "conv1.weight": [64, 3, 7, 7],
+        "window": [1654],
+        "fbsp.m": [1025],
+        "fbsp.bias": [0],
+        "conv1.weight": [64, 3, 7, 7],
         "layer4.2.conv2.weight": [1024, 32, 3, 3],
         "layer3.0.downsample.0.weight": [1024, 512, 1, 1],
-        "att2.conv_depth.weight": [256, 1, 1, 5], "att5.conv_point.weight": [2048, 2048, 1, 1],
+        "att2.conv_depth.weight": [256, 1, 1, 5],
+        "att5.conv_point.weight": [2048, 2048, 1, 1],
         "fc.weight": [1024, 2048],
-    }  # fmt: skip
+    }
     assert {name: list(state[name].shape) for name in shapes} == shapes
     state = image.state_dict()
     shapes = {
-        "conv1.weight": [32, 3, 3, 3], "layer1.0.downsample.0.weight": [256, 64, 1, 1],
-        "layer4.2.conv3.weight": [2048, 512, 1, 1], "attnpool.positional_embedding": [50, 2048],
+        "conv1.weight": [32, 3, 3, 3],
+        "layer1.0.downsample.0.weight": [256, 64, 1, 1],
+        "layer4.2.conv3.weight": [2048, 512, 1, 1],
+        "attnpool.positional_embedding": [50, 2048],
         "attnpool.c_proj.weight": [1024, 2048],
-    }  # fmt: skip
+    }
     assert {name: list(state[name].shape) for name in shapes} == shapes
 
 
@@ -61,7 +67,9 @@ def test_the_spectrogram_is_a_sum_over_complex_kernels():
     torch.manual_seed(0)
     front = Spectrogram().double()
     with torch.no_grad():
-        front.m[400], front.fb[400], front.m[77] = 1.7, 0.6, 0.4
+        front.m[400] = 1.7
+        front.fb[400] = 0.6
+        front.m[77] = 0.4
     window = torch.hann_window(1654, dtype=torch.float64)
     x = torch.randn(1, 3000, dtype=torch.float64) * 3000
     with torch.no_grad():
@@ -98,12 +106,25 @@ def test_attention_pools_like_one_query_over_all_places():
     tokens = torch.cat([x.flatten(2).mean(-1, keepdim=True), x.flatten(2)], -1).permute(2, 0, 1)
     tokens = tokens + pool.positional_embedding[:, None]
     expected, _ = F.multi_head_attention_forward(
-        tokens[:1], tokens, tokens, 128, 2, None,
-        torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias]), None, None, False, 0.0,
-        pool.c_proj.weight, pool.c_proj.bias, use_separate_proj_weight=True,
-        q_proj_weight=pool.q_proj.weight, k_proj_weight=pool.k_proj.weight,
-        v_proj_weight=pool.v_proj.weight, need_weights=False,
-    )  # fmt: skip
+        tokens[:1],
+        tokens,
+        tokens,
+        128,
+        2,
+        None,
+        torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias]),
+        None,
+        None,
+        False,
+        0.0,
+        pool.c_proj.weight,
+        pool.c_proj.bias,
+        use_separate_proj_weight=True,
+        q_proj_weight=pool.q_proj.weight,
+        k_proj_weight=pool.k_proj.weight,
+        v_proj_weight=pool.v_proj.weight,
+        need_weights=False,
+    )
     torch.testing.assert_close(pool(x), expected[0], rtol=1e-4, atol=1e-5)
 
 
@@ -127,6 +148,9 @@ def test_attention_of_a_stage_is_a_share_of_its_output():
 
 def test_pictures_are_normalised_as_clip_was_trained():
     white = normalised(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8))
-    expected = [(1 - 0.48145466) / 0.26862954, (1 - 0.4578275) / 0.26130258,
-                (1 - 0.40821073) / 0.27577711]  # fmt: skip
+    expected = [
+        (1 - 0.48145466) / 0.26862954,
+        (1 - 0.4578275) / 0.26130258,
+        (1 - 0.40821073) / 0.27577711,
+    ]
     torch.testing.assert_close(white[0, :, 0, 0], torch.tensor(expected))

@@ -153,7 +153,8 @@ def video(path: Path, samples: np.ndarray) -> None:
         for place in range(0, len(samples) - 1023, 1024):
             part = samples[None, place : place + 1024]
             frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = RATE, place
+            frame.sample_rate = RATE
+            frame.pts = place
             frame.time_base = Fraction(1, RATE)
             container.mux(track.encode(frame))
         container.mux(track.encode(None))

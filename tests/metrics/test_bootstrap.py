@@ -87,7 +87,8 @@ class Shares:
     """Right seconds out of ten, per clip."""
 
     def __init__(self, right: np.ndarray) -> None:
-        self.right, self.n_clips = right, len(right)
+        self.right = right
+        self.n_clips = len(right)
 
     def total(self) -> float:
         return self.right.sum() / (10 * self.n_clips)

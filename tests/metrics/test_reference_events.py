@@ -13,9 +13,7 @@ def test_overlapping_events_of_one_class_become_one():
     events = Events.of(
         [(1, 0, 5, 6), (0, 1, 0, 4), (0, 1, 1, 2), (0, 1, 3, 5), (0, 1, 5, 6), (0, 2, 3, 7)]
     )
-    assert rows(merge(events)) == [
-        (0, 1, 0, 5), (0, 1, 5, 6), (0, 2, 3, 7), (1, 0, 5, 6)
-    ]  # fmt: skip
+    assert rows(merge(events)) == [(0, 1, 0, 5), (0, 1, 5, 6), (0, 2, 3, 7), (1, 0, 5, 6)]
     assert rows(merge(events, touching=True))[0] == (0, 1, 0, 6)
 
 

@@ -15,7 +15,7 @@ from sedrepro.sources import ave
 @pytest.fixture(scope="module")
 def test_split(acceptance):
     """The true classes of the official test split."""
-    rows = ave.annotations(acceptance / "ave/Annotations.txt", AVE_CLASSES)
+    rows = ave.read_annotations(acceptance / "ave/Annotations.txt", AVE_CLASSES)
     chosen = [rows[i] for i in ave.order(acceptance / "ave/test_order.h5", len(rows))]
     events = tuple(zip(*((r.clip, r.label, r.start, r.end) for r in chosen), strict=True))
     truth = reference(

@@ -104,10 +104,12 @@ def test_rendering_again_changes_nothing_and_another_seed_does(project):
     render("ave_videos", project)
     assert path.stat().st_mtime_ns == before
     other = project.model_copy(
-        update={"data": project.data.model_copy(
-            update={"look": project.data.look.model_copy(update={"seed": 8})}
-        )}
-    )  # fmt: skip
+        update={
+            "data": project.data.model_copy(
+                update={"look": project.data.look.model_copy(update={"seed": 8})}
+            )
+        }
+    )
     assert toy.table(other) != toy.table(project)
 
 

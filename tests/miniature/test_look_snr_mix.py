@@ -23,11 +23,14 @@ def project(**changes) -> Project:
         "origin": "render",
         "look": {"fsd_files": 10, "scenes": 12},
         "snr_mix": {
-            "clips_per_fold": 3, "seconds": 1.2, "onsets": [0.1, 0.7], "longest": 0.5,
+            "clips_per_fold": 3,
+            "seconds": 1.2,
+            "onsets": [0.1, 0.7],
+            "longest": 0.5,
             "classes": CLASSES,
         },
         **changes,
-    }  # fmt: skip
+    }
     return Project.model_validate({"scale": "mini", "data": data})
 
 

@@ -23,13 +23,23 @@ RATE = 8000
 def project(**recipe) -> Project:
     """Six mixtures a fold, two events each, 3 s."""
     settings = {
-        "clips_per_fold": 3, "seconds": 3.0, "onsets": [0.25, 1.5], "longest": 1.0,
-        "classes": CLASSES, **recipe,
-    }  # fmt: skip
+        "clips_per_fold": 3,
+        "seconds": 3.0,
+        "onsets": [0.25, 1.5],
+        "longest": 1.0,
+        "classes": CLASSES,
+        **recipe,
+    }
     front_end = {
-        "kind": "stft_logmel", "seconds": 3.0, "sample_rate": RATE, "n_fft": 256, "hop": 128,
-        "n_mels": 12, "f_min": 50.0, "f_max": 4000.0,
-    }  # fmt: skip
+        "kind": "stft_logmel",
+        "seconds": 3.0,
+        "sample_rate": RATE,
+        "n_fft": 256,
+        "hop": 128,
+        "n_mels": 12,
+        "f_min": 50.0,
+        "f_max": 4000.0,
+    }
     return Project.model_validate(
         {"scale": "mini", "data": {"snr_mix": settings}, "front_ends": {"tiny": front_end}}
     )

@@ -80,6 +80,8 @@ def test_sounds_tell_pitches_apart_not_moments():
     sounds = Sounds(8, 5).eval()
     x = torch.zeros(1, 1, 8, 20)
     low, late, high = x.clone(), x.clone(), x.clone()
-    low[..., 2, 8], late[..., 2, 12], high[..., 6, 8] = 1, 1, 1
+    low[..., 2, 8] = 1
+    late[..., 2, 12] = 1
+    high[..., 6, 8] = 1
     torch.testing.assert_close(sounds(low), sounds(late))
     assert not torch.allclose(sounds(low), sounds(high), atol=1e-3)

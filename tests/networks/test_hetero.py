@@ -94,8 +94,10 @@ def test_a_fusion_stage_is_its_formula(operation):
     there = tokens.view(1, 5, 2, 6).permute(0, 3, 1, 2)
     seen = F.interpolate(
         fusion.norm(F.conv2d(there, fusion.project.weight, fusion.project.bias)),
-        size=(7, 4), mode="bilinear", align_corners=False,
-    )  # fmt: skip
+        size=(7, 4),
+        mode="bilinear",
+        align_corners=False,
+    )
     if operation == "add":
         wanted = x + seen
     else:

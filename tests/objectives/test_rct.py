@@ -1,6 +1,6 @@
 """Random consistency: what copies are made of, and the loss against loops over cells."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,7 +14,8 @@ WAVE = FrontEnd(kind="waveform", sample_rate=16000, seconds=1.0, n_fft=1024, hop
 MEL = Mel(WAVE)
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True)
+class Batch:
     inputs: dict[str, Tensor]
     frames: Tensor
     clips: Tensor

@@ -54,7 +54,8 @@ def planned(project, row, paper=PAPER):
 def test_every_row_has_its_size(project, row, size):
     made = planned(project, row)
     method = object.__new__(method_of(PAPER, made.method))
-    method.plan, method.settings = made, made.settings
+    method.plan = made
+    method.settings = made.settings
     with torch.device("meta"):
         (student,) = method.build().values()
     assert sum(parameter.numel() for parameter in student.parameters()) == size

@@ -307,9 +307,13 @@ def test_parts_that_are_switched_off_are_gone():
     visual, audio = torch.randn(1, 10, 49, 512), torch.randn(1, 10, 128)
     whole = size(network("dmsf"))
     for change in (
-        {"adapter": False}, {"agva": "mean"}, {"mamba": False}, {"gate": False}, {"cic": False},
+        {"adapter": False},
+        {"agva": "mean"},
+        {"mamba": False},
+        {"gate": False},
+        {"cic": False},
         {"ffn": False},
-    ):  # fmt: skip
+    ):
         part = network("dmsf", **change)
         assert size(part) < whole, change
         assert part(visual, audio)["logits"].shape == (1, 10, 29)
@@ -343,13 +347,17 @@ def test_losses_that_have_no_weight_are_not_computed():
     found = {"logits": torch.randn(1, 10, 29), "before": torch.randn(1, 10, 29)}
     names = {}
     for name, losses in {
-        "all": {}, "no_mutual": {"mutual": 0.0}, "single": {"mutual": 0.0, "pre_fusion": 0.0},
-    }.items():  # fmt: skip
+        "all": {},
+        "no_mutual": {"mutual": 0.0},
+        "single": {"mutual": 0.0, "pre_fusion": 0.0},
+    }.items():
         dmsf = KINDS["dmsf"](Sizes(8, 8, 29), Settings(network=SMALL, losses=losses))
         names[name] = set(dmsf.losses(found, target))
     assert names == {
-        "all": {"class", "before", "mutual"}, "no_mutual": {"class", "before"}, "single": {"class"},
-    }  # fmt: skip
+        "all": {"class", "before", "mutual"},
+        "no_mutual": {"class", "before"},
+        "single": {"class"},
+    }
 
 
 def test_the_background_is_what_nothing_else_is():
@@ -363,9 +371,11 @@ def test_the_background_is_what_nothing_else_is():
 def project(**settings):
     """Maps keep their 49 places, everything else is tiny."""
     front_ends = {
-        "ave_visual": {"channels": 12}, "ave_audio": {"channels": 8},
-        "clip_visual": {"channels": 12}, "clip_audio": {"channels": 8},
-    }  # fmt: skip
+        "ave_visual": {"channels": 12},
+        "ave_audio": {"channels": 8},
+        "clip_visual": {"channels": 12},
+        "clip_audio": {"channels": 8},
+    }
     table = {row: {"settings": {"batch": 4, "network": SMALL}} for row in ROWS}
     for row in table.values():
         row["settings"] = {**row["settings"], **settings}

@@ -392,9 +392,13 @@ def test_mixup_of_each_kind(kind, files):
     changes = {"mixup": {"probability": 1.0}}
     changes["mixup"]["kind"] = kind
     method = tiny_method(tiny_plan("mtda_hsed", "baseline", None))
-    object.__setattr__(method, "settings", method.settings.model_copy(
-        update={"mixup": method.settings.mixup.model_copy(update=changes["mixup"])}
-    ))  # fmt: skip
+    object.__setattr__(
+        method,
+        "settings",
+        method.settings.model_copy(
+            update={"mixup": method.settings.mixup.model_copy(update=changes["mixup"])}
+        ),
+    )
     batch = random_batch(method.plan)
     torch.manual_seed(5)
     seen = method.seen(batch)
@@ -429,9 +433,13 @@ def test_waveforms_are_mixed_before_the_filter_bank(files):
     torch.manual_seed(5)
     torch.rand(())
     one = mixup.draw(
-        12, [slice(7, 9), slice(3, 7), slice(0, 3)], alpha=0.2, probability=1.0,
-        device=torch.device("cpu"), fires=torch.tensor(True),
-    )  # fmt: skip
+        12,
+        [slice(7, 9), slice(3, 7), slice(0, 3)],
+        alpha=0.2,
+        probability=1.0,
+        device=torch.device("cpu"),
+        fires=torch.tensor(True),
+    )
     torch.testing.assert_close(seen.heard, mixed(batch.inputs["wave"], one))
     torch.testing.assert_close(seen.mel, mixed(method.mel(batch.inputs["wave"]), one))
 

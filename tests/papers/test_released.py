@@ -72,6 +72,97 @@ def test_a_layout_reaches_all_of_the_network(root, layout, row):
     assert not [key for key in method.networks["student"].state_dict() if not reached.match(key)]
 
 
+NAMES = {
+    r"cnn\.blocks\.(\d+)\.conv": r"cnn.cnn.conv\1",
+    r"cnn\.blocks\.(\d+)\.norm": r"cnn.cnn.batchnorm\1",
+    r"cnn\.blocks\.(\d+)\.gate\.linear": r"cnn.cnn.glu\1.linear",
+    r"rnn\.": "rnn.rnn.",
+    r"heads\.frame": "dense",
+    r"heads\.attention": "dense_softmax",
+    r"merge\.linear": "cat_tf",
+}
+"""Our names, and the recipe's: as the specification of the 2024 baseline lists them."""
+
+
+def theirs(name: str) -> str:
+    own = next(own for own in NAMES if re.match(own, name))
+    return re.sub(f"^{own}", NAMES[own], name)
+
+
+@pytest.mark.parametrize(
+    "row", ["checkpoint2022_audioset", "checkpoint2023", "checkpoint2023_beats", "checkpoint2024"]
+)
+def test_rows_that_wait_for_their_file_take_one_of_its_shape(root, tmp_path, row):
+    """Lightning, student and teacher of different weights, and an encoder beside them."""
+    models = papers.settings_of()
+    project = settings.load({"run": ["dcase_baselines"]}, papers=models, root=root)
+    run = settings.Run("dcase_baselines", row, "desed", seed=42)
+    plan = settings.plan(project, run, models["dcase_baselines"])
+    assert (plan.kind, plan.released.layout) == ("released", "dcase_crnn")
+
+    def fresh():
+        made = papers.method_of("dcase_baselines", plan.method)
+        return made(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
+
+    source, method = fresh(), fresh()
+    for values in source.networks["teacher"].parameters():
+        values.add_(1.0)
+    saved = {"mel_spec.spectrogram.window": torch.ones(2), "pretrained_model.x": torch.ones(2)}
+    for model in ("student", "teacher"):
+        for name, value in source.networks[model].state_dict().items():
+            flat = value.flatten(1) if ".gate." in name and value.dim() == 4 else value
+            saved[f"sed_{model}.{theirs(name)}"] = flat
+    path = tmp_path / "released.ckpt"
+    torch.save({"epoch": 1, "state_dict": saved}, path)
+    load_networks(method, released_networks(path, plan.released.layout), path)
+    for model, network in source.networks.items():
+        for name, value in network.state_dict().items():
+            assert torch.equal(method.networks[model].state_dict()[name], value), name
+
+
+def test_atst_sed_takes_a_file_of_its_shape(root, tmp_path):
+    """Two states under their names, each with a transformer inside; and it scores."""
+    models = papers.settings_of()
+    small = {"encoder": {"depth": 1}}
+    overlay = {
+        "run": ["dcase_baselines"],
+        "papers": {"dcase_baselines": {"methods": {"atst": small}}},
+    }
+    project = settings.load(overlay, papers=models, root=root)
+    run = settings.Run("dcase_baselines", "atst_sed_released", "desed", seed=42)
+    plan = settings.plan(project, run, models["dcase_baselines"])
+    assert plan.resources == ["atst_sed_checkpoint"]
+
+    def fresh():
+        made = papers.method_of("dcase_baselines", plan.method)
+        return made(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
+
+    def atst_names(name: str) -> str:
+        if name.startswith("transformer."):
+            return name.replace("transformer.", "atst_frame.atst.", 1)
+        return theirs(name).replace(".glu", ".cg")
+
+    source, method = fresh(), fresh()
+    saved = {}
+    for model in ("student", "teacher"):
+        state = source.networks[model].state_dict()
+        saved[f"sed_{model}"] = {
+            atst_names(name): v.flatten(1) if ".gate." in name and v.dim() == 4 else v
+            for name, v in state.items()
+        }
+    path = tmp_path / "stage2.ckpt"
+    torch.save(saved, path)
+    load_networks(method, released_networks(path, plan.released.layout), path)
+    waves = torch.randn(1, 160000) / 10
+    for one in (source, method):
+        one.networks.eval()
+    with torch.no_grad():
+        wanted, found = (one.scores("teacher", {"wave16k": waves}) for one in (source, method))
+    assert found["frame"].shape == (1, 156, 10)
+    assert torch.equal(found["frame"], wanted["frame"])
+    assert torch.equal(found["clip"], wanted["clip"])
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     path, value = tmp_path / "a.ckpt", torch.zeros(2)
     for state, message in (

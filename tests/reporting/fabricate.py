@@ -152,18 +152,43 @@ def _run(
     columns = columns_of(project, run.paper, classes)
     models = list(dict.fromkeys(model.removesuffix("@last") for _, model, *_ in columns))
     _scores(folder, plan, held, events, quality, rng, models)
-    _write(folder / "run.json", run_record(plan, layout, **{
-        "code": {"version": "0.1.0", "commit": "0123abc", "dirty": False, "digest": "made-up"},
-        "packages": {"python": "3.11.2", "torch": "2.11.0", "numpy": "1.26.4"},
-        "hardware": {"device": "cpu", "cpu": "a processor", "cores": 2, "gpu": None},
-        "data": {"desed/validation.mel128":
-                 {"corpus": "desed", "subset": "validation", "note": "", "content_key": "77aa00",
-                  "clips": CLIPS, "expected": CLIPS + 1, "found": CLIPS}},
-        "cost": {"wall_s": 31.4 if epochs else 2.1, "peak_memory_mb": 812.0, "energy_j": None,
-                 "device": "cpu"},
-        "parameters": {"student": 1112420, "teacher": 1112420}, "steps": 12 * epochs,
-        "selected": {"epoch": 17, "value": 0.51} if epochs else None,
-    }))  # fmt: skip
+    _write(
+        folder / "run.json",
+        run_record(
+            plan,
+            layout,
+            **{
+                "code": {
+                    "version": "0.1.0",
+                    "commit": "0123abc",
+                    "dirty": False,
+                    "digest": "made-up",
+                },
+                "packages": {"python": "3.11.2", "torch": "2.11.0", "numpy": "1.26.4"},
+                "hardware": {"device": "cpu", "cpu": "a processor", "cores": 2, "gpu": None},
+                "data": {
+                    "desed/validation.mel128": {
+                        "corpus": "desed",
+                        "subset": "validation",
+                        "note": "",
+                        "content_key": "77aa00",
+                        "clips": CLIPS,
+                        "expected": CLIPS + 1,
+                        "found": CLIPS,
+                    }
+                },
+                "cost": {
+                    "wall_s": 31.4 if epochs else 2.1,
+                    "peak_memory_mb": 812.0,
+                    "energy_j": None,
+                    "device": "cpu",
+                },
+                "parameters": {"student": 1112420, "teacher": 1112420},
+                "steps": 12 * epochs,
+                "selected": {"epoch": 17, "value": 0.51} if epochs else None,
+            },
+        ),
+    )
     measured = metrics_of(classes, events, quality, rng, columns)
     told = numbers(measured, plan, project, layout)
     _write(folder / "metrics.json", told)
@@ -281,9 +306,18 @@ def metrics_of(classes, events, quality: float, rng, columns: Sequence[Key] = ()
 
 
 def _entry(metric, implementation, subset, model, label, value) -> dict:
-    return {"metric": metric, "implementation": implementation, "set": subset, "model": model,
-            "label": label, "value": value, "ci_low": value - 0.03, "ci_high": value + 0.03,
-            "n_clips": CLIPS, "n_expected": CLIPS + 1}  # fmt: skip
+    return {
+        "metric": metric,
+        "implementation": implementation,
+        "set": subset,
+        "model": model,
+        "label": label,
+        "value": value,
+        "ci_low": value - 0.03,
+        "ci_high": value + 0.03,
+        "n_clips": CLIPS,
+        "n_expected": CLIPS + 1,
+    }
 
 
 def everything(*chosen: str) -> Project:

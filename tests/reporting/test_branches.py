@@ -38,9 +38,12 @@ def material(tmp_path):
         )
 
     shown = Examples(
-        clips=list(TRUTH), truth=TRUTH, seconds=dict.fromkeys(TRUTH, SECONDS),
-        span=dict.fromkeys(TRUTH, SECONDS), spectra=dict.fromkeys(TRUTH, np.zeros((8, 30))),
-    )  # fmt: skip
+        clips=list(TRUTH),
+        truth=TRUTH,
+        seconds=dict.fromkeys(TRUTH, SECONDS),
+        span=dict.fromkeys(TRUTH, SECONDS),
+        spectra=dict.fromkeys(TRUTH, np.zeros((8, 30))),
+    )
     maps = ["cnn_map", "long", "short"]
     return SimpleNamespace(
         done=[

@@ -200,9 +200,13 @@ def test_without_a_stored_spectrum_the_room_shows_that_of_the_sound(tmp_path):
     path = tmp_path / "tone.wav"
     soundfile.write(path, 0.5 * np.sin(2 * np.pi * 1000 * time) * (time >= 2), 16000)
     shown = Examples(
-        clips=["a", "b"], seconds={"a": 4.0, "b": 4.0}, span={"a": 4.0, "b": 4.0},
-        spectra={"a": None, "b": None}, truth={"a": [], "b": []}, paths={"a": str(path)},
-    )  # fmt: skip
+        clips=["a", "b"],
+        seconds={"a": 4.0, "b": 4.0},
+        span={"a": 4.0, "b": 4.0},
+        spectra={"a": None, "b": None},
+        truth={"a": [], "b": []},
+        paths={"a": str(path)},
+    )
     with_sound, without = (_clip(shown, clip, []) for clip in ("a", "b"))
     assert (without["image"], without["audio"]) == ("", "")
     png = base64.b64decode(with_sound["image"].partition(",")[2])

@@ -286,9 +286,13 @@ def test_detections_are_recomputed_at_the_printed_precision(ours, published, wor
 
 @pytest.mark.parametrize(
     ("ours", "word"),
-    [(0.337, "recomputed"), (0.331, "recomputed"), (0.3371, "not recomputed"),
-     (0.3309, "not recomputed")],
-)  # fmt: skip
+    [
+        (0.337, "recomputed"),
+        (0.331, "recomputed"),
+        (0.3371, "not recomputed"),
+        (0.3309, "not recomputed"),
+    ],
+)
 def test_checkpoints_are_recomputed_within_a_fixed_distance(ours, word):
     assert recomputed(ours, "0.334", "checkpoint") == word
 

@@ -65,10 +65,17 @@ def lay_tables(layout: Layout) -> None:
 
 def entry(metric, model, label, value, ends) -> dict:
     return {
-        "metric": metric, "implementation": "sedrepro", "set": "held_out", "model": model,
-        "label": label, "value": value, "ci_low": ends[0], "ci_high": ends[1],
-        "n_clips": 40, "n_expected": 40,
-    }  # fmt: skip
+        "metric": metric,
+        "implementation": "sedrepro",
+        "set": "held_out",
+        "model": model,
+        "label": label,
+        "value": value,
+        "ci_low": ends[0],
+        "ci_high": ends[1],
+        "n_clips": 40,
+        "n_expected": 40,
+    }
 
 
 def examples(path: Path, run, plan) -> None:

@@ -88,7 +88,8 @@ def finish(project, layout, run, clips, number):
     draw = np.random.default_rng(number)
     Path(layout.run(run)).mkdir(parents=True, exist_ok=True)
     with h5py.File(layout.run(run, "scores.h5"), "w") as file:
-        file.attrs["classes"], file.attrs["hop"] = json.dumps(CLASSES), 1.0
+        file.attrs["classes"] = json.dumps(CLASSES)
+        file.attrs["hop"] = 1.0
         file.attrs["models"] = json.dumps(["network"])
         file["test/clips"] = np.array(clips, dtype=h5py.string_dtype())
         file["test/seconds"] = np.full(len(clips), 10.0)

@@ -37,7 +37,9 @@ def read_once():
     module = importlib.import_module("sedrepro.settings.load")
     kept = {path: read_yaml(path) for path in ROOT.glob("config/**/*.yaml")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "read_yaml", lambda path: kept.get(path) or read_yaml(path))
+        patch.setattr(
+            module, "read_yaml", lambda path, **how: kept.get(path) or read_yaml(path, **how)
+        )
         yield
 
 
@@ -127,14 +129,17 @@ WRONG = {
         paper(**median("Dishs")),
         "papers.lgc_sed.settings.decoding.median.Dishs: no class 'Dishs' (did you mean Dishes?)",
     ),
+    "class of a list": (
+        paper("cross_task_sod", settings={"sod": {"exclude": ["Dishs"]}}),
+        "papers.cross_task_sod.settings.sod.exclude: no class 'Dishs' (did you mean Dishes?)",
+    ),
     "class of a row's median": (
         paper("cross_task_sod", table={"median7": median("Dgo")}),
         "papers.cross_task_sod.table.median7.settings.decoding.median.Dgo: no class 'Dgo' (did you "
         "mean Dog?)",
     ),
     "class of a median beside classes of one's own": (
-        {"data": {"desed": {"classes": ["Sneeze", "Cough"]}}}
-        | paper(**median("Snezee")),
+        {"data": {"desed": {"classes": ["Sneeze", "Cough"]}}} | paper(**median("Snezee")),
         "papers.lgc_sed.settings.decoding.median.Snezee: no class 'Snezee' (did you mean Sneeze?)",
     ),
     "kind of front end": (
@@ -165,7 +170,7 @@ WRONG = {
         "papers.lgc_sed: tables.teacher.conditions names 'desd' (did you mean desed?)",
     ),
     "paper": ({"run": ["lgc_sd"]}, "run names paper 'lgc_sd' (did you mean lgc_sed?)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("overlay", "expected"), WRONG.values(), ids=list(WRONG))
@@ -194,9 +199,16 @@ def test_it_is_refused_in_a_paper_that_nobody_asked_for_too():
         paper(settings={"select_on": "real"}),
         paper(settings={"select_on": "last"}),
     ],
-    ids=["own classes", "fewer events", "fewer videos", "fewer rows and columns", "one checkpoint",
-         "selected on real", "not selected"],
-)  # fmt: skip
+    ids=[
+        "own classes",
+        "fewer events",
+        "fewer videos",
+        "fewer rows and columns",
+        "one checkpoint",
+        "selected on real",
+        "not selected",
+    ],
+)
 def test_what_is_no_misspelling_is_left_alone(overlay):
     load(overlay, papers=settings_of(), root=ROOT)
 
@@ -292,7 +304,7 @@ CELLS = {
     "model": ("validation,teacher,", "validation,techer,", "no model 'techer' (did you mean teach"),
     "metric": ("teacher,psds1,", "teacher,psd1,", "no metric 'psd1' (did you mean psds"),
     "implementation": (",psds_eval,", ",psd_eval,", "no implementation 'psd_eval' (did you"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("right", "wrong", "expected"), CELLS.values(), ids=list(CELLS))
@@ -381,7 +393,7 @@ NARROW = {
     "logmel64": {"front_ends": {"logmel64": {"kind": "mel"}}},
     "beats": {"front_ends": {"beats": {"steps": 3}}},
     "ave_visual": {"front_ends": {"ave_visual": {"seconds": 3.0}}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

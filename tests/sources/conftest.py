@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from loopback import Host
 from simulated import Time
 
 from sedrepro.settings import Project
-from sedrepro.sources import gate
+from sedrepro.sources import gate, policies
 
 
 @pytest.fixture
@@ -29,6 +30,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     return time
 
 
+@pytest.fixture(autouse=True)
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine is a host with a policy, the one of hosts nothing is known of."""
+    here = replace(policies.OTHER, name="127.0.0.1", hosts=("127.0.0.1", "localhost"))
+    monkeypatch.setattr(policies, "POLICIES", (*policies.POLICIES, here))
+
+
+def complete(resource: dict) -> dict:
+    """A resource with what the registry demands and these tests do not ask about."""
+    shared = {"about": 1, **resource.get("each", {})}
+    files = []
+    for file in resource.get("files", []):
+        goes = {**shared, **file}
+        place = {} if "unpack" in goes or "place" in goes else {"place": file["name"]}
+        files.append({"about": 1, **place, **file})
+    counted = {"subsets": {"some": 1}} if "clips" in resource else {}
+    return {**counted, **resource, **({"files": files} if files else {})}
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
     """`project(resources, data=…)`: an empty checkout with this registry, the working directory."""
@@ -37,7 +57,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pr
 
     def make(resources: dict, **data) -> Project:
         common = {"corpus": "ave", "title": "t", "licence": "none", "papers": ["p"]}
-        listed = {name: {**common, **value} for name, value in resources.items()}
+        listed = {name: {**common, **complete(value)} for name, value in resources.items()}
         Path("config").mkdir(exist_ok=True)
         Path("config/datasets.yaml").write_text(yaml.safe_dump({"resources": listed}))
         fast = {"wait": 0.0, "timeout": 2.0, "attempts": 3, "hold_out": 0.0}

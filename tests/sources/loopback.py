@@ -138,7 +138,7 @@ class Host:
         condition = handler.headers.get("If-Range")
         if not (page.ranges and wanted) or (condition and condition != page.etag):
             return 0
-        return int(wanted.removeprefix("bytes=").rstrip("-"))
+        return int(wanted.removeprefix("bytes=").partition("-")[0])
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

@@ -28,6 +28,7 @@ WORDS = {
     "quiet": "Video unavailable",  # as of a video that is gone, but of every video
     "offline": "Unable to download API page: [Errno -3] Temporary failure in name resolution",
     "slow": "unable to download video data: The read operation timed out",
+    "full": "unable to write data: [Errno 28] No space left on device",
 }
 GARBAGE = b"cut off"
 GONE = ("removed", "private", "terminated", "vague", "age")
@@ -41,12 +42,27 @@ class Time(gate.Clock):
     """A clock that only waiting moves; what it shows may be wrong, what it is is not."""
 
     def __init__(self) -> None:
-        self.true, self.wrong = 1_700_000_000.0, 0.0
+        self.true = 1_700_000_000.0
+        self.wrong = 0.0
         self.kills: list[float] = []
+        self.jumps: list[float] = []
+        """When the clock was set to another time."""
+        self.fills: list[float] = []
+        """From when on the disk is full; whoever starts the job again has made room."""
         self._lock = threading.Lock()
 
     def now(self) -> float:
         return self.true + self.wrong
+
+    def jump(self, wrong: float) -> None:
+        """A reboot: the clock is wrong by so much from now on."""
+        if wrong != self.wrong:
+            self.jumps.append(self.true)
+        self.wrong = wrong
+
+    @property
+    def full(self) -> bool:
+        return bool(self.fills) and self.true >= self.fills[0]
 
     def sleep(self, seconds: float) -> None:
         assert seconds >= 0
@@ -84,6 +100,8 @@ class Tube:
         word = self._trouble(begun) or self._limit(begun) or self.fates.get(video, "")
         if not word and self.draw.random() < self.flaky:
             word = self.draw.choice(["slow", "garbage"])
+        if not word and self.time.full and self.draw.random() < 0.5:
+            word = "full"  # of the disk that yt-dlp writes to; else that of the clips is
         if word in ("bot", "limit"):
             self.refused.append(begun)
         if word in WORDS:
@@ -142,11 +160,13 @@ def videos(clips: list[str]) -> list[str]:
 
 
 def history(time: Time, draw: random.Random, hours: float) -> list[tuple[float, float, str]]:
-    """Random troubles over so many hours, none at the same time as another."""
+    """Random troubles over so many hours, each kind in turn, none at the same time as another."""
     found = []
     moment = time.true + draw.uniform(0.1, 0.2) * hours * HOUR
+    kinds: list[str] = []
     while moment < time.true + hours * HOUR:
-        word = draw.choice(["bot", "closed", "quiet", "offline"])
+        kinds = kinds or draw.sample(["bot", "closed", "quiet", "offline"], 4)
+        word = kinds.pop()
         longest = {"bot": 3.0, "closed": 8.0, "quiet": 8.0, "offline": 5.0}[word]
         end = moment + draw.uniform(0.1, longest) * HOUR
         found.append((moment, end, word))

@@ -18,9 +18,15 @@ from sedrepro.sources.youtube import line
 main = importlib.import_module("sedrepro.cli.commands")
 
 FOUND = {
-    "clips": 14412, "there": 900, "gone": 30, "left": 13482, "per_hour": 291.4,
-    "seconds_left": 161784, "time": 1_700_000_000.0, "wall": 0.0,
-}  # fmt: skip
+    "clips": 14412,
+    "there": 900,
+    "gone": 30,
+    "left": 13482,
+    "per_hour": 291.4,
+    "seconds_left": 161784,
+    "time": 1_700_000_000.0,
+    "wall": 0.0,
+}
 
 
 def test_a_line_says_how_far_and_how_long() -> None:

@@ -21,7 +21,7 @@ T = ave.SECONDS
 def official(acceptance):
     """Rows and orders of the released files."""
     folder = acceptance / "ave"
-    rows = ave.annotations(folder / "Annotations.txt", AVE_CLASSES)
+    rows = ave.read_annotations(folder / "Annotations.txt", AVE_CLASSES)
     orders = {n: ave.order(folder / f"{f}.h5", len(rows)) for n, f in ave.ORDERS.items()}
     return rows, orders
 
@@ -38,8 +38,10 @@ def test_the_released_annotations_have_the_known_counts(official):
     assert sum(row.end - row.start for row in rows) == 34352
     assert round(100 * share(rows), 1) == 82.9
     assert {name: len(chosen) for name, chosen in orders.items()} == {
-        "train": 3339, "validation": 402, "test": 402,
-    }  # fmt: skip
+        "train": 3339,
+        "validation": 402,
+        "test": 402,
+    }
     assert sorted(chain(*orders.values())) == list(range(4143))
     # In the order of their first appearance: the columns of the released labels.
     assert tuple(dict.fromkeys(row.label for row in rows)) == AVE_CLASSES
@@ -50,8 +52,10 @@ def test_background_shares_and_oracle_line(official):
     rows, orders = official
     background = {n: 100 * (1 - share([rows[i] for i in chosen])) for n, chosen in orders.items()}
     assert {name: round(value, 2) for name, value in background.items()} == {
-        "train": 16.86, "validation": 18.21, "test": 17.79,
-    }  # fmt: skip
+        "train": 16.86,
+        "validation": 18.21,
+        "test": 17.79,
+    }
     test = [rows[i] for i in orders["test"]]
     assert sum(row.end - row.start for row in test) == 3305
     assert sum(row.end - row.start < T for row in test) == 141
@@ -155,7 +159,7 @@ def test_a_wrong_annotation_is_named(tmp_path, line, complaint):
     path = tmp_path / "Annotations.txt"
     path.write_text(f"Bark&a&good&0&10\n{line}\n")
     with pytest.raises(SedreproError, match=complaint):
-        ave.annotations(path, AVE_CLASSES)
+        ave.read_annotations(path, AVE_CLASSES)
 
 
 def test_an_order_beyond_the_rows_is_refused(tmp_path):

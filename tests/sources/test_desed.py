@@ -78,6 +78,8 @@ def real(tmp_path_factory, acceptance) -> Tree:
     audio.write(sound, np.full(80, 0.1), 8000)
     for subset in ("weak", "unlabelled", "validation", "public_eval"):
         place = desed.PLACES[subset]
+        if not (tree.root / place.table).exists():  # it comes inside its audio's archive
+            continue
         names = pd.read_csv(tree.root / place.table, sep="\t")["filename"].unique()
         (tree.root / place.audio).mkdir(parents=True)
         for name in names:
@@ -120,6 +122,8 @@ def test_real_validation_keeps_event_free_clips(real):
 
 
 def test_real_public_eval(real):
+    if not (real.root / desed.PLACES["public_eval"].table).exists():
+        pytest.skip("the table of the public evaluation set comes inside its audio's archive")
     clips, events, audit = real.adapt("public_eval")
     assert len(clips) == 692
     assert "1Ro0FgMWTUE_120_130" in set(clips["clip"])

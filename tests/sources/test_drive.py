@@ -42,7 +42,8 @@ class Drive:
     """In gdown's place: raises or delivers, answer by answer; keeps parts as gdown does."""
 
     def __init__(self, *answers: object) -> None:
-        self.answers, self.asked = list(answers), 0
+        self.answers = list(answers)
+        self.asked = 0
 
     def __call__(self, *, id: str, output: str, resume: bool, **_: object) -> str:
         assert (id, resume) == ("abc", True)

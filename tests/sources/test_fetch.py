@@ -9,15 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from loopback import Host, md5, noise, tarred, zipped
 
 from sedrepro import miniature
+from sedrepro.cli import fetch
 from sedrepro.errors import SedreproError
+from sedrepro.settings import Layout
+from sedrepro.settings.data import Fetch
 from sedrepro.sources import gate, http, registry
 from sedrepro.sources.fetch import obtain
+from sedrepro.sources.session import Session
 
 BODY = noise(3_000_000)
 DOWNLOADS = Path("data/full/downloads/thing")
@@ -37,8 +42,12 @@ def pinned(url: str | list[str], body: bytes = BODY) -> dict:
 
 def assert_whole(status: dict, body: bytes = BODY) -> None:
     assert status == {
-        "resource": "thing", "status": "ok", "reason": "", "files": 1, "bytes": len(body),
-    }  # fmt: skip
+        "resource": "thing",
+        "status": "ok",
+        "reason": "",
+        "files": 1,
+        "bytes": len(body),
+    }
     assert FINAL.read_bytes() == PLACED.read_bytes() == body
     assert not list(DOWNLOADS.glob("*.part"))
 
@@ -79,7 +88,8 @@ def test_a_file_changed_between_two_attempts_is_not_patched_together(host: Host,
     with pytest.raises(SedreproError):
         obtain("thing", settings)
     newer = noise(2_000_000, seed=1)
-    host.pages["a"].content, host.pages["a"].etag = newer, '"v2"'
+    host.pages["a"].content = newer
+    host.pages["a"].etag = '"v2"'
     host.pages["a"].faults.clear()
     assert_whole(obtain("thing", settings), newer)
 
@@ -142,7 +152,7 @@ def test_the_pause_grows_and_heeds_the_server(host: Host, tmp_path: Path) -> Non
     pauses: list[float] = []
     clock = gate.Clock()
     clock.sleep = pauses.append
-    session = http.Session(http.Fetch(wait=2.0), tmp_path, clock)
+    session = Session(Fetch(wait=2.0), tmp_path, clock)
     part = tmp_path / "x.part"
     http.download([url], part, session, size=1, pinned=False, verify=lambda _: None)
     assert part.read_bytes() == b"x"
@@ -254,7 +264,11 @@ def run(code: str, *arguments: str) -> subprocess.Popen:
     program = (
         "import sys\n"
         "from sedrepro.settings import Project\n"
+        "from dataclasses import replace\n"
+        "from sedrepro.sources import policies\n"
         "from sedrepro.sources.fetch import obtain\n"
+        "here = replace(policies.OTHER, name='here', hosts=('127.0.0.1',))\n"
+        "policies.POLICIES += (here,)\n"
         "fast = {'wait': 0.0, 'timeout': 5.0, 'attempts': 3}\n"
         "project = Project.model_validate({'data': {'fetch': fast}})\n" + code
     )
@@ -272,16 +286,56 @@ def test_two_processes_wanting_the_same_file_fetch_it_once(host: Host, project) 
 def test_sigkill_in_the_middle_loses_what_was_in_flight(host: Host, project) -> None:
     settings = project(pinned(host.add("a", BODY, ("stall", 2_000_000))))
     process = run("obtain('thing', project)")
-    part = DOWNLOADS / "file.bin.part"
-    deadline = time.monotonic() + 20
-    while not (part.exists() and part.stat().st_size == 2_000_000):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    part_of(2_000_000)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert_nothing_final()
     assert_whole(obtain("thing", settings))
     assert host.pages["a"].requests[-1]["Range"] == "bytes=2000000-"
+
+
+def part_of(size: int) -> None:
+    """Wait until so much has arrived."""
+    part = DOWNLOADS / "file.bin.part"
+    deadline = time.monotonic() + 20
+    while not (part.exists() and part.stat().st_size == size):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_ctrl_c_ends_a_fetch_by_hand_at_once_and_keeps_what_arrived(host: Host, project) -> None:
+    settings = project(pinned(host.add("a", BODY, ("stall", 2_000_000))))
+    process = run("from sedrepro.cli import fetch\nfetch.by_hand('thing', project)")
+    part_of(2_000_000)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=4)[0].decode()  # less than the five seconds of `timeout`
+    assert process.returncode == 130
+    assert said == "thing: stopped; what arrived is kept, and the same command goes on\n"
+    assert not Path(Layout.of(settings).status("thing")).exists()
+    assert_nothing_final()
+    assert_whole(obtain("thing", settings))
+    assert host.pages["a"].requests[-1]["Range"] == "bytes=2000000-"
+
+
+def test_a_fetch_by_hand_ends_when_its_time_is_up(host: Host, project) -> None:
+    project(pinned(host.add("a", BODY, ("stall", 2_000_000))))
+    process = run(
+        "import time\nfrom sedrepro.cli import fetch\n"
+        "fetch.by_hand('thing', project, time.time() + 1)"
+    )
+    said = process.communicate(timeout=20)[0].decode()
+    assert process.returncode == 0
+    assert "thing: its time is up; what arrived is kept" in said
+    assert_nothing_final()
+
+
+def test_a_time_of_day_is_the_next_one() -> None:
+    evening = datetime(2026, 3, 1, 22, 30)
+    assert fetch.moment("07:00", evening) == datetime(2026, 3, 2, 7, 0).timestamp()
+    assert fetch.moment("23:15", evening) == datetime(2026, 3, 1, 23, 15).timestamp()
+    for wrong in ("7", "24:00", "seven"):
+        with pytest.raises(SedreproError, match="expected a time of day"):
+            fetch.moment(wrong, evening)
 
 
 def test_sigkill_while_unpacking_is_repaired(host: Host, project) -> None:

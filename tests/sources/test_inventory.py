@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import soundfile
 from sedrepro import papers, settings, tables
 from sedrepro.files import write_json
 from sedrepro.pipeline import inventory
-from sedrepro.settings import Layout, Project, Subset
+from sedrepro.settings import Data, Layout, Project, Subset
 from sedrepro.sources import desed, registry
 from sedrepro.sources.fetch import obtain
 
@@ -142,25 +143,36 @@ def test_the_loss_of_a_file_without_clips_is_spelt_out(project) -> None:
     weights = {"files": [{"name": "w.pt", "place": "w.pt"}], "loss": "rows on w cannot run"}
     project({"w": {**weights, "corpus": "weights"}})
     settings_ = Project.model_validate(
-        {"papers": {"p": {"title": "", "authors": "", "venue": "", "url": "", "corpora": [],
-          "conditions": {"c": {}}, "headline": [], "table": {}}}}
-    )  # fmt: skip
+        {
+            "papers": {
+                "p": {
+                    "title": "",
+                    "authors": "",
+                    "venue": "",
+                    "url": "",
+                    "corpora": [],
+                    "conditions": {"c": {}},
+                    "headline": [],
+                    "table": {},
+                }
+            }
+        }
+    )
     write_json(Layout.of(settings_).status("w"), obtain("w", settings_))
     found = inventory.audit(settings_)
     assert found.losses == ["w is unavailable: rows on w cannot run"]
     assert "put it by hand at data/full/downloads/w/w.pt" in inventory.audit_text(found)
 
 
-def test_plan_counts_known_told_and_unknown_sizes(lgc, root: Path) -> None:
+def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
     found = inventory.plan(lgc(), registry.load(root))
     tables_ = 72_813 + 455_056 + 221_316
     clips = 1578 + 14412 + 1168
     assert found.total == found.papers["lgc_sed"]
     assert (found.total.files, found.total.known) == (clips + 5, tables_)
-    assert found.total.about == clips * inventory.CLIP_BYTES + 890_000_000
-    assert found.total.unknown == 1  # dcase_synth.zip
-    text = inventory.plan_text(found)
-    assert "size unknown  dcase_synth.zip  (checksum unknown)" in text
+    assert found.total.about == clips * inventory.CLIP_BYTES + 890_000_000 + 11_000_000_000
+    text = inventory.files_text(found)
+    assert "~11.0 GB  dcase_synth.zip  (checksum unknown)" in text
     assert "md5 a5f66487feaea5c5d8f028bf1ef5bd41" in text
     assert "licence: CC BY 4.0" in text
     assert text.splitlines()[-1].startswith("in all: 17,163 files, 749.2 kB known")
@@ -169,10 +181,40 @@ def test_plan_counts_known_told_and_unknown_sizes(lgc, root: Path) -> None:
 def test_plan_knows_own_copies_and_the_miniature(lgc, root: Path, tmp_path: Path) -> None:
     own = inventory.plan(lgc(desed={"local": str(tmp_path)}), registry.load(root))
     assert own.total.files == 0
-    assert f"local copy at {tmp_path}" in inventory.plan_text(own)
+    assert f"local copy at {tmp_path}" in inventory.files_text(own)
+    text = inventory.plan_text(own, Data())
+    assert f"your own copy {tmp_path}" in re.sub(" +", " ", text)
+    assert "lgc_sed: nothing to get" in text
     rendered = inventory.plan(lgc(origin="render"), registry.load(root))
     assert rendered.total.files == 0
-    assert "the miniature is rendered" in inventory.plan_text(rendered)
+    assert "the miniature is rendered" in inventory.files_text(rendered)
+    assert "rendered here" in inventory.plan_text(rendered, Data())
+
+
+def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def text(**data) -> str:
+        project = settings.load({"data": data}, papers=papers.settings_of(), root=root)
+        return inventory.plan_text(inventory.plan(project, registry.load(root)), project.data)
+
+    lines = text().splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 110
+    line = {line.partition(" ")[0]: re.sub(" +", " ", line) for line in lines}
+    assert line["tau2019"] == "tau2019 23 files 35.6 GB Zenodo 12 min"
+    assert line["desed_weak"] == "desed_weak 1,578 clips ~1.4 GB YouTube 5.3 h"
+    strong = "desed_strong_real 1,909 clips + 1 file ~1.7 GB Zenodo + YouTube 6.4 h"
+    assert line["desed_strong_real"] == strong
+    assert line["mtda_hsed:"].startswith("mtda_hsed: 19,067 clips + 11 files, 30.5 GB, 2.6 days")
+    assert line["weak_mtl:"] == "weak_mtl: 25 files, 40.6 GB, 14 min"
+    assert [way for way in lines if "data.fetch.cookies" in way and "10.6 h" in way]
+    assert [way for way in lines if "data.fetch.mirrors: all" in way and "17,158" in way]
+    with_account = text(fetch={"cookies": "firefox", "mirrors": "all"})
+    assert "YouTube: 2000 videos an hour" in with_account
+    assert "data.fetch." not in with_account
+    scenes = text(snr_mix={"scenes": "tut2018"})
+    assert "tut2018 15 files 21.4 GB Zenodo 7 min" in re.sub(" +", " ", scenes)
 
 
 def test_plan_sees_what_is_there_and_what_was_frozen(project, host) -> None:
@@ -182,10 +224,10 @@ def test_plan_sees_what_is_there_and_what_was_frozen(project, host) -> None:
     paper = {**base, "conditions": {"c": {}}, "headline": [], "table": {}}
     settings_ = Project.model_validate({"papers": {"p": paper}})
     before = inventory.plan(settings_)
-    assert (before.total.unknown, before.there.files) == (1, 0)
+    assert (before.total.known, before.total.about, before.there.files) == (0, 1, 0)
     obtain("thing", settings_)
     after = inventory.plan(settings_)
-    assert (after.total.known, after.total.unknown, after.there.files) == (7, 0, 1)
+    assert (after.total.known, after.total.about, after.there.files) == (7, 0, 1)
     assert after.items[0].checksum.endswith("(frozen)")
     Path("data/full/downloads/thing/a").unlink()  # what it brought is still in the raw tree
     assert inventory.plan(settings_).there.files == 1

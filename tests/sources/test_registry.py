@@ -11,7 +11,7 @@ import pytest
 from sedrepro.errors import SedreproError
 from sedrepro.papers import PAPERS
 from sedrepro.settings import Data
-from sedrepro.sources import registry
+from sedrepro.sources import policies, registry
 from sedrepro.sources.verify import measure
 
 
@@ -47,9 +47,14 @@ def test_expected_clips(known) -> None:
         s: n for r in known.resources.values() if r.corpus == "desed" for s, n in r.subsets.items()
     }
     assert clips == {
-        "weak": 1578, "unlabelled": 14412, "validation": 1168, "public_eval": 692,
-        "strong_real": 3470, "synth_train": 10000, "synth_validation": 2500,
-    }  # fmt: skip
+        "weak": 1578,
+        "unlabelled": 14412,
+        "validation": 1168,
+        "public_eval": 692,
+        "strong_real": 3470,
+        "synth_train": 10000,
+        "synth_validation": 2500,
+    }
     assert sum(known["maestro_audio"].subsets.values()) == 49
 
 
@@ -107,7 +112,7 @@ def test_every_resource_can_be_had_somehow_and_says_what_its_loss_means(known) -
         for file in resource.files:
             assert file.unpack or file.place, (name, file.name)
     kinds = {resource.kind for resource in known.resources.values()}
-    assert kinds == {"http", "drive", "youtube"}
+    assert kinds == {"http", "drive", "youtube", "manual"}
 
 
 def test_what_is_in_two_sets_is_asked_for_once(known) -> None:
@@ -143,6 +148,11 @@ BAD = {
     "is no setting": {"when": {"desed.synthesis": "mix"}},
     "which is no resource": {"after": ["nothing"]},
     "same name": {"files": [{"name": "a"}, {"name": "a"}]},
+    "needs `bytes` or": {"files": [{"name": "a", "about": None}]},
+    "127.0.0.2 has no policy": {"files": [{"name": "a", "urls": ["http://127.0.0.2/a"]}]},
+    "not neither": {"files": [{"name": "a", "place": None, "unpack": None}]},
+    "resources.thing.licence": {"licence": ""},
+    "clips need `subsets`": {"clips": {"table": "t.tsv", "folder": "a"}, "subsets": {}},
     "below the raw tree": {"files": [{"name": "a", "place": "../a"}]},
     "resources.thing.corpus": {"corpus": "dased"},
     "resources.thing.files.0.md5": {"files": [{"name": "a", "md5": "xyz"}]},
@@ -150,13 +160,16 @@ BAD = {
     "needs `files` or `clips`": {"files": []},
     "needs a checksum": {
         "files": [
-            {"name": "a", "mirrors": [{"url": "https://x/a", "licence": "?", "trust": "none"}]}
+            {
+                "name": "a",
+                "mirrors": [{"url": "https://zenodo.org/a", "licence": "?", "trust": "none"}],
+            }
         ]
     },
     "which is no resource with clips": {
         "clips": {"table": "t.tsv", "folder": "a", "held_by": ["other"]}
     },
-    "not both": {"files": [{"name": "a", "place": "a", "unpack": "."}]},
+    "either `unpack` or `place`": {"files": [{"name": "a", "place": "a", "unpack": "."}]},
 }
 
 
@@ -170,10 +183,29 @@ def test_mistakes_are_one_clear_line(project, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_every_shipped_file_has_a_host_with_a_policy_a_place_and_a_size(known) -> None:
+    for name, resource in known.resources.items():
+        for file in resource.files:
+            assert file.bytes or file.about, (name, file.name)
+            assert file.place or file.unpack, (name, file.name)
+            assert all(policies.known(policies.host_of(url)) for url in file.sources), name
+        assert not resource.clips or resource.count, name
+    stated = {
+        "maestro_durations": {"gt_dev.csv": 627_635},
+        "ave_annotations": {"mil_labels.h5": 482_732},
+        "ave_noisy": {"audio_feature_noisy.h5": 1_824_864, "labels_noisy.h5": 22_792},
+        "ave_videos": {"AVE_Dataset.zip": 5_665_119_358},
+    }
+    for name, files in stated.items():
+        assert files.items() <= {file.name: file.bytes for file in known[name].files}.items()
+    assert known["beats"].files[0].sha256.startswith("d43cbfad")
+
+
 def test_base_and_each_are_shorthand(project) -> None:
-    files = [{"name": "a.zip"}, {"name": "b", "urls": ["https://else/b"], "unpack": "x"}]
-    shared = {"base": "https://host/", "each": {"unpack": "."}}
+    other = "https://github.com/b"
+    files = [{"name": "a.zip"}, {"name": "b", "urls": [other], "unpack": "x"}]
+    shared = {"base": "https://zenodo.org/", "each": {"unpack": "."}}
     project({"thing": {"files": files, **shared}})
     first, second = registry.load()["thing"].files
-    assert (first.urls, first.unpack) == (["https://host/a.zip"], ".")
-    assert (second.urls, second.unpack) == (["https://else/b"], "x")
+    assert (first.urls, first.unpack) == (["https://zenodo.org/a.zip"], ".")
+    assert (second.urls, second.unpack) == ([other], "x")

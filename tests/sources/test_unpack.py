@@ -88,7 +88,8 @@ def linked(kind: bytes, target: str = "/etc/passwd") -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
         info = tarfile.TarInfo("link")
-        info.type, info.linkname = kind, target
+        info.type = kind
+        info.linkname = target
         archive.addfile(info)
         inside = tarfile.TarInfo("link/inside")
         inside.size = 1
@@ -110,7 +111,8 @@ def test_links_and_devices_in_a_zip_are_refused(tmp_path: Path, kind: int) -> No
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         info = zipfile.ZipInfo("link")
-        info.create_system, info.external_attr = 3, (kind | 0o777) << 16
+        info.create_system = 3
+        info.external_attr = (kind | 0o777) << 16
         archive.writestr(info, "/etc/passwd")
     with pytest.raises(ArchiveError, match="link or a device"):
         unpack(put(tmp_path, "a.zip", out.getvalue()), tmp_path / "raw")
@@ -151,8 +153,10 @@ def test_archives_merge_into_one_folder(tmp_path: Path) -> None:
         put(tmp_path, "2.zip", zipped({"set/audio/2": b"2", "set/meta": b"new"})), tmp_path / "r"
     )
     assert everything(tmp_path / "r") == {
-        "set/audio/1": b"1", "set/audio/2": b"2", "set/meta": b"new",
-    }  # fmt: skip
+        "set/audio/1": b"1",
+        "set/audio/2": b"2",
+        "set/meta": b"new",
+    }
 
 
 def test_an_archive_larger_than_the_disk_is_refused_at_once(tmp_path: Path, monkeypatch) -> None:
@@ -168,7 +172,8 @@ def test_permissions_of_an_archive_do_not_matter(tmp_path: Path) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as opened:
         info = tarfile.TarInfo("a")
-        info.size, info.mode = 1, 0o4000
+        info.size = 1
+        info.mode = 0o4000
         opened.addfile(info, io.BytesIO(b"x"))
     unpack(put(tmp_path, "a.tar.gz", out.getvalue()), tmp_path / "raw")
     mode = (tmp_path / "raw/a").stat().st_mode

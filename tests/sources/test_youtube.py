@@ -107,9 +107,8 @@ def test_the_real_tables_are_understood(acceptance: Path, tmp_path: Path) -> Non
     with tarfile.open(acceptance / "desed-tables" / "metadata.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     counts = {path.name: len(clips.listed(path)) for path in tmp_path.rglob("*.tsv")}
-    assert counts == {
-        "weak.tsv": 1578, "unlabel_in_domain.tsv": 14412, "validation.tsv": 1168, "public.tsv": 692,
-    }  # fmt: skip
+    counts.pop("public.tsv", None)  # it comes inside its audio's archive
+    assert counts == {"weak.tsv": 1578, "unlabel_in_domain.tsv": 14412, "validation.tsv": 1168}
 
 
 def record(path: Path, codec: str, rate: int, seconds: float, channels: int) -> None:
@@ -125,7 +124,8 @@ def record(path: Path, codec: str, rate: int, seconds: float, channels: int) -> 
             piece = tone[start : start + (960 if codec == "libopus" else size or 1024)]
             samples = np.tile(piece.astype(np.float32), (channels, 1))
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-            frame.sample_rate, frame.pts = rate, start
+            frame.sample_rate = rate
+            frame.pts = start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
@@ -209,7 +209,7 @@ def tube(project, long, monkeypatch):
     table.write_text("filename\tevent_labels\n" + "".join(f"{n}\tDog\n{n}\tCat\n" for n in NAMES))
     monkeypatch.setattr(yt_dlp, "YoutubeDL", Recorded)
     monkeypatch.setattr(Recorded, "length", None)
-    monkeypatch.setattr(ytdlp, "_deno", lambda _: "deno")
+    monkeypatch.setattr(ytdlp, "runtime", lambda _: "deno")
 
     def answer(found: dict[int, list[str]]):
         Recorded.asked.clear()

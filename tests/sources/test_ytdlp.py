@@ -9,8 +9,9 @@ import pytest
 import yt_dlp
 
 from sedrepro.settings.data import Fetch
-from sedrepro.sources import http, policies, ytdlp
+from sedrepro.sources import policies, ytdlp
 from sedrepro.sources.policies import YOUTUBE, YOUTUBE_ACCOUNT
+from sedrepro.sources.session import Session
 
 VIDEO = "00pbt6aJV8Y"
 
@@ -63,18 +64,18 @@ def test_an_interpreter_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_a_missing_javascript_runtime_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(ytdlp, "_deno", lambda _: None)
+    monkeypatch.setattr(ytdlp, "runtime", lambda _: None)
     assert not ytdlp.player(Fetch()).scripted
     (line,) = capsys.readouterr().out.splitlines()
     assert "no JavaScript runtime (deno)" in line
-    monkeypatch.setattr(ytdlp, "_deno", lambda _: "/bin/deno")
+    monkeypatch.setattr(ytdlp, "runtime", lambda _: "/bin/deno")
     assert ytdlp.player(Fetch()).scripted
     assert capsys.readouterr().out == ""
 
 
 def test_the_runtime_beside_the_interpreter_is_found(tmp_path: Path) -> None:
     (tmp_path / "deno").touch()
-    assert ytdlp._deno(tmp_path) == str(tmp_path / "deno")
+    assert ytdlp.runtime(tmp_path) == str(tmp_path / "deno")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_options_and_warnings_reach_the_real_yt_dlp(
 
 def test_an_account_may_ask_for_more(tmp_path: Path) -> None:
     def policy(**settings) -> policies.Policy:
-        return http.Session(Fetch(**settings), tmp_path).gate(ytdlp.HOST).policy
+        return Session(Fetch(**settings), tmp_path).gate(ytdlp.HOST).policy
 
     assert policy() is YOUTUBE
     assert policy(cookies="firefox") is YOUTUBE_ACCOUNT

@@ -16,6 +16,7 @@ from torch.nn.functional import avg_pool1d, binary_cross_entropy, mse_loss
 
 from sedrepro import tables
 from sedrepro.features.encoders import scaled
+from sedrepro.networks.dropout import Dropout
 from sedrepro.papers.contract import Batch, Epoch, Method, Term
 from sedrepro.settings import (
     Data,
@@ -69,7 +70,8 @@ class Net(nn.Module):
     def __init__(self, bands: int, hidden: int = 8, classes: int = 3) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Conv1d(bands, hidden, 3, padding=1), nn.BatchNorm1d(hidden))
-        self.drop, self.head = nn.Dropout(0.2), nn.Linear(hidden, classes)
+        self.drop = Dropout(0.2)
+        self.head = nn.Linear(hidden, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.drop(torch.relu(self.body(x)).mT)
@@ -215,7 +217,8 @@ class Plateau(Toy):
         return {"factor": self.factor, "best": self.best}
 
     def load_state(self, state: Mapping[str, float]) -> None:
-        self.factor, self.best = state["factor"], state["best"]
+        self.factor = state["factor"]
+        self.best = state["best"]
 
 
 class GroupsSettings(ToySettings):

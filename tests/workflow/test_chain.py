@@ -14,17 +14,30 @@ import pytest
 
 from sedrepro.kept import REPUBLISHED
 
-from .conftest import SMOKE, environment, snakemake
-from .test_smoke import LGC, RESULTS, jobs, made
+from .conftest import SMOKE, environment, jobs, snakemake
+from .test_smoke import LGC, RESULTS, made
 
 pytestmark = pytest.mark.slow
 
 TABLE = RESULTS / "tables/lgc_sed.csv"
+ONE_PAPER = [*SMOKE, "one_paper.yaml"]
+
+
+@pytest.fixture(scope="module")
+def smoke(clone):
+    """A finished smoke run of one paper, and how to run Snakemake on it again."""
+    (clone / "one_paper.yaml").write_text(json.dumps({"run": ["lgc_sed"]}))
+
+    def again(*words: str):
+        return snakemake(clone, "--cores", "2", *words, *ONE_PAPER)
+
+    again("all")
+    return clone, again
 
 
 def sedrepro(folder: Path, *words: str, check: bool = True, configured: bool = True):
     """A real command, under the smoke run's settings."""
-    options = ["--configfile", *SMOKE[1:]] if configured else []
+    options = ["--configfile", *ONE_PAPER[1:]] if configured else []
     done = subprocess.run(
         [sys.executable, "-m", "sedrepro.cli", *words, *options],
         cwd=folder,
@@ -37,13 +50,12 @@ def sedrepro(folder: Path, *words: str, check: bool = True, configured: bool = T
     return done
 
 
-def reset(folder: Path, again) -> Path:
-    """The smoke run under its own settings, whole; a copy of its results to compare with."""
-    again("all")
-    before = folder / "before"
-    shutil.rmtree(before, ignore_errors=True)
-    shutil.copytree(folder / RESULTS / "tables", before / "tables")
-    return before
+@pytest.fixture(scope="module")
+def before(smoke) -> Path:
+    """The tables of the finished run, to compare with. Every test leaves the run finished."""
+    folder, _ = smoke
+    shutil.copytree(folder / RESULTS / "tables", folder / "before/tables")
+    return folder / "before"
 
 
 def same(folder: Path, before: Path) -> bool:
@@ -60,16 +72,17 @@ def republished(folder: Path, rule: str, home: str) -> Counter:
 
 
 def test_a_whole_result_set_is_verified(smoke):
-    folder, again = smoke
-    reset(folder, again)
+    folder, _ = smoke
     done = sedrepro(folder, "verify")
     assert "every link holds" in done.stdout
 
 
-def test_a_forgotten_run_is_not_printed_and_trained_anew_alone(smoke):
+def test_a_forgotten_run_is_not_printed_and_trained_anew_alone(smoke, before):
     folder, again = smoke
-    before, when = reset(folder, again), made(folder)
+    when = made(folder)
     sedrepro(folder, "forget", "lgc_sed/lgc/desed/seed42")
+    for name in ("metrics.json", "run.json", "scores.h5"):
+        assert not (folder / LGC / name).exists()
     assert "lgc/desed/seed42" in sedrepro(folder, "status").stdout
     sedrepro(folder, "report")
     lines = [line for line in (folder / TABLE).read_text().splitlines() if ",lgc,desed," in line]
@@ -82,9 +95,8 @@ def test_a_forgotten_run_is_not_printed_and_trained_anew_alone(smoke):
     assert same(folder, before)
 
 
-def test_a_copy_with_other_dates_computes_nothing(smoke, tmp_path):
-    folder, again = smoke
-    before = reset(folder, again)
+def test_a_copy_with_other_dates_computes_nothing(smoke, before, tmp_path):
+    folder, _ = smoke
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", folder, copy], check=True)
     shutil.rmtree(copy / ".snakemake")
@@ -94,7 +106,7 @@ def test_a_copy_with_other_dates_computes_nothing(smoke, tmp_path):
     subprocess.run(["find", "data", "-name", "*.tsv", "-exec", "touch", "{}", "+"], cwd=copy)
     for raw in (copy / "data/mini/status").glob("*.json"):
         raw.touch()
-    done = snakemake(copy, "--cores", "2", "all", *SMOKE)
+    done = snakemake(copy, "--cores", "2", "all", *ONE_PAPER)
     ran = jobs(done)
     assert ran.get("extract", 0) + ran.get("train", 0) > 0
     for rule, home in (("extract", "data/mini"), ("embed", "data/mini"), ("train", str(RESULTS))):
@@ -105,9 +117,8 @@ def test_a_copy_with_other_dates_computes_nothing(smoke, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["edited", "of another run"])
-def test_numbers_that_are_not_the_runs_are_refused_and_named(smoke, change):
+def test_numbers_that_are_not_the_runs_are_refused_and_named(smoke, before, change):
     folder, again = smoke
-    before = reset(folder, again)
     path = folder / LGC / "metrics.json"
     if change == "edited":
         text = path.read_text()
@@ -129,14 +140,9 @@ def test_numbers_that_are_not_the_runs_are_refused_and_named(smoke, change):
     assert same(folder, before)
 
 
-def test_an_interrupted_forced_run_leaves_no_old_numbers(smoke):
+def test_an_interrupted_forced_run_leaves_no_old_numbers(smoke, before):
     """As if it had been killed at once: Snakemake has removed the outputs, the job has begun."""
     folder, again = smoke
-    before = reset(folder, again)
-    sedrepro(folder, "forget", "lgc_sed/lgc/desed/seed42")
-    for name in ("metrics.json", "run.json", "scores.h5"):
-        assert not (folder / LGC / name).exists()
-    again("all")
     for name in ("checkpoint.pt", "history.csv", "timing.csv", "scores.h5", "examples.h5"):
         (folder / LGC / name).unlink()
     (folder / LGC / "run.json").unlink()
@@ -149,37 +155,36 @@ def test_an_interrupted_forced_run_leaves_no_old_numbers(smoke):
     assert same(folder, before)
 
 
-@pytest.mark.parametrize(
-    ("setting", "runs", "rests"),
-    [
-        (
-            "papers={'lgc_sed': {'settings': {'decoding': {'median': 5}}}}",
-            {"evaluate", "tabulate"},
-            {"train", "extract"},
-        ),
-        ("report={'confidence': 0.5}", {"evaluate", "tabulate", "publish"}, {"train", "extract"}),
-        (
-            "papers={'lgc_sed': {'tables': {'teacher': {'caption': 'Another caption'}}}}",
-            {"tabulate", "publish"},
-            {"train", "extract", "evaluate"},
-        ),
-    ],
-    ids=["a decoding", "the confidence", "a caption"],
-)
-def test_a_setting_makes_again_what_it_must_and_prints_what_a_clean_run_prints(
-    smoke, tmp_path, setting, runs, rests
-):
+PAPER = """papers={'lgc_sed': {'settings': {'decoding': {'median': 5}}, 'tables': %s}}"""
+CHANGES = [  # each adds one setting to those before: a decoding, the confidence, a caption
+    ([PAPER % "{}"], {"evaluate", "tabulate"}, {"train", "extract"}),
+    (
+        [PAPER % "{}", "report={'confidence': 0.5}"],
+        {"evaluate", "tabulate", "publish"},
+        {"train", "extract"},
+    ),
+    (
+        [PAPER % "{'teacher': {'caption': 'Another caption'}}", "report={'confidence': 0.5}"],
+        {"tabulate", "publish"},
+        {"train", "extract", "evaluate"},
+    ),
+]
+
+
+def test_a_setting_makes_again_what_it_must_and_prints_what_a_clean_run_prints(smoke, tmp_path):
     folder, again = smoke
-    reset(folder, again)
-    ran = jobs(again("all", "--config", setting))
-    assert runs <= set(ran)
-    assert not rests & set(ran)
+    for settings, runs, rests in CHANGES:
+        ran = jobs(again("all", "--config", *settings))
+        assert runs <= set(ran)
+        assert not rests & set(ran)
     changed = tmp_path / "changed"
     shutil.copytree(folder / RESULTS / "tables", changed / "tables")
     # Cleanly: the same settings, every number measured anew.
     for name in ("metrics.json", "resamples.npz"):
         for path in (folder / RESULTS / "runs").rglob(name):
             path.unlink()
+    for kept in (folder / RESULTS / "runs").rglob(".state/measured"):
+        shutil.rmtree(kept)
     shutil.rmtree(folder / RESULTS / "tables")
-    again("all", "--config", setting)
+    again("all", "--config", *settings)
     assert same(folder, changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -116,3 +117,17 @@ def test_settings_import_nothing_heavy(light):
         [sys.executable, "-c", code], env={"PYTHONPATH": light}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_with_one_core_clips_from_youtube_wait_until_every_archive_is_there(clone, tmp_path):
+    """Snakemake prints a job's priority where its rule says nothing of its own."""
+    (tmp_path / "Snakefile").write_text(
+        f'module whole:\n    snakefile: "{clone}/workflow/Snakefile"\n'
+        "use rule * from whole\n"
+        'use rule fetch from whole as fetch with:\n    message: ""\n'
+    )
+    plan = snakemake(tmp_path, "-n", "data").stdout
+    found = re.findall(r"wildcards: resource=(\w+)\n( +priority: 1\n)?", plan)
+    last = {name for name, first in found if not first}
+    assert last == {"desed_weak", "desed_unlabelled", "desed_validation", "desed_strong_real"}
+    assert len({name for name, first in found if first}) > 10

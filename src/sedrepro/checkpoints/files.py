@@ -7,7 +7,7 @@ import mmap
 import struct
 import zipfile
 import zlib
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
@@ -65,7 +65,7 @@ class File:
     # --- zip ---------------------------------------------------------------------------------
 
     def _archive(self) -> Any:
-        self.zip = zipfile.ZipFile(self.mapping)
+        self.zip = zipfile.ZipFile(cast(IO[bytes], self.mapping))  # it reads and seeks as files do
         names = [name for name in self.zip.namelist() if name.count("/") == 1]
         found = [name for name in names if name.endswith("/data.pkl")]
         if len(found) != 1:

@@ -116,7 +116,8 @@ class Machine:
 
     def marked(self) -> list[Any]:
         """What lies above the latest mark, which goes."""
-        items, self.stack = self.stack, self.outer.pop()
+        items = self.stack
+        self.stack = self.outer.pop()
         return items
 
     def mark(self) -> None:
@@ -261,7 +262,7 @@ VALUES = {
     or opcode.name.endswith(("STRING", "UNICODE", "UNICODE8", "BYTES", "BYTES8", "BYTEARRAY8"))
 } - {"LONG_BINPUT", "LONG_BINGET"}
 
-Action = Callable[[Machine, Any], None]
+Action = Callable[[Machine, Any], object]
 ACTIONS: dict[str, Action] = {
     "PROTO": lambda m, _: None,
     "FRAME": lambda m, _: None,

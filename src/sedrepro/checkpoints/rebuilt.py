@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ def dtype_of(kind: Any) -> torch.dtype:
     return found
 
 
-def _tensor(m: Machine, storage: Storage, offset: int, size: tuple, stride: tuple, *_: Any):
+def _tensor(m: Machine, storage: Storage, offset: int, size: tuple, stride: tuple, *_: Any) -> Any:
     return storage.tensor(offset, size, stride, storage.dtype)
 
 
@@ -173,14 +173,14 @@ def _fill_array(m: Machine, array: np.ndarray, state: tuple) -> None:
 
 
 def _array(
-    m: Machine, content: bytes, dtype: Placeholder, shape: tuple, order: str = "C"
+    m: Machine, content: bytes, dtype: Placeholder, shape: tuple, order: Literal["C", "F"] = "C"
 ) -> np.ndarray:
     """Protocol 5 has the bytes first."""
     m.allowance.spend(len(content))
     return np.frombuffer(bytearray(content), _array_dtype(dtype)).reshape(shape, order=order)
 
 
-CALLS = {
+CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_of_type,

@@ -8,20 +8,23 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import yaml
 
 from .. import __version__, papers, places, settings
 from ..errors import SedreproError
-from ..files import write_json
 from ..pipeline.flow import Flow
-from ..progress import reporting
 from ..settings import Layout, Project
 from ..sources import coverage, registry
-from . import archive, export, merge, newdata, predict, score, table
+from . import archive, check, export, fetch, merge, newdata, predict, score, table
 from .naming import HELP, run_of, runs_of
+
+Command = Callable[[argparse.Namespace], int]
+"""What a command does; it returns its exit code."""
 
 
 def run(words: list[str] | None = None) -> int:
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def add(name: str, do, text: str) -> argparse.ArgumentParser:
+    def add(name: str, do: Command, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, parents=[common])
         command.set_defaults(do=do)
         return command
@@ -96,10 +99,18 @@ def _parser() -> argparse.ArgumentParser:
     text = "print a paper's tables, or every paper's headline"
     table.arguments(add("table", _table, text))
     add("report", _report, "render tables, figures and page from whatever runs there are")
-    text = "what will be downloaded (files, sizes, licences), and how long training takes"
-    for_programs(add("plan", _plan, text))
+    text = "what will be downloaded, whence and how long it takes; and how long training takes"
+    command = add("plan", _plan, text)
+    command.add_argument(
+        "--long", action="store_true", help="every file, with checksum and licence"
+    )
+    for_programs(command)
     text = "what data is there, and what that means for each paper"
     for_programs(add("audit", _audit, text))
+    text = "before a long download: hosts, yt-dlp, GPU, disk and clock, a line each"
+    add("doctor", _doctor, text).add_argument(
+        "--conda", action="store_true", help="you will call snakemake with --use-conda"
+    )
     text = "walk the chain of keys from data to page and say what does not hold"
     add("verify", _verify, text).add_argument(
         "archive", nargs="?", type=places.typed, help="a file of `sedrepro archive`, in its place"
@@ -112,14 +123,13 @@ def _parser() -> argparse.ArgumentParser:
     difference = add("diff", _diff, text)
     difference.add_argument("first", type=places.typed)
     difference.add_argument("second", type=places.typed)
-    add("fetch", _fetch, "fetch one resource by hand, as `snakemake data` does").add_argument(
-        "resource", help="its name in config/datasets.yaml"
-    )
+    text = "fetch one resource by hand, as `snakemake data` does"
+    fetch.arguments(add("fetch", _fetch, text))
     add("forget", _forget, "drop a run's kept state, so that it is trained anew").add_argument(
         "run",
         nargs="+",
         type=places.typed_run,
-        help=HELP,
+        help=f"{HELP}; external/paper/name of a system",
     )
     text = "detect events in recordings of your own with a finished run"
     predict.arguments(add("predict", _predict, text))
@@ -129,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     export.arguments(add("export", _export, text))
     text = "check a tree of your own recordings, and write the settings for it"
     newdata.arguments(add("new-data", _new_data, text))
+    text = "compare this machine's copy of a corpus with the organisers'"
+    check.arguments(add("check", _check, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
 
@@ -178,15 +190,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from ..miniature import obtain
-
-    project = _project(options)
-    layout = Layout.of(project)
-    with reporting(layout.data_log("fetch", options.resource), f"fetch {options.resource}"):
-        status = obtain(options.resource, project)
-    write_json(layout.status(options.resource), status)
-    print(f"{options.resource}: {status['status']}  {status['reason']}".rstrip())
-    return 0
+    until = fetch.moment(options.until, datetime.now()) if options.until else None
+    return fetch.by_hand(options.resource, _project(options), until)
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -212,7 +217,10 @@ def _plan(options: argparse.Namespace) -> int:
     if options.json:
         print(as_json(inventory.plan_record(found)))
         return 0
-    print(inventory.plan_text(found))
+    if not options.long:
+        print(inventory.plan_text(found, project.data))
+        return 0
+    print(inventory.files_text(found))
     print(hours(project, standings(project, Layout.of(project))))
     return 0
 
@@ -223,6 +231,15 @@ def _audit(options: argparse.Namespace) -> int:
     found = inventory.audit(_project(options), papers.settings_of())
     print(as_json(asdict(found)) if options.json else inventory.audit_text(found))
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import Doctor, text
+
+    project = _project(options)
+    found = Doctor(project, registry.load(places.checkout()), options.conda).lines()
+    print(text(found))
+    return 1 if any(line.state == "wrong" for line in found) else 0
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -254,11 +271,17 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
+    from ..reporting.externals import drop, folders
     from ..training.run import forget
 
     project = _project(options, lazily=True)
     layout = Layout.of(project)
     for name in options.run:
+        for folder in (scored := folders(name, layout)) or []:
+            drop(folder)
+            print(f"forgot {folder}")
+        if scored is not None:
+            continue
         found = runs_of(name, project)
         there = [run for run in found if Path(layout.run(run)).is_dir()]
         for run in there or found[:1]:
@@ -292,6 +315,10 @@ def _export(options: argparse.Namespace) -> int:
 
 def _new_data(options: argparse.Namespace) -> int:
     return newdata.new_data(options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    return check.check(options, _project(options, lazily=True))
 
 
 def _unlock(options: argparse.Namespace) -> int:

@@ -21,9 +21,28 @@ if TYPE_CHECKING:
     from ..inference.predict import Prediction, Predictor
 
 SUFFIXES = {
-    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".au",
-    ".w64", ".wma", ".amr", ".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg",
-}  # fmt: skip
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".m4a",
+    ".aac",
+    ".aif",
+    ".aiff",
+    ".au",
+    ".w64",
+    ".wma",
+    ".amr",
+    ".mp4",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".avi",
+    ".webm",
+    ".mpg",
+}
 """What is taken from a folder; a file that is named is always tried."""
 COLUMNS = ("filename", "onset", "offset", "event_label", "score")
 
@@ -31,7 +50,11 @@ COLUMNS = ("filename", "onset", "offset", "event_label", "score")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument(
-        "--run", required=True, type=typed_run, metavar="RUN", help=f"a finished run: {HELP}"
+        "--run",
+        required=True,
+        type=typed_run,
+        metavar="RUN",
+        help=f"{HELP}, or a checkpoint that was exported",
     )
     parser.add_argument(
         "inputs", nargs="+", type=typed, metavar="FILE|FOLDER", help="recordings, any length"
@@ -161,8 +184,10 @@ def _write_scores(path: Path, found: Prediction, predictor: Predictor) -> None:
 
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["classes"] = json.dumps(found.classes)
-        file.attrs["hop"], file.attrs["seconds"] = found.hop, found.seconds
-        file.attrs["model"], file.attrs["run"] = predictor.model, predictor.plan.run.folder
+        file.attrs["hop"] = found.hop
+        file.attrs["seconds"] = found.seconds
+        file.attrs["model"] = predictor.model
+        file.attrs["run"] = predictor.plan.run.folder
         file.attrs["decoded"] = predictor.plan.settings.decoding.scores
         for name, values in found.scores.items():
             file[name] = values

@@ -1,15 +1,19 @@
-"""`sedrepro score`: somebody else's detections or scores on a set, without audio or training."""
+"""`sedrepro score`: somebody else's detections, scores or checkpoint on a set of a paper."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import papers, settings
 from ..errors import SedreproError
 from ..places import typed
-from ..settings import HeldOut, Layout, Plan, Project, Run
+from ..settings import HeldOut, Layout, Plan, Project, Run, declared
+from ..sources import weights
+from .export import headline_model
 
 if TYPE_CHECKING:
     from ..evaluation.measures import Measures, Truth
@@ -34,6 +38,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--scores", type=typed, metavar="DIR", help="a table of frames per clip (sed_scores_eval's)"
     )
+    source.add_argument(
+        "--checkpoint",
+        type=typed,
+        metavar="FILE",
+        help="weights: of a recipe of DCASE (Lightning), of one network, or exported from a run",
+    )
+    parser.add_argument(
+        "--row", help="of others' weights: the row whose network they fit; by default the first"
+    )
+    parser.add_argument(
+        "--model", help="of a checkpoint: student or teacher; by default that of the first table"
+    )
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument(
         "--at-threshold",
         nargs=2,
@@ -55,11 +72,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def score(options: argparse.Namespace, project: Project) -> int:
     """Print what a system scores, and record it in the result set."""
-    at = _checked(options)
+    at, layout = _checked(options), Layout.of(project)
+    if options.checkpoint is not None:
+        return _score_checkpoint(options, project, layout)
     plan, held = held_out(project, options.paper, options.set)
     from ..evaluation import external, released
 
-    layout = Layout.of(project)
     given = {
         "detections": options.detections,
         "scores": options.scores,
@@ -83,12 +101,63 @@ def score(options: argparse.Namespace, project: Project) -> int:
     return 0
 
 
+def _score_checkpoint(options: argparse.Namespace, project: Project, layout: Layout) -> int:
+    """Of weights: the set's store goes through the network, and its scores through evaluation."""
+    plan, held = held_out(
+        project, options.paper, options.set, row=options.row, families=set(declared.METRICS)
+    )
+    from ..evaluation import external
+    from ..training.others import Checkpoint
+
+    def find(resource: str) -> Path:
+        if why := weights.lacking(resource, project):
+            raise SedreproError(f"{options.checkpoint}: builds on {why}")
+        return weights.path(resource, project)
+
+    checkpoint = Checkpoint(options.checkpoint, find, options.device)
+    if checkpoint.run is not None:
+        plan = checkpoint.run.plan
+        held = _set_of(plan, options)
+    model = options.model or headline_model(project.papers[options.paper])
+    method = checkpoint.method(plan, model)
+    system = external.External(options.name, plan, held, {"checkpoint": options.checkpoint})
+    target = system.folder(layout) / external.SCORES
+    stores = checkpoint.score(method, model, held, layout, target, external.MODEL)
+    system = replace(system, network=external.of_network(plan, model, stores))
+    known, found = external.of_checkpoint(system, layout, project.report)
+    folder = external.record_external(system, known, found, project.report, layout)
+    print(text(found, known.truth))
+    print(folder)
+    return 0
+
+
+def _set_of(plan: Plan, options: argparse.Namespace) -> HeldOut:
+    """The set, as a checkpoint that says what it is knows it."""
+    if plan.run.paper != options.paper:
+        raise SedreproError(
+            f"{options.checkpoint}: is of {plan.run.paper}; "
+            f"`sedrepro score {plan.run.paper}` scores it"
+        )
+    if options.row not in (None, plan.run.row):
+        raise SedreproError(f"{options.checkpoint}: is of row {plan.run.row!r}; leave --row out")
+    sets = {held.name: held for held in plan.reported}
+    if options.set not in sets:
+        raise SedreproError(
+            f"{options.checkpoint}: has no set {options.set!r}; sets are {', '.join(sets)}"
+        )
+    return sets[options.set]
+
+
 def _checked(options: argparse.Namespace) -> tuple[float, Path] | None:
     """The threshold and file of `--at-threshold`; options that do not go together are refused."""
     if (options.truth is None) != (options.durations is None):
         raise SedreproError("--truth and --durations go together: give both or neither")
     if options.smooth and options.scores is None:
         raise SedreproError("--smooth goes with --scores")
+    if options.checkpoint is None and (options.row or options.model):
+        raise SedreproError("--row and --model go with --checkpoint")
+    if options.checkpoint is not None and options.truth is not None:
+        raise SedreproError("--truth and --durations do not go with --checkpoint: it needs audio")
     if options.at_threshold is None:
         return None
     if options.detections is None:
@@ -100,21 +169,33 @@ def _checked(options: argparse.Namespace) -> tuple[float, Path] | None:
         raise SedreproError(f"--at-threshold {threshold}: not a number") from None
 
 
-def held_out(project: Project, paper: str, name: str) -> tuple[Plan, HeldOut]:
-    """A set of a paper, and the first headline row that is scored on it."""
+def held_out(
+    project: Project,
+    paper: str,
+    name: str,
+    *,
+    row: str | None = None,
+    families: Collection[str] = ("sed",),
+) -> tuple[Plan, HeldOut]:
+    """A set of a paper with metrics of some families, and the first headline row (or the one that
+    is named) that is scored on it."""
     if paper not in project.papers:
         raise SedreproError(f"{paper}: no such paper; papers are {', '.join(project.papers)}")
     spec = project.papers[paper]
+    made = [other for other in spec.table if spec.table[other].kind != "published"]
+    if row is not None and row not in made:
+        raise SedreproError(f"{paper}: no such row {row!r}; rows are {', '.join(made)}")
     sets: dict[str, None] = {}
     for condition in spec.conditions:
-        for row in spec.headline:
-            run = Run(paper, row, condition, project.seeds[0], (spec.folds or [None])[0])
+        for one in [row] if row else spec.headline:
+            run = Run(paper, one, condition, project.seeds[0], spec.run_folds[0])
             plan = settings.plan(project, run, papers.settings_of()[paper])
-            for held in plan.held_out:
-                if "sed" in held.metrics and held.name == name:
+            for held in plan.reported:
+                if set(families).isdisjoint(held.metrics):
+                    continue
+                if held.name == name:
                     return plan, held
-                if "sed" in held.metrics:
-                    sets[held.name] = None
+                sets[held.name] = None
     if not sets:
         raise SedreproError(f"{paper}: has no set with events that others' systems could detect")
     raise SedreproError(f"{paper}: no such set {name!r}; sets are {', '.join(sets)}")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from .. import chain, papers, settings
 from ..errors import SedreproError
+from ..evaluation.external import content_of
 from ..files import file_digest
 from ..mixtures import origins
 from ..reporting import sealing
+from ..reporting.externals import scored
 from ..reporting.records import DONE, MISSING, UNFINISHED, Record, records
 from ..settings import Layout, Project, Subset
 from ..store import Store
@@ -37,11 +39,17 @@ class Walk:
         shown: list[Record] = []
         for paper in self.project.selected_papers():
             found = records(self.project, paper, self.layout)
-            shown += found
             for record in found:
                 self._look(str(record.folder), self._run(record))
-            for part in (f"tables/{paper}", f"figures/{paper}"):
-                self._look(self.layout.results_key(part), self._results(part, [paper], found))
+            systems = scored(self.layout, paper)
+            for record in systems:
+                self._look(str(record.folder), self._external(record))
+            shown += [*found, *systems]
+            for part, drawn in (
+                (f"tables/{paper}", [*found, *systems]),
+                (f"figures/{paper}", found),
+            ):
+                self._look(self.layout.results_key(part), self._results(part, [paper], drawn))
         chosen = self.project.selected_papers()
         self._look(self.layout.results_key("report"), self._results("report", chosen, shown))
 
@@ -95,6 +103,19 @@ class Walk:
             return
         if not all(record.file(name).exists() for name in OUTPUTS):
             yield f"{record.folder}: not whole"
+
+    def _external(self, record: Record) -> Iterator[str]:
+        """A system that was scored: what it was scored from, as far as that still lies there."""
+        if not record.done:
+            yield record.reason
+            return
+        for what, path in record.block("paths").items():
+            given = record.described["parents"]["files"][what]
+            if Path(path).exists() and content_of(Path(path)) != given:
+                yield f"{record.folder}: {path} was changed since it was scored"
+        for name, content in record.block("content").items():
+            if not record.file(name).exists() or file_digest(record.file(name)) != content:
+                yield f"{record.file(name)}: was changed after it was written"
 
     def _results(self, part: str, chosen: list[str], found: list[Record]) -> Iterator[str]:
         path = self.layout.results_key(part)

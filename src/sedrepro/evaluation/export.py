@@ -80,6 +80,7 @@ def write_detections(output: Output, plan: Plan, folder: Path) -> Path:
     for threshold, point in zip(thresholds, detections.points, strict=True):
         _write(folder / _named(threshold), _table(point(), truth))
     alone = folder / "at_threshold" / _named(decoding.threshold)
+    assert detections.detected is not None  # they were decoded at one threshold
     _write(alone, _table(detections.detected, truth))
     return alone
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import h5py
 
 from .. import chain
 from ..errors import SedreproError
@@ -16,7 +19,10 @@ from ..settings.project import Report
 from . import released, sed
 from .measures import Measures
 from .released import MODEL, Known
+from .run import measure, read_set
 
+SCORES = "scores.h5"
+"""What the network of a checkpoint gave, in the folder of its system."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -28,13 +34,17 @@ class External:
     plan: Plan
     held: HeldOut
     files: Mapping[str, Path]
-    """Detections or scores, and tables that were given, by what they are: files or folders."""
+    """What was given, by what it is: detections, scores or a checkpoint, and tables."""
     smooth: bool = False
     """Whether its scores are raw and get the paper's median filters."""
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Of a checkpoint: what it was put into, and what that read."""
 
     @property
     def decoding(self) -> Decoding:
-        """The paper's, but of one array of scores, which is mostly filtered already."""
+        """The paper's. Others' scores are one array, which is mostly filtered already."""
+        if self.network:
+            return self.plan.settings.decoding
         changes = {"scores": "frame"} if self.smooth else {"scores": "frame", "median": 1}
         return self.plan.settings.decoding.model_copy(update=changes)
 
@@ -72,6 +82,26 @@ def of_scores(external: External, known: Known, report: Report) -> Measures:
     return sed.measure(scored, known.truth, settings, report)
 
 
+def of_network(plan: Plan, model: str, stores: Mapping[str, str]) -> dict[str, Any]:
+    """What the numbers of a checkpoint depend on, beside its weights: the network and what it read.
+
+    `stores` are the keys of the stores by front end.
+    """
+    training = plan.describe_training()
+    made_with = {name: training[name] for name in ("row", "settings", "front_ends", "method")}
+    return {**made_with, "model": model, "stores": dict(stores)}
+
+
+def of_checkpoint(external: External, layout: Layout, report: Report) -> tuple[Known, Measures]:
+    """From the scores that its network gave, which lie in the folder of the system."""
+    held, plan = external.held, external.plan
+    with h5py.File(external.folder(layout) / SCORES, "r", locking=False) as file:
+        truth, scores = read_set(file, held, plan, layout)
+        (scored,) = scores
+        found = measure(scored, truth, held, plan, report)
+    return Known(truth, layout.table(held.subset, "clips")), found
+
+
 def record_external(
     external: External, known: Known, found: Measures, report: Report, layout: Layout
 ) -> Path:
@@ -85,6 +115,7 @@ def record_external(
         "set": subset,
         "classes": truth.classes,
         "decoding": external.decoding.model_dump(mode="json"),
+        **({"network": external.network} if external.network else {}),
     }
     given = {what: content_of(path) for what, path in external.files.items()}
     run = chain.link("run", told, {"files": given})
@@ -106,6 +137,8 @@ def record_external(
     draws.write(folder / "resamples.npz")
     write_json(folder / "metrics.json", {**metrics, "content": digest(found_here), **found_here})
     about = {"status": "done", "reason": "", "row": "external", "name": external.name}
+    scores = folder / SCORES
+    about["content"] = {SCORES: file_digest(scores)} if external.network else {}
     paths = {what: str(path) for what, path in external.files.items()}
     write_json(folder / "run.json", {**run, **about, **told, "model": MODEL, "paths": paths})
     return folder

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from .. import tables
-from ..metrics import events
 from ..metrics.bootstrap import Drawing, Interval, Resampled
+from ..metrics.events import Reference, columns, reference
 from ..metrics.resamples import Key
 from ..settings.project import Report
 
@@ -57,12 +57,11 @@ class Truth:
         return Drawing(self.units or self.clips, report.bootstrap, report.confidence)
 
     @cached_property
-    def reference(self) -> events.Reference:
+    def reference(self) -> Reference:
         """The events that have times."""
         timed = self.events[self.events["onset"].notna()]
-        columns = tuple(timed[c].tolist() for c in ("clip", "label", "onset", "offset"))
-        return events.reference(
-            clips=self.clips, seconds=self.seconds, classes=self.classes, events=columns
+        return reference(
+            clips=self.clips, seconds=self.seconds, classes=self.classes, events=columns(timed)
         )
 
     @cached_property

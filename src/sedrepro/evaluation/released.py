@@ -130,7 +130,7 @@ def detections(
         if at[0] != threshold:
             raise SedreproError(f"{at[1]}: F1 scores are at threshold {threshold:g}, not {at[0]:g}")
         detected = _events(at[1], known)
-    return Detections([lambda e=events: e for events in points.values()], detected)
+    return Detections.of(points.values(), detected)
 
 
 def operating_points(folder: Path) -> dict[float, Path]:

@@ -16,6 +16,7 @@ from ..files import digest, file_digest, read_json, write_json
 from ..kept import Kept
 from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, Plan, Project, Run, Subset, declared
+from ..settings.project import Report
 from ..training.state import measured
 from . import sed, taken
 from .measures import Measures, Scored, Truth
@@ -46,6 +47,8 @@ def metrics_link(plan: Plan, project: Project, layout: Layout) -> dict[str, Any]
         raise SedreproError(
             f"{layout.run(scored, 'run.json')}: {why}; `sedrepro forget {scored}`, then start again"
         )
+    for subset in dict.fromkeys(Subset(truth.corpus, truth.name) for truth in plan.truths):
+        chain.refuse_changed(layout.tables_key(subset), "tables")
     told = plan.describe_measuring(project.report)
     parents = {
         "run": {"key": described["key"], "scores": described["content"]["scores.h5"]},
@@ -68,13 +71,14 @@ def evaluate(
     if reason is not None:
         reason = reason if run == plan.run else f"{run}: {reason}"
         return {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
-    metrics, curves = [], {}
+    metrics: list[dict[str, Any]] = []
+    curves: dict[str, Any] = {}
     for held, truth, scores in read(plan, layout):
         curves[held.name] = {}
         draws.clips[held.name] = digest([truth.clips, truth.units])
         draws.units[held.name] = truth.n_units
         for scored in scores:
-            found = _measure(scored, truth, held, plan, project)
+            found = measure(scored, truth, held, plan, project.report)
             metrics += found.entries(scored.set, scored.model, truth)
             draws.values |= found.resampled(scored.set, scored.model)
             if found.curves:
@@ -92,21 +96,29 @@ def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[
             if plan.brings_truth:
                 yield held, *taken.read(file, held, plan)
                 continue
-            truth = _truth(file, held, plan, run, layout)
-            silent = _without_events(truth, held)
-            counted = _counted(silent, held, plan)
-            undecoded = silent[counted] & (plan.settings.decoding.event_free == "duration")
-            scores = _scores(file, held, counted, run)
-            yield held, truth.only(counted), (scored.silenced(undecoded) for scored in scores)
+            yield held, *read_set(file, held, plan, layout)
 
 
-def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: Project) -> Measures:
+def read_set(
+    file: h5py.File, held: HeldOut, plan: Plan, layout: Layout
+) -> tuple[Truth, Iterator[Scored]]:
+    """What is true of the clips of one set, and each model's scores, as the row counts clips."""
+    truth = _truth(file, held, plan, plan.scored, layout)
+    silent = _without_events(truth, held)
+    counted = _counted(silent, held, plan)
+    undecoded = silent[counted] & (plan.settings.decoding.event_free == "duration")
+    scores = _scores(file, held, counted, plan.scored)
+    return truth.only(counted), (scored.silenced(undecoded) for scored in scores)
+
+
+def measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, report: Report) -> Measures:
+    """What every family of the set's metrics says of a model."""
     found = Measures()
     for name in held.metrics:
         family = declared.METRICS[name]
         progress.current()(0.0, f"{name} of {held.name}, {scored.model}")
         if scored.detections is not None:
-            part = sed.measure_detections(scored.detections, truth, project.report)
+            part = sed.measure_detections(scored.detections, truth, report)
             found.values |= part.values
             found.curves |= part.curves
             continue
@@ -115,8 +127,7 @@ def _measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, project: P
                 f"{plan.run}: metrics {name!r} of set {held.name!r} read the {lacking[0]} scores "
                 f"of {scored.model}; it has {', '.join(scored.arrays)}"
             )
-        measure = declared.resolve(family.measure)
-        part = measure(scored, truth, plan.settings, project.report)
+        part = declared.resolve(family.measure)(scored, truth, plan.settings, report)
         found.values |= part.values
         found.curves |= part.curves
     return found

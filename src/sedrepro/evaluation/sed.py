@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Frames:
     def points(self, thresholds: Sequence[Any] | np.ndarray) -> list[Point]:
         seconds = self.seconds if self.trim else None
         return [
-            lambda t=threshold: detect(self.scores, t, hop=self.hop, seconds=seconds)
+            partial(detect, self.scores, threshold, hop=self.hop, seconds=seconds)
             for threshold in thresholds
         ]
 
@@ -74,6 +75,15 @@ class Detections:
     """What the F1 scores are of."""
     frames: Frames | None = None
     """The scores behind it, where they are known."""
+
+    @classmethod
+    def of(cls, points: Iterable[Events], detected: Events | None) -> Detections:
+        """Of what is in memory already."""
+        return cls([partial(_same, events) for events in points], detected)
+
+
+def _same(events: Events) -> Events:
+    return events
 
 
 def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Report) -> Measures:
@@ -144,7 +154,9 @@ class _Measuring:
 
     def _sed_scores_eval(self, found: Measures, frames: Frames) -> None:
         # Without intervals the dense thresholds need not be counted.
-        points = peak_quantiles(frames.scores, DENSE) if self.drawing.resamples else []
+        points: Sequence[Any] | np.ndarray = []
+        if self.drawing.resamples:
+            points = peak_quantiles(frames.scores, DENSE)
         dense = self._count(frames.points(points))
         for name, scenario in SCENARIOS.items():
             value = packages.sed_scores_eval_psds(
@@ -172,7 +184,8 @@ class _Measuring:
         if official is not None:
             for index, label in enumerate(self.truth.classes):
                 if label in official.by_class:
-                    one = self.drawing.interval(counts, lambda t, k=index: f1.class_f1(t)[k])
+                    of_class = partial(_class_f1, index)
+                    one = self.drawing.interval(counts, of_class)
                     found.add("event_f1", "sed_eval", _moved(one, official.by_class[label]), label)
 
     def _segment_f1(self, found: Measures, detected: Events) -> None:
@@ -191,6 +204,10 @@ class _Measuring:
             found.add(f"{metric}_micro", "sed_eval", _moved(micro, official.micro))
         found.add(metric, OWN, macro)
         found.add(f"{metric}_micro", OWN, micro)
+
+
+def _class_f1(index: int, totals: Any) -> float:
+    return f1.class_f1(totals)[index]
 
 
 def _moved(own: Interval, value: float) -> Interval:

@@ -54,10 +54,11 @@ def _frames(
     true = frame_truth(truth, scores.shape[1], scored.hop)
     detected = scores > decoding.threshold
     counts = F1Counts(
-        *(pairs.sum(axis=1).astype(float) for pairs in (
-            detected & true, detected & ~true, ~detected & true
-        ))
-    )  # fmt: skip
+        *(
+            pairs.sum(axis=1).astype(float)
+            for pairs in (detected & true, detected & ~true, ~detected & true)
+        )
+    )
     statistics: dict[str, Callable[[F1Counts], float]] = {
         "frame_f1": macro_f1,
         "frame_precision": _precision,

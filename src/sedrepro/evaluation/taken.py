@@ -71,5 +71,5 @@ def read(file: h5py.File, held: HeldOut, plan: Plan) -> tuple[Truth, Iterator[Sc
     stored = group[model]
     points = [_events(stored[POINTS][name][:]) for name in sorted(stored[POINTS])]
     detected = _events(stored[DETECTED][:]) if DETECTED in stored else None
-    found = Detections([lambda e=events: e for events in points], detected)
+    found = Detections.of(points, detected)
     return truth, iter([Scored(held.name, model, 0.0, {}, found)])

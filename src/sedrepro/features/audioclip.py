@@ -84,10 +84,12 @@ class ResNeXt(nn.Module):
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
         out = 2 * width
-        self.conv1, self.bn1 = nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=GROUPS, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = nn.Conv2d(width, out, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv3 = nn.Conv2d(width, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
         if stride != 1 or channels != out:
             self.downsample = nn.Sequential(
                 nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
@@ -141,10 +143,12 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, planes: int, stride: int) -> None:
         super().__init__()
         out = 4 * planes
-        self.conv1, self.bn1 = nn.Conv2d(channels, planes, 1, bias=False), nn.BatchNorm2d(planes)
+        self.conv1 = nn.Conv2d(channels, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3, self.bn3 = nn.Conv2d(planes, out, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv3 = nn.Conv2d(planes, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
         self.stride = stride
         if stride != 1 or channels != out:
             self.downsample = nn.Sequential(
@@ -167,8 +171,10 @@ class AttentionPool(nn.Module):
     def __init__(self, channels: int, places: int, out: int) -> None:
         super().__init__()
         self.positional_embedding = nn.Parameter(torch.zeros(places + 1, channels))
-        self.q_proj, self.k_proj = nn.Linear(channels, channels), nn.Linear(channels, channels)
-        self.v_proj, self.c_proj = nn.Linear(channels, channels), nn.Linear(channels, out)
+        self.q_proj = nn.Linear(channels, channels)
+        self.k_proj = nn.Linear(channels, channels)
+        self.v_proj = nn.Linear(channels, channels)
+        self.c_proj = nn.Linear(channels, out)
 
     def forward(self, x: Tensor) -> Tensor:
         """(clip, channels, height, width) → (clip, out)."""
@@ -196,9 +202,12 @@ class ImageTower(nn.Module):
     ) -> None:
         super().__init__()
         half = width // 2
-        self.conv1, self.bn1 = nn.Conv2d(3, half, 3, 2, 1, bias=False), nn.BatchNorm2d(half)
-        self.conv2, self.bn2 = nn.Conv2d(half, half, 3, 1, 1, bias=False), nn.BatchNorm2d(half)
-        self.conv3, self.bn3 = nn.Conv2d(half, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv1 = nn.Conv2d(3, half, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(half)
+        self.conv2 = nn.Conv2d(half, half, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv3 = nn.Conv2d(half, width, 3, 1, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
         channels = width
         for stage, depth in enumerate(layers, 1):
             planes = 2 ** (stage - 1) * width

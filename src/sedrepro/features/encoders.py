@@ -65,8 +65,12 @@ def scaled(samples: np.ndarray) -> np.ndarray:
     return np.append(kept, doublings).astype(np.int16)
 
 
+def _as_float32(samples: np.ndarray) -> np.ndarray:
+    return samples.astype(np.float32)
+
+
 def _waveform(front_end: FrontEnd) -> Encoder:
-    return scaled if front_end.form == "scaled" else np.float32
+    return scaled if front_end.form == "scaled" else _as_float32
 
 
 MEL = Kind(_mel, _mel_dtype)

@@ -232,9 +232,12 @@ def _start_worker(make: Callable[[], Callable[[Any], Any]]) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this runs in workers only
+    parent.join()
     os._exit(1)
 
 
 def _in_process(item: Any) -> Any:
+    assert _in_worker is not None  # _start_worker came first
     return _in_worker(item)

@@ -17,7 +17,8 @@ class LogMel:
     """
 
     def __init__(self, front_end: FrontEnd) -> None:
-        self.hop, self.power = front_end.hop, front_end.power
+        self.hop = front_end.hop
+        self.power = front_end.power
         window = np.hamming(front_end.n_fft)
         self.window = window / np.sqrt(np.sum(np.square(window)))
         self.filters = slaney_filters(front_end).astype(np.float32)

@@ -27,6 +27,8 @@ class Standardise(nn.Module):
 
     def __init__(self, bands: int) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(bands, 1))
         self.register_buffer("deviation", torch.ones(bands, 1))
 

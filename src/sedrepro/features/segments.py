@@ -135,6 +135,7 @@ def _audioclip_visual(project: Project, subset: Subset, front_end: FrontEnd) -> 
 
     torch.set_num_threads(1)
     tower = audioclip.load(weights.path(WEIGHTS, project), "visual")
+    assert isinstance(tower, audioclip.ImageTower)
     each = front_end.per_second
     times = (np.arange(front_end.segments * each) + 0.5) / each
 

@@ -55,6 +55,12 @@ def _driver() -> str:
         return "not found"
 
 
+def has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16; others imitate it, slower than float32."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def prepare(seed: int, threads: int, deterministic: bool) -> None:
     """Seed every generator and fix the number of threads, before any network is built."""
     _keep_memory()
@@ -80,7 +86,9 @@ def _keep_memory() -> None:
 
 def random_state() -> dict[str, Any]:
     """The state of every generator a run may draw from, in types that load without executing."""
-    name, keys, place, has_gauss, gauss = np.random.get_state()
+    state_of_numpy = np.random.get_state(legacy=True)
+    assert isinstance(state_of_numpy, tuple)  # it is so asked for
+    name, keys, place, has_gauss, gauss = state_of_numpy
     state: dict[str, Any] = {
         "python": random.getstate(),
         "numpy": (name, keys.tolist(), place, has_gauss, gauss),

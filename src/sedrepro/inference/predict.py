@@ -68,8 +68,9 @@ class Predictor:
         device: torch.device | str = "cpu",
         weights: Callable[[str], Path] = _no_weights,
     ) -> None:
-        """`weights` finds the pre-trained networks some papers build on, by resource."""
-        self.plan, self.method, files = _restored(Path(folder), torch.device(device), weights)
+        """`folder` is of a run or an export, or the checkpoint in it; `weights` finds the
+        pre-trained networks some papers build on, by resource."""
+        self.plan, self.method, files = restored(Path(folder), torch.device(device), weights)
         models = self.method.models()
         self.model = model or self.method.headline()
         if self.model not in models:
@@ -183,11 +184,15 @@ class Predictor:
         return Prediction(seconds, hop, classes, scores, filtered[0], highest, events)
 
 
-def _restored(
-    folder: Path, device: torch.device, weights: Callable[[str], Path]
+def restored(
+    path: Path, device: torch.device, weights: Callable[[str], Path]
 ) -> tuple[Plan, Method, dict[str, Path]]:
-    """The run as its checkpoint describes it, with its weights and the files it builds on."""
-    path = folder / "checkpoint.pt"
+    """The run as its checkpoint describes it, with its weights and the files it builds on.
+
+    `path` is a run folder, an exported one, or the checkpoint itself.
+    """
+    path = path / "checkpoint.pt" if path.is_dir() else path
+    folder = path.parent
     if path.is_file() and path.stat().st_size == 0:
         reason = read_json(folder / "run.json").get("reason", "")
         raise SedreproError(f"{folder}: the run was not made ({reason})")
@@ -211,7 +216,10 @@ def _restored(
 
 
 def _decoding(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How the run's table decodes; for a run that was never evaluated, as its epoch was chosen."""
+    """How the run's table decodes, which an exported checkpoint says itself; for a run that was
+    never evaluated, as its epoch was chosen."""
+    if "decoding" in settings:
+        return settings["decoding"]
     try:
         return read_json(folder / "metrics.json")["settings"]["decoding"]
     except (OSError, ValueError, KeyError, TypeError):

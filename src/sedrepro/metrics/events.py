@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import SedreproError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Reference:
 def reference(
     *,
     clips: Sequence[str],
-    seconds: Sequence[float],
+    seconds: Sequence[float] | np.ndarray,
     classes: Sequence[str],
     events: tuple[Sequence[str], Sequence[str], Sequence[float], Sequence[float]],
 ) -> Reference:
@@ -88,15 +92,25 @@ def reference(
     )
 
 
+def columns(table: pd.DataFrame) -> tuple[list[str], list[str], list[float], list[float]]:
+    """The events of a table as `reference` takes them."""
+    return (
+        table["clip"].tolist(),
+        table["label"].tolist(),
+        table["onset"].tolist(),
+        table["offset"].tolist(),
+    )
+
+
 def merge(events: Events, *, touching: bool = False) -> Events:
     """Unite events of one class in one clip that overlap (or, if asked, touch); sorted by clip."""
-    merged: list[list] = []
+    merged: list[tuple[int, int, float, float]] = []
     order = np.lexsort((events.onset, events.label, events.clip))
     columns = (events.clip, events.label, events.onset, events.offset)
     for clip, label, onset, offset in zip(*(c[order].tolist() for c in columns), strict=True):
-        last = merged[-1] if merged and merged[-1][:2] == [clip, label] else None
+        last = merged[-1] if merged and merged[-1][:2] == (clip, label) else None
         if last and (onset < last[3] or (touching and onset == last[3])):
-            last[3] = max(last[3], offset)
+            merged[-1] = (*last[:3], max(last[3], offset))
         else:
-            merged.append([clip, label, onset, offset])
+            merged.append((clip, label, onset, offset))
     return Events.of(merged)

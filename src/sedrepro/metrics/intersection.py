@@ -97,8 +97,9 @@ def count(
         overlaps = _overlaps(events(), truth)
         for each, counted in zip(criteria, counts, strict=True):
             tp, fp, cross = _apply(each, overlaps, truth)
-            counted.tp[:, point], counted.fp[:, point] = tp, fp
-            if cross is not None:
+            counted.tp[:, point] = tp
+            counted.fp[:, point] = fp
+            if cross is not None and counted.cross is not None:
                 counted.cross[:, point] = cross
     return counts
 

@@ -7,7 +7,7 @@ psds_eval fails on them and sed_scores_eval would count them as never found.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +27,7 @@ _NO_CTTC = 0.3  # psds_eval wants one; it has no effect where cross-triggers wei
 
 
 @contextmanager
-def _quietly():
+def _quietly() -> Iterator[None]:
     """The packages warn about themselves (deprecations, repeated operating points, 0/0)."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -67,7 +67,9 @@ def _evaluator_type() -> type:
         def _ground_truth_intersections(self, *tables: pd.DataFrame) -> pd.DataFrame:
             return self._once("overlaps", super()._ground_truth_intersections, *tables)
 
-        def _once(self, name: str, make: Callable[..., pd.DataFrame], *tables: pd.DataFrame):
+        def _once(
+            self, name: str, make: Callable[..., pd.DataFrame], *tables: pd.DataFrame
+        ) -> pd.DataFrame:
             if name not in self.shared:
                 self.shared[name] = make(*tables)
             return self.shared[name]

@@ -14,7 +14,8 @@ class Ranking:
     def __init__(self, scores: np.ndarray, truth: np.ndarray, clips: np.ndarray) -> None:
         """All three flat: a score, whether it is true, and the number of its clip."""
         order = np.argsort(-scores, kind="stable")
-        self.truth, self.clips = truth[order] > 0, clips[order]
+        self.truth = truth[order] > 0
+        self.clips = clips[order]
         self.ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
         """The last place of each group of equal scores: a threshold cannot fall inside one."""
 

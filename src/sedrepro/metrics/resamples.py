@@ -81,7 +81,8 @@ class Resamples:
                 tuple(key): Drawn(row, clips[key[0]], units[key[0]])
                 for key, row in zip(about["keys"], rows, strict=True)
             }
-            self._draws, self.key = draws, about["key"]
+            self._draws = draws
+            self.key = about["key"]
         except Exception:  # numpy and zipfile raise whatever a damaged file leads them to
             return
 

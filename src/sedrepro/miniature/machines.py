@@ -111,7 +111,8 @@ def _beeper(rng: np.random.Generator, seconds: float) -> np.ndarray:
         starts.append(starts[-1] + beep + (rest if len(starts) % group == 0 else pause))
     starts = [start for start in starts if start + beep <= seconds] or [0.0]
     if starts[-1]:  # spread them so that the last beep ends the sound
-        starts = np.array(starts) * ((seconds - beep) / starts[-1])
+        stretch = (seconds - beep) / starts[-1]
+        starts = [start * stretch for start in starts]
     m = min(samples(beep), n)
     tone = table[tones.steps(np.full(m, pitch))] * tones.envelope(m, 0.004, 0.008)
     out = np.zeros(n, dtype=np.float32)

@@ -17,19 +17,29 @@ from . import desed, places, rendering, streets, tones
 
 HEARD = {
     "cafe_restaurant": (
-        "cutlery and dishes", "people talking", "coffee machine", "children voices",
+        "cutlery and dishes",
+        "people talking",
+        "coffee machine",
+        "children voices",
         "furniture dragging",
     ),
     "city_center": ("car", "large_vehicle", "footsteps", "brakes_squeaking", "people talking"),
     "grocery_store": (
-        "cash register beeping", "announcement", "shopping cart", "people talking",
+        "cash register beeping",
+        "announcement",
+        "shopping cart",
+        "people talking",
         "children voices",
     ),
     "metro_station": (
-        "metro approaching", "metro leaving", "footsteps", "announcement", "door opens/closes",
+        "metro approaching",
+        "metro leaving",
+        "footsteps",
+        "announcement",
+        "door opens/closes",
     ),
     "residential_area": ("birds_singing", "wind_blowing", "car", "footsteps", "children voices"),
-}  # fmt: skip
+}
 STREAM = 20  # of random numbers, apart from those of other look-alikes
 DENSITY = 0.4  # events a second
 

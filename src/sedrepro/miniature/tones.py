@@ -62,7 +62,9 @@ def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x)))) + 1e-9
 
 
-def curve(n: int, values: Sequence[float], times: Sequence[float] | None = None) -> np.ndarray:
+def curve(
+    n: int, values: Sequence[float] | np.ndarray, times: Sequence[float] | None = None
+) -> np.ndarray:
     """Straight lines through `values`, evenly spaced or at `times` (0…1 of the length)."""
     at = np.linspace(0, 1, len(values)) if times is None else np.asarray(times)
     return np.interp(np.arange(n), at * (n - 1), values).astype(np.float32)

@@ -138,6 +138,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def render(resource: str, project: Project) -> dict[str, int]:
     """Write the weights where their download would lie; returns files and bytes."""
     place = registry.load()[resource].files[0].place
+    assert place is not None  # weights are files, not archives
     path = Path(Layout.of(project).raw("weights")) / place
     write(path, content(resource, project.data.look.seed))
     return {"files": 1, "bytes": path.stat().st_size}

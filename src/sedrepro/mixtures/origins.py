@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import chain, tables
-from ..files import digest, file_digest, fingerprint
+from ..files import digest, file_digest, fingerprint, tree_stamp
 from ..settings import Layout, Subset
 from ..settings.runs import TABLES
 from ..settings.tasks import AdaptTask
 from . import reading
 
 
-def seal_tables(task: AdaptTask, statuses: Iterable[str | Path]) -> None:
+def stamps(trees: Iterable[str]) -> dict[str, str]:
+    """The user's own trees as they are before tables are made of them."""
+    return {tree: tree_stamp(tree) for tree in trees}
+
+
+def seal_tables(
+    task: AdaptTask, statuses: Iterable[str | Path], trees: Mapping[str, str] | None = None
+) -> None:
     """Write the key of a subset's tables once they lie there.
 
     It covers the tables and the recordings they name, so that a tree whose files were exchanged
-    has another key.
+    has another key. The stamps of the user's own `trees` stand beside it: where one has changed,
+    the tables are made again.
     """
     layout, subset = task.layout, task.subset
     heard = recordings(subset, layout)
@@ -29,6 +37,7 @@ def seal_tables(task: AdaptTask, statuses: Iterable[str | Path]) -> None:
         depends={"settings": task.depends(), "recordings": heard},
         parents={Path(status).stem: file_digest(status) for status in statuses},
         recordings=heard,
+        trees=dict(trees or {}),
     )
 
 
@@ -45,5 +54,6 @@ def recordings(subset: Subset, layout: Layout) -> str:
 
 def of_clips(subset: Subset, layout: Layout) -> dict[str, Any]:
     """What a store of a subset is made from: its clips and their recordings, not its labels."""
+    chain.refuse_changed(layout.tables_key(subset), "tables")
     sealed = chain.read_seal(layout.tables_key(subset), "tables")
     return {"clips": sealed["files"]["clips.tsv"], "recordings": sealed["recordings"]}

@@ -220,7 +220,7 @@ def _levelled(path: str, sample_rate: int) -> np.ndarray:
 def _mixtures(path: str) -> dict[str, Mixture]:
     found: dict[str, Mixture] = {}
     for row in tables.read(path, RECIPE)[RECIPE].itertuples(index=False):
-        before = found.get(row.clip, Mixture(row.seconds, row.scene, row.snr, ()))
-        event = Event(row.file, row.onset, row.offset)
-        found[row.clip] = before._replace(events=(*before.events, event))
+        clip, seconds, scene, snr, *event = row
+        before = found.get(clip, Mixture(seconds, scene, snr, ()))
+        found[clip] = before._replace(events=(*before.events, Event(*event)))
     return found

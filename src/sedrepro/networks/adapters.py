@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout
+
 
 class Adapter(nn.Module):
     """Sees four values of a block on their way, and hands each on; this one leaves them alone.
@@ -47,7 +49,8 @@ class LongTerm(nn.Module):
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.down, self.up = nn.Linear(width, inner), _up(inner, width)
+        self.down = nn.Linear(width, inner)
+        self.up = _up(inner, width)
 
     def forward(self, u: Tensor) -> Tensor:
         return self.up(F.relu(self.down(u)))
@@ -65,7 +68,8 @@ class ShortTerm(nn.Module):
 
     def __init__(self, width: int, inner: int, competitors: Competitors = "tokens") -> None:
         super().__init__()
-        self.down, self.up = nn.Linear(width, inner), _up(inner, width)
+        self.down = nn.Linear(width, inner)
+        self.up = _up(inner, width)
         self.axis = -2 if competitors == "tokens" else -1
 
     def forward(self, u: Tensor) -> Tensor:
@@ -112,10 +116,11 @@ class Houlsby(Adapter):
 
         def bottleneck() -> nn.Sequential:
             return nn.Sequential(
-                nn.Linear(width, inner), nn.GELU(), nn.Dropout(dropout), _up(inner, width)
+                nn.Linear(width, inner), nn.GELU(), Dropout(dropout), _up(inner, width)
             )
 
-        self.first, self.second = bottleneck(), bottleneck()
+        self.first = bottleneck()
+        self.second = bottleneck()
 
     def attention(self, found: Tensor) -> Tensor:
         return found + self.first(found)
@@ -144,7 +149,8 @@ class Cognitive(nn.Module):
             for kernel in (3, 5, 7)
         )
         self.pointwise = nn.Conv2d(inner, inner, 1)
-        self.dropout, self.up = nn.Dropout(dropout), _up(inner, width)
+        self.dropout = Dropout(dropout)
+        self.up = _up(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
         scaled = self.norm(x) * self.gamma + x * self.gamma_x
@@ -181,7 +187,8 @@ class Behind(Adapter):
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.first, self.second = make(), make()
+        self.first = make()
+        self.second = make()
 
     def attended(self, x: Tensor) -> Tensor:
         return self.first(x)

@@ -27,7 +27,8 @@ class Agva(nn.Module):
     ) -> None:
         super().__init__()
         self.variant = variant
-        self.visual, self.audio = nn.Linear(channels, hidden), nn.Linear(audio, hidden)
+        self.visual = nn.Linear(channels, hidden)
+        self.audio = nn.Linear(audio, hidden)
         self.place = nn.Linear(hidden, size, bias=False)
         self.guide = nn.Linear(hidden, size, bias=False)
         self.score = nn.Linear(size, 1, bias=False)
@@ -49,7 +50,8 @@ class Adapter(nn.Module):
     def __init__(self, d: int, ratio: int = 4) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(d)
-        self.down, self.up = nn.Linear(d, max(1, d // ratio)), nn.Linear(max(1, d // ratio), d)
+        self.down = nn.Linear(d, max(1, d // ratio))
+        self.up = nn.Linear(max(1, d // ratio), d)
         self.scale = nn.Parameter(torch.ones(()))
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)

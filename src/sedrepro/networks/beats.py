@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -139,9 +139,12 @@ class Attention(nn.Module):
 
     def __init__(self, config: Config, bias: nn.Embedding) -> None:
         super().__init__()
-        width, self.heads = config.encoder_embed_dim, config.encoder_attention_heads
-        self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(width, width)
-        self.v_proj, self.out_proj = nn.Linear(width, width), nn.Linear(width, width)
+        width = config.encoder_embed_dim
+        self.heads = config.encoder_attention_heads
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
         self.grep_linear = nn.Linear(width // self.heads, 8)
         self.grep_a = nn.Parameter(torch.ones(1, self.heads, 1, 1))
         self.relative_attention_bias = bias  # one table, listed under every block
@@ -167,7 +170,8 @@ class Block(nn.Module):
         self.alpha = (2 * config.encoder_layers) ** 0.25
         self.self_attn = Attention(config, bias)
         self.self_attn_layer_norm = nn.LayerNorm(width)
-        self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, bias: Tensor, adapter: Adapter | None = None) -> Tensor:
@@ -192,6 +196,10 @@ class Encoder(nn.Module):
         bias = nn.Embedding(config.num_buckets, config.encoder_attention_heads)
         self.layers = nn.ModuleList(Block(config, bias) for _ in range(config.encoder_layers))
 
+    @property
+    def blocks(self) -> list[Block]:
+        return [cast(Block, layer) for layer in self.layers]
+
 
 class Beats(nn.Module):
     """(clip, frame, band) standardised filter banks → (clip, token, width) tokens.
@@ -201,7 +209,8 @@ class Beats(nn.Module):
 
     def __init__(self, config: Config, mel_bands: int = 128) -> None:
         super().__init__()
-        self.config, patch = config, config.input_patch_size
+        self.config = config
+        patch = config.input_patch_size
         self._buckets: dict[tuple[int, torch.device], Tensor] = {}
         self.bands = mel_bands // patch
         self.patch_embedding = nn.Conv2d(1, config.embed_dim, patch, patch, bias=False)
@@ -209,7 +218,7 @@ class Beats(nn.Module):
         self.post_extract_proj = nn.Linear(config.embed_dim, config.encoder_embed_dim)
         self.encoder = Encoder(config)
         self.apply(_as_linear)
-        for block in self.encoder.layers:
+        for block in self.encoder.blocks:
             _as_deep_norm(block, (8 * config.encoder_layers) ** -0.25)
 
     @classmethod
@@ -238,7 +247,7 @@ class Beats(nn.Module):
 
     def bias(self, count: int) -> Tensor:
         """(head, query, key): the position bias of `count` tokens."""
-        table = self.encoder.layers[0].self_attn.relative_attention_bias
+        table = self.encoder.blocks[0].self_attn.relative_attention_bias
         key = count, table.weight.device
         if key not in self._buckets:
             buckets = bucket(count, self.config.num_buckets, self.config.max_distance)
@@ -281,7 +290,7 @@ class Walk:
     def to(self, block: int) -> Tensor:
         """The tokens after `block` blocks."""
         while self.done < block:
-            layer = self.beats.encoder.layers[self.done]
+            layer = self.beats.encoder.blocks[self.done]
             adapter = self.adapters[self.done] if self.adapters is not None else None
             self.done += 1
             training = torch.is_grad_enabled()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout
 from .precision import Float32Linear
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Detection(NamedTuple):
@@ -23,6 +26,21 @@ class Detection(NamedTuple):
     """(clip, frame, class): the weight of each frame in the clip's probability."""
     projected: Tensor | None = None
     """(clip, frame, dimension), unit vectors; only when asked for."""
+    activity: Tensor | None = None
+    """(clip, frame, state), logits of how many classes sound; only of networks that have them."""
+
+
+def there(part: Tensor | None) -> Tensor:
+    """A part of a detection that not every network gives, from one that does."""
+    assert part is not None
+    return part
+
+
+def channels_last(network: Network) -> Network:
+    """The weights as convolutions like them: a third faster on a CPU, and what mixed precision
+    wants on a GPU."""
+    # PyTorch's own types forget this documented argument.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Gate(nn.Module):
@@ -34,7 +52,7 @@ class Gate(nn.Module):
         super().__init__()
         self.kind = kind
         self.linear = nn.Conv2d(channels, channels, 1)
-        if identity:
+        if identity and self.linear.bias is not None:
             nn.init.dirac_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 
@@ -65,7 +83,7 @@ class Block(nn.Sequential):
         self.conv = conv or nn.Conv2d(channels_in, channels, 3, padding=1)
         self.norm = norm or nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
         self.gate = gate
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pool = nn.AvgPool2d(pool)
 
 
@@ -101,8 +119,7 @@ class Cnn(nn.Module):
                 )
             )
         )
-        # A third faster on a CPU, and what mixed precision wants on a GPU.
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last)
@@ -174,12 +191,13 @@ class Crnn(nn.Module):
             identity_gate=identity_gate,
         )
         self.rnn = nn.GRU(filters[-1], hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.heads = Heads(2 * hidden, classes, bias=bias)
         # Last, so that a network starts from the same weights with and without it.
         self.projector = Projector(2 * hidden, projection) if projection else None
 
     def forward(self, x: Tensor, *, project: bool = False) -> Detection:
         hidden = self.dropout(self.rnn(self.cnn(x))[0])
-        projected = self.projector(hidden) if project else None
-        return Detection(*self.heads(hidden), projected)
+        projected = self.projector(hidden) if project and self.projector is not None else None
+        frame, clip, attention = self.heads(hidden)
+        return Detection(frame, clip, attention, projected)

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .crnn import Block, Gate, Heads
+from .crnn import Block, Detection, Gate, Heads, channels_last
+from .dropout import Dropout
 from .precision import Float32Linear
-
-
-class TwoFold(NamedTuple):
-    """What the network says about a batch."""
-
-    frame: Tensor
-    """(clip, frame, class), probabilities."""
-    clip: Tensor
-    """(clip, class), probabilities."""
-    attention: Tensor
-    """(clip, frame, class): the weight of each frame in the clip's probability."""
-    activity: Tensor | None
-    """(clip, frame, state), logits; None without the branch."""
 
 
 class SubSpectralNorm(nn.Module):
@@ -56,7 +43,7 @@ class Aggregate(nn.Sequential):
             nn.Conv2d(channels_in, channels, 1),
             nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
 
@@ -86,12 +73,19 @@ class CrossTask(nn.Module):
     ) -> None:
         super().__init__()
         last, fused = filters[-1], filters[-3] + filters[-2]
-        norms = {"dropout": block_dropout, "momentum": momentum}
 
         def block(channels_in: int, channels: int, pool: tuple[int, int], split: bool) -> Block:
             gate = Gate(channels, "context", identity=identity_gate)
             norm = SubSpectralNorm(channels, bands, momentum) if split and bands > 1 else None
-            return Block(channels_in, channels, tuple(pool), gate=gate, norm=norm, **norms)
+            return Block(
+                channels_in,
+                channels,
+                pool,
+                gate=gate,
+                dropout=block_dropout,
+                momentum=momentum,
+                norm=norm,
+            )
 
         sizes = list(zip([1, *filters[:-1]], filters, pooling, strict=False))
         *split, whole = sizes
@@ -107,15 +101,17 @@ class CrossTask(nn.Module):
         self.event_features = Aggregate(fused, last, block_dropout, momentum)
         self.event_scale = nn.Parameter(torch.ones(()))
         self.rnn = nn.GRU(last, hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.heads = Heads(2 * hidden, classes, bias=bias)
         # Last, so that a network starts from the same weights with and without it.
         self.activity = (
-            ActivityBranch(fused, last, states, hidden, layers, dropout, norms) if states else None
+            ActivityBranch(fused, last, states, hidden, layers, dropout, block_dropout, momentum)
+            if states
+            else None
         )
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
-    def forward(self, x: Tensor) -> TwoFold:
+    def forward(self, x: Tensor) -> Detection:
         x = x.transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last)
         found = []
         for block in self.shared:
@@ -127,7 +123,8 @@ class CrossTask(nn.Module):
         events = self.events(self.event_scale * self.event_features(fused) + x)
         hidden = self.dropout(self.rnn(events.squeeze(3).transpose(1, 2))[0])
         activity = self.activity(fused, x) if self.activity is not None else None
-        return TwoFold(*self.heads(hidden), activity)
+        frame, clip, attention = self.heads(hidden)
+        return Detection(frame, clip, attention, activity=activity)
 
 
 class ActivityBranch(nn.Module):
@@ -141,13 +138,14 @@ class ActivityBranch(nn.Module):
         hidden: int,
         layers: int,
         dropout: float,
-        norms: dict[str, float],
+        block_dropout: float,
+        momentum: float,
     ) -> None:
         super().__init__()
-        self.features = Aggregate(fused, channels, **norms)
+        self.features = Aggregate(fused, channels, block_dropout, momentum)
         self.scale = nn.Parameter(torch.ones(()))
         self.rnn = nn.GRU(channels, hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = Float32Linear(2 * hidden, states)
 
     def forward(self, fused: Tensor, shared: Tensor) -> Tensor:

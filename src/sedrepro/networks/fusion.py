@@ -29,14 +29,15 @@ class Fusion(nn.Module):
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        self.operation, self.bands = operation, bands
+        self.operation = operation
+        self.bands = bands
         self.project = nn.Conv2d(width, channels, 1)
         self.norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
         self.join = None if operation == "add" else nn.Conv2d(2 * channels, channels, 1)
         self.back = nn.Conv2d(channels, width, 1) if back else None
         if self.back is not None:
-            nn.init.zeros_(self.back.weight)
-            nn.init.zeros_(self.back.bias)
+            for parameter in self.back.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """`x` (clip, channel, frame, band), `tokens` (clip, token, width), time-major."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .atst import Atst
 from .beats import Recorded, Walk
 from .crnn import Cnn, Detection, Heads
+from .dropout import Dropout
 from .fusion import Fusion
 
 Pooling = Literal["flat", "bands"]
@@ -47,7 +49,8 @@ class Merge(nn.Module):
 
     def __init__(self, channels: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.dropout, self.linear = nn.Dropout(dropout), nn.Linear(channels + width, channels)
+        self.dropout = Dropout(dropout)
+        self.linear = nn.Linear(channels + width, channels)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         return self.linear(self.dropout(torch.cat([x, embedding], dim=-1)))
@@ -89,19 +92,30 @@ class Hetero(nn.Module):
     ) -> None:
         super().__init__()
         self.cnn = Cnn(
-            filters, pooling, dropout=block_dropout, momentum=momentum, gate=gate,
+            filters,
+            pooling,
+            dropout=block_dropout,
+            momentum=momentum,
+            gate=gate,
             identity_gate=identity_gate,
-        )  # fmt: skip
+        )
         self.merge = Merge(filters[-1], width, merge_dropout)
         self.rnn = nn.GRU(filters[-1], hidden, layers, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.heads = Heads(2 * hidden, classes, bias=bias)
-        self.stages, self.fusions = stages or {}, nn.ModuleList(fusions)
+        self.stages = stages or {}
+        self.fusions = nn.ModuleList(fusions)
         self.adapters = nn.ModuleList(adapters) if adapters else None
-        self.frames, self.token_pooling, self.bands = frames, token_pooling, bands
+        self.frames = frames
+        self.token_pooling = token_pooling
+        self.bands = bands
         self.depth = depth
-        self.transformer: nn.Module | None = None  # one that is trained, where there is one
-        self.drop = {"longest": drop_longest, "share": drop_share, "each": drop_each}
+        self.transformer: Atst | None = None  # one that is trained, where there is one
+        self.drop: dict[str, Any] = {
+            "longest": drop_longest,
+            "share": drop_share,
+            "each": drop_each,
+        }
 
     def maps(self, mel: Tensor, source: Source) -> Iterator[Tensor]:
         """The CNN's maps (clip, channel, frame, band) after each block and what joins there."""
@@ -109,7 +123,7 @@ class Hetero(nn.Module):
         x = mel.mT.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.cnn.blocks):
             x = block(x)
-            if index in self.stages:
+            if index in self.stages and not isinstance(source, Tensor):
                 fusion = next(fusions)
                 x, tokens = fusion(x, source.to(self.stages[index]))
                 if fusion.back is not None:

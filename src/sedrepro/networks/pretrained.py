@@ -19,11 +19,14 @@ class Listener(nn.Module):
 
     def __init__(self, resource: str, path: str | Path, width: int) -> None:
         super().__init__()
+        self.front: Fbank | AtstMel
         self.encoder: Beats | Atst
         if resource == "beats":
-            self.front, self.encoder = Fbank(), Beats.load(path)
+            self.front = Fbank()
+            self.encoder = Beats.load(path)
         else:
-            self.front, self.encoder = AtstMel(), Atst.load(path)
+            self.front = AtstMel()
+            self.encoder = Atst.load(path)
         if self.encoder.width != width:
             raise SedreproError(
                 f"{path}: tokens have {self.encoder.width} values; front end {resource!r} says "

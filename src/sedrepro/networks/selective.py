@@ -33,7 +33,8 @@ class Mamba(nn.Module):
     def __init__(self, d: int, *, state: int = 16, kernel: int = 4, expand: int = 2) -> None:
         super().__init__()
         inner, rank = expand * d, math.ceil(d / 16)
-        self.rank, self.state = rank, state
+        self.rank = rank
+        self.state = state
         self.in_proj = nn.Linear(d, 2 * inner, bias=False)
         self.conv = nn.Conv1d(inner, inner, kernel, groups=inner, padding=kernel - 1)
         self.x_proj = nn.Linear(inner, rank + 2 * state, bias=False)

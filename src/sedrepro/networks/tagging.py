@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class Tagging(NamedTuple):
     """(clip, frame, mel): the input as the auxiliary decoder draws it."""
 
 
-def convolution(channels_in: int, channels: int, size: int, **options: int) -> nn.Conv2d:
+def convolution(channels_in: int, channels: int, size: int, **options: Any) -> nn.Conv2d:
     """A convolution with He's uniform initialisation and a bias, if any, of zero."""
     made = nn.Conv2d(channels_in, channels, size, **options)
     nn.init.kaiming_uniform_(made.weight, nonlinearity="relu")
@@ -139,10 +139,8 @@ class TwoStepAttention(nn.Module):
 
     def __init__(self, frames: int, bands: int) -> None:
         super().__init__()
-        self.band_probability, self.band_attention = (
-            nn.Linear(bands, bands),
-            nn.Linear(bands, bands),
-        )
+        self.band_probability = nn.Linear(bands, bands)
+        self.band_attention = nn.Linear(bands, bands)
         self.frame_probability = nn.Linear(frames, frames)
         self.frame_attention = nn.Linear(frames, frames)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -82,4 +83,7 @@ def selected_agreement(
     return kept + disagreeing * difference(doubted * student, doubted * teacher)
 
 
-criteria = {"mse": F.mse_loss, "bce": F.binary_cross_entropy}
+criteria: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": F.mse_loss,
+    "bce": F.binary_cross_entropy,
+}

@@ -18,15 +18,18 @@ class Plateau:
 
     def see(self, score: float) -> None:
         if score > self.best * (1 + self.threshold):
-            self.best, self.waited = score, 0
+            self.best = score
+            self.waited = 0
             return
         self.waited += 1
         if self.waited > self.patience:
-            self.factor, self.waited = self.factor * self.decay, 0
+            self.factor = self.factor * self.decay
+            self.waited = 0
 
     def state(self) -> dict[str, float]:
         return {"factor": self.factor, "best": self.best, "waited": self.waited}
 
     def load(self, state: dict[str, float]) -> None:
-        self.factor, self.best = state["factor"], state["best"]
+        self.factor = state["factor"]
+        self.best = state["best"]
         self.waited = int(state["waited"])

@@ -44,8 +44,11 @@ class Prototypes(nn.Module):
             if missing > 0:
                 log.warning(
                     "class %d: %d confident frames for %d prototypes, %d are random",
-                    index, len(chosen), len(centres), missing,
-                )  # fmt: skip
+                    index,
+                    len(chosen),
+                    len(centres),
+                    missing,
+                )
                 chosen = torch.cat([chosen, torch.randn(missing, chosen.shape[1])])
             else:
                 chosen = _centres(chosen, len(centres), starts, seed)

@@ -13,14 +13,16 @@ shifted clips would save those 10 ms for ten times the disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 Mel = Callable[[Tensor], Tensor]
-Batch = TypeVar("Batch")
 
 STRENGTHS = 5
 """Of time masks (× 5 chunks), pitch shifts (× 50 cents) and time shifts (× a tenth of the clip)."""
@@ -30,6 +32,24 @@ SHARES = {"synth": 0.25, "weak": 0.25, "unlabelled": 0.5}
 """What each part of the batch contributes to the self-consistency."""
 UP = 0.5
 """A pitch shift goes up where a standard normal draw exceeds this (in 31 of 100)."""
+
+
+class Batched(Protocol):
+    """What is needed of a batch (`papers.contract.Batch`)."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def inputs(self) -> dict[str, Tensor]: ...
+    @property
+    def frames(self) -> Tensor: ...
+    @property
+    def clips(self) -> Tensor: ...
+    @property
+    def parts(self) -> dict[str, slice]: ...
+
+
+Batch = TypeVar("Batch", bound=Batched)
 
 
 class Copies(NamedTuple):
@@ -119,7 +139,12 @@ def expand(
     Every draw is made anew for each part. Tags do not change with an augmentation; frame targets
     roll with a time shift, by whole frames (rounded down).
     """
-    inputs, frames, clips, parts, copies, start = [], [], [], {}, {}, 0
+    inputs: list[Tensor] = []
+    frames: list[Tensor] = []
+    clips: list[Tensor] = []
+    parts: dict[str, slice] = {}
+    copies: dict[str, Copies] = {}
+    start = 0
     for name, part in batch.parts.items():
         waveform, y, v = (t[part] for t in (batch.inputs[front_end], batch.frames, batch.clips))
         parts[name] = slice(start, start := start + 3 * len(waveform))
@@ -133,7 +158,13 @@ def expand(
         frames += [y, mix(y, order).clamp(max=1), y.roll(shift, 1)]
         clips += [v, mix(v, order).clamp(max=1), v]
         copies[name] = Copies(order, shift)
-    seen = type(batch)({front_end: torch.cat(inputs)}, torch.cat(frames), torch.cat(clips), parts)
+    seen = replace(
+        batch,
+        inputs={front_end: torch.cat(inputs)},
+        frames=torch.cat(frames),
+        clips=torch.cat(clips),
+        parts=parts,
+    )
     return seen, copies
 
 
@@ -163,9 +194,8 @@ def of_copies(
 
     `parts` are the enlarged parts of the batch that `expand` made, `copies` what it made them of.
     """
-    return sum(
-        SHARES[name]
-        * 0.5
-        * sum(self_consistency(scores[parts[name]], of, sure, absent) for scores in said)
-        for name, of in copies.items()
-    )
+    found = []
+    for name, made in copies.items():
+        of_part = [self_consistency(scores[parts[name]], made, sure, absent) for scores in said]
+        found.append(SHARES[name] * 0.5 * reduce(add, of_part))
+    return reduce(add, found)

@@ -25,7 +25,7 @@ class Batch:
     none; `parts[stream]` is the place of each group.
     """
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Any]
     frames: Tensor
     clips: Tensor
     parts: dict[str, slice]
@@ -60,7 +60,7 @@ class Epoch:
 class Method(ABC):
     """One paper's method. `networks` holds what is trained and what follows it by averaging."""
 
-    average_before_step: ClassVar[bool] = True
+    average_before_step: bool = True
     """The DCASE recipes average after the losses and before the optimiser's step."""
 
     full_rate_first: ClassVar[bool] = False
@@ -178,7 +178,7 @@ class Method(ABC):
         """
         return {}
 
-    def forward(self, model: str, *inputs: Tensor, **options: Any) -> Any:
+    def forward(self, model: str, *inputs: Any, **options: Any) -> Any:
         """Run a network, in mixed precision where that is on; outputs are float32."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
             output = self.networks[model](*inputs, **options)

@@ -2,7 +2,7 @@
 
 The recipes of DCASE, and of papers that build on them, leave Lightning checkpoints. Their
 `state_dict` has the student as `sed_student.*`, its teacher as `sed_teacher.*` and the front end as
-`mel_spec.*`.
+`mel_spec.*`. ATST-SED saves the two alone, as `sed_student` and `sed_teacher`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import SedreproError
 from ..networks.weights import load_checkpoint, tensors
+from .contract import Method
 
 MODELS = {"student": "sed_student.", "teacher": "sed_teacher."}
 """Ours, and what their names begin with."""
@@ -22,7 +23,9 @@ BANDS = 4
 """Of the sub-spectral norm."""
 
 LAYOUTS = {
-    # The CRNN of the DCASE baselines, 2021 to 2024: `networks.crnn.Crnn`.
+    # The CRNN of the DCASE baselines, 2021 to 2024: `networks.crnn.Crnn`. A frozen encoder beside
+    # it lies under names of its own, and is not read: its tokens come from a store. ATST-SED's is
+    # trained, and part of each network.
     "dcase_crnn": {
         "cnn.cnn.conv{n}": "cnn.blocks.{n}.conv",
         "cnn.cnn.batchnorm{n}": "cnn.blocks.{n}.norm",
@@ -31,6 +34,9 @@ LAYOUTS = {
         "rnn.rnn": "rnn",
         "dense": "heads.frame",
         "dense_softmax": "heads.attention",
+        # Beside an encoder (`networks.hetero.Hetero`): where its tokens join.
+        "cat_tf": "merge.linear",
+        "atst_frame.atst": "transformer",
     },
     # The two-branch network of cross-task training: `networks.cross_task.CrossTask`.
     "cross_task": {
@@ -64,10 +70,7 @@ LAYOUTS = {
 
 def released_networks(path: str | Path, layout: str) -> dict[str, dict[str, Tensor]]:
     """The states of our `student` and `teacher` in a checkpoint whose layout is known."""
-    saved = load_checkpoint(path)
-    if isinstance(saved, dict):
-        saved = saved.get("state_dict")
-    state = tensors(saved, path)
+    state = _state(path)
     found = {}
     for model, prefix in MODELS.items():
         own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
@@ -78,6 +81,55 @@ def released_networks(path: str | Path, layout: str) -> dict[str, dict[str, Tens
             for key, value in own.items()
         }
     return found
+
+
+def fill(method: Method, model: str, path: str | Path) -> None:
+    """Put a checkpoint of anybody into the network of `model`, under whichever names it comes.
+
+    It holds student and teacher of a recipe, or one network, with names of ours or of a layout.
+    """
+    state = _state(path)
+    prefix = MODELS.get(model, "")
+    if any(key.startswith(tuple(MODELS.values())) for key in state):
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if not state or not prefix:
+            raise SedreproError(f"{path}: holds no {prefix or model}*, so no {model}")
+    network = method.networks[model]
+    named = _as_named(state, set(network.state_dict()), path)
+    try:
+        network.load_state_dict(named)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SedreproError(
+            f"{path}: does not fit the network of row {method.plan.run.row!r}; --row names another "
+            f"({reason})"
+        ) from None
+
+
+def _state(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a file by name: of Lightning, of one network, or of two under their names."""
+    saved = load_checkpoint(path)
+    if isinstance(saved, dict):
+        saved = saved.get("state_dict", saved)
+    if isinstance(saved, dict):
+        parts = {name: saved.get(name.removesuffix(".")) for name in MODELS.values()}
+        if all(isinstance(part, dict) for part in parts.values()):
+            saved = {f"{name}{key}": v for name, part in parts.items() for key, v in part.items()}
+    return tensors(saved, path)
+
+
+def _as_named(state: dict[str, Tensor], own: set[str], path: str | Path) -> dict[str, Tensor]:
+    """A network's state under our names; as it is where no layout has a place for all of it."""
+    for layout in LAYOUTS:
+        if own & set(state):
+            break
+        try:
+            names = {key: _renamed(key, layout, path) for key in state}
+        except SedreproError:
+            continue
+        if set(names.values()) <= own:
+            return {name: _shaped(name, state[key]) for key, name in names.items()}
+    return state
 
 
 def _shaped(name: str, value: Tensor) -> Tensor:

@@ -16,7 +16,10 @@ import psutil
 
 from .. import locks
 from ..errors import SedreproError
+from ..files import read_json, tree_stamp
 
+OLDEST = (1, 1)
+"""The dates of what is older than everything. Snakemake takes 0 for no date at all."""
 CLOCK_SKEW = 60.0
 """Seconds by which a file server's clock may be ahead of ours."""
 
@@ -80,8 +83,29 @@ def undate(folders: Iterable[str | Path]) -> list[Path]:
                 # Gone meanwhile; or somebody else's, and then it is not made here either.
                 with contextlib.suppress(OSError):
                     if path.stat().st_mtime > soon:
-                        os.utime(path, (0, 0))
+                        os.utime(path, OLDEST)
                         found.append(path)
+    return found
+
+
+def outdate(seals: Iterable[str | Path]) -> list[Path]:
+    """Make clip tables the oldest of all where a tree of the user's own that they describe has
+    changed, so that they are made again; the keys of those tables.
+
+    Snakemake sees only the date of the tree's folder, not what changed deep inside it.
+    """
+    found = []
+    for path in map(Path, seals):
+        try:
+            described = read_json(path)
+            files, trees = list(described["files"]), dict(described.get("trees", {}))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # whoever reads it says what is wrong with it
+        if any(os.path.isdir(tree) and tree_stamp(tree) != was for tree, was in trees.items()):
+            for name in (path.name, *files):
+                with contextlib.suppress(OSError):
+                    os.utime(path.with_name(name), OLDEST)
+            found.append(path)
     return found
 
 

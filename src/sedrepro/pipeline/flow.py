@@ -37,7 +37,8 @@ class Flow:
     """The project as rules see it: wildcards in, paths and parameters out."""
 
     def __init__(self, project: Project, root: str | Path = ".") -> None:
-        self.project, self.layout = project, Layout.of(project)
+        self.project = project
+        self.layout = Layout.of(project)
         self.registry = registry.load(root)
         self.models = papers.settings_of()
         self.root = Path(root)
@@ -143,6 +144,10 @@ class Flow:
         source = {} if rendered else entry
         return tasks.FetchTask(given=given, resource=name, source=source).describe()
 
+    def fetch_priority(self, wildcards: Any) -> int:
+        """Archives come in hours and YouTube's clips in days: with few cores archives go first."""
+        return 0 if self.registry[wildcards.resource].clips else 1
+
     def _source_settings(self, corpus: str) -> list[str]:
         """What decides a resource's content, beside the registry's entry."""
         own = corpus if corpus in type(self.project.data).model_fields else "weights"
@@ -204,6 +209,24 @@ class Flow:
     def statuses_of(self, corpus: str, subset: str) -> list[str]:
         return [self.layout.status(name) for name in self.resources(Subset(corpus, subset))]
 
+    def own_trees(self, wildcards: Any) -> list[str]:
+        """The user's own trees that a subset's tables describe."""
+        return registry.own_trees(self.project.data, wildcards.corpus)
+
+    def own_trees_mixed(self, wildcards: Any) -> list[str]:
+        """The same of the corpus that is mixed of two others."""
+        return registry.own_trees(self.project.data, SNR_MIX)
+
+    def seals(self) -> list[str]:
+        """The keys of all clip tables that describe a tree of the user's own."""
+        subsets = dict.fromkeys(subset for subset, _ in self.inputs)
+        data = self.project.data
+        return [
+            self.layout.tables_key(subset)
+            for subset in subsets
+            if registry.own_trees(data, subset.corpus)
+        ]
+
     def placed(self, resource: str) -> list[str]:
         """Files of a resource that were put there by hand: placing one is a reason to fetch.
 
@@ -236,7 +259,9 @@ class Flow:
         return [clips, key]
 
     def tables(self, subset: Subset) -> list[str]:
-        return [self.layout.table(subset, name) for name in TABLES]
+        """A subset's clip tables, and the key by which a changed one is known."""
+        found = [self.layout.table(subset, name) for name in TABLES]
+        return [*found, self.layout.tables_key(subset)]
 
     def _kinds(self, embedded: bool) -> str:
         names = {front_end for _, front_end in self.inputs}

@@ -1,4 +1,4 @@
-"""Before: every file, its size and licence. After: what is there and what it means for each row."""
+"""Before: what is to get, whence and how long. After: what is there, and what it means for rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from .. import settings
 from ..errors import SedreproError
 from ..files import read_json, recording_of
 from ..settings import Layout, PaperSettings, Project, Run, Subset
-from ..sources import registry, released, weights
-from ..sources.registry import Registry, Resource, manifest
+from ..settings.data import Data
+from ..sources import policies, registry, released, weights
+from ..sources.policies import Policy
+from ..sources.registry import Mirror, Registry, Resource, manifest
 from ..sources.verify import Lock
 
+YOUTUBE = policies.YOUTUBE.name
+SPEED = 50e6
+"""Bytes per second that archives are reckoned to come at."""
 CLIP_BYTES = 882_044  # ten seconds of 44.1 kHz 16-bit mono, as wav
 
 Models = Mapping[str, type[PaperSettings]]
@@ -34,28 +39,34 @@ class Item:
     there: bool
     count: int = 1
 
+    @property
+    def host(self) -> str:
+        """Whence it comes, in a word or two."""
+        host = policies.host_of(self.where)
+        return policies.of(host).name if host else self.where
+
 
 @dataclass
 class Sum:
-    """Bytes that are known, bytes that are told, and files nobody knows the size of."""
+    """Files and clips, bytes that are known, and bytes that are told or reckoned."""
 
     files: int = 0
     known: int = 0
     about: int = 0
-    unknown: int = 0
 
     def add(self, item: Item) -> None:
         self.files += item.count
         self.known += item.bytes or 0
         self.about += 0 if item.bytes else item.about or 0
-        self.unknown += not (item.bytes or item.about)
+
+    @property
+    def bytes(self) -> int:
+        return self.known + self.about
 
     def __str__(self) -> str:
         parts = [f"{self.files:,} files", f"{size(self.known)} known"]
         if self.about:
             parts.append(f"about {size(self.about)} more")
-        if self.unknown:
-            parts.append(f"{self.unknown} of unknown size")
         return ", ".join(parts)
 
 
@@ -157,15 +168,115 @@ def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Itera
             (folder / file.name).exists() or manifest(raw, name, file.name).exists(),
         )
     if resource.clips:
-        count = resource.clips.asked or sum(resource.subsets.values())
+        count = resource.count
         there = (raw / resource.clips.folder).is_dir()
         about = count * CLIP_BYTES
         label = f"{count:,} clips"
-        yield Item(name, label, "YouTube", None, about, "no checksum", there, count)
+        yield Item(name, label, YOUTUBE, None, about, "no checksum", there, count)
 
 
-def plan_text(found: Shopping) -> str:
-    """The plan as a person reads it."""
+def plan_text(found: Shopping, data: Data) -> str:
+    """The plan on one screen: what is to get, whence and how long, and how it would be faster."""
+    youtube = policies.YOUTUBE_ACCOUNT if data.fetch.cookies else policies.YOUTUBE
+    rows = []
+    left = [item for item in found.items if not item.there]
+    for name in found.resources:
+        items = [item for item in left if item.resource == name]
+        if name in found.own:
+            rows.append([name, "your own copy", "", found.own[name], ""])
+        elif found.rendered:
+            rows.append([name, "rendered here", "", "", ""])
+        elif not items:
+            rows.append([name, "there", "", "", ""])
+        else:
+            took, hosts = Sum(), dict.fromkeys(item.host for item in items)
+            for item in items:
+                took.add(item)
+            what = _counted(items)
+            about = "" if took.about == 0 else "~"
+            time = _time(_hours(items, youtube))
+            rows.append([name, what, f"{about}{size(took.bytes)}", " + ".join(hosts), time])
+    lines = table(["to get", "what", "size", "from", "takes"], rows)
+    lines.append("")
+    for paper in found.papers:
+        mine = [item for item in left if paper in found.resources[item.resource].papers]
+        lines.append(f"{paper}: {_all(mine, youtube)}")
+    lines.append(f"in all: {_all(left, youtube)}; already there: {size(found.there.bytes)}")
+    if left:
+        pace = f"{SPEED / 1e6:.0f} MB/s"
+        lines.append(f"YouTube: {youtube.per_hour} videos an hour; other hosts: reckoned at {pace}")
+        lines.append("`sedrepro plan --long`: every file, its licence, and how long training takes")
+    return "\n".join([*lines, *_faster(left, found, data)])
+
+
+def _counted(items: Iterable[Item]) -> str:
+    """How many clips and how many files."""
+    clips = files = 0
+    for item in items:
+        clips += item.count if item.host == YOUTUBE else 0
+        files += item.host != YOUTUBE
+    named = f"{files} file" if files == 1 else f"{files:,} files"
+    return " + ".join([*([f"{clips:,} clips"] if clips else []), *([named] if files else [])])
+
+
+def _hours(items: Iterable[Item], youtube: Policy) -> float:
+    """How long it takes: YouTube's clips one by one, all else meanwhile at the network's pace."""
+    items = list(items)
+    clips = sum(item.count for item in items if item.host == YOUTUBE)
+    rest = [item for item in items if item.host != YOUTUBE]
+    waits = max((policies.of(policies.host_of(i.where)).hours(1) for i in rest), default=0.0)
+    network = sum(item.bytes or item.about or 0 for item in rest) / SPEED / policies.HOUR
+    return max(youtube.hours(clips), waits * len(rest), network)
+
+
+def _all(items: list[Item], youtube: Policy) -> str:
+    total = Sum()
+    for item in items:
+        total.add(item)
+    if not items:
+        return "nothing to get"
+    return f"{_counted(items)}, {size(total.bytes)}, {_time(_hours(items, youtube))}"
+
+
+def _time(hours: float) -> str:
+    if hours >= 48:
+        return f"{hours / 24:.1f} days"
+    return f"{hours:.1f} h" if hours >= 1 else f"{max(1, round(hours * 60))} min"
+
+
+def _faster(left: list[Item], found: Shopping, data: Data) -> list[str]:
+    """What would be faster than asking YouTube for every clip."""
+    clips = {item.resource: item.count for item in left if item.host == YOUTUBE}
+    if not clips:
+        return []
+    count = sum(clips.values())
+    ways = []
+    if not data.fetch.cookies:
+        hours = _time(policies.YOUTUBE_ACCOUNT.hours(count))
+        ways.append(f"data.fetch.cookies, an account on YouTube: {hours} for the {count:,} clips")
+    mirrors = {name: _mirror(found.resources[name]) for name in clips}
+    copied = {name: mirror for name, mirror in mirrors.items() if mirror}
+    if copied and data.fetch.mirrors != "all":
+        mirror = next(iter(copied.values()))
+        many = sum(clips[name] for name in copied)
+        hours = _time(policies.of(policies.host_of(mirror.url)).hours(many))
+        ways.append(
+            f"data.fetch.mirrors: all, a third party's copy of {many:,} clips "
+            f"({mirror.layout.partition(';')[0]}): {hours} and more"
+        )
+    corpora = dict.fromkeys(found.resources[name].corpus for name in clips)
+    ways += [f"data.{corpus}.local, a copy that you have: at once" for corpus in corpora]
+    if not data.allow_partial:
+        ways.append("data.allow_partial: true, to train on what is there already: at once")
+    return ["To be faster (docs/data.md):", *(f"  {way}" for way in ways)]
+
+
+def _mirror(resource: Resource) -> Mirror | None:
+    return resource.clips.mirror if resource.clips else None
+
+
+def files_text(found: Shopping) -> str:
+    """The plan file by file."""
     lines = []
     for name, resource in found.resources.items():
         lines.append(f"{name}: {resource.title}")
@@ -177,7 +288,6 @@ def plan_text(found: Shopping) -> str:
         for item in found.items:
             if item.resource == name:
                 amount = size(item.bytes) if item.bytes else f"~{size(item.about)}"
-                amount = amount if item.bytes or item.about else "size unknown"
                 mark = "there" if item.there else "to get"
                 lines.append(
                     f"  {mark}  {amount:>12}  {item.file}  ({item.checksum})  {item.where}"
@@ -318,7 +428,8 @@ def _verdict(
     unknown = [count for count in counts.values() if count.found is None]
     short = [c for c in counts.values() if c.found is not None and c.found < (c.expected or 0)]
     why = "; ".join(f"{c.corpus} {c.subset}: {c.found:,} of {c.expected:,} clips" for c in short)
-    absent = [why for name in planned.settings.weights() if (why := _absent(name, project, layout))]
+    weights = [_absent(name, project, layout) for name in planned.settings.weights()]
+    absent = [reason for reason in weights if reason]
     if planned.released is not None and (why_not := released.lacking(planned.released, project)):
         absent.append(why_not)
     if absent:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..papers import settings_of
 from ..settings import Layout, Project, Run, plan, published, runs
@@ -168,7 +169,8 @@ def missing_clips(
             text = f"partial data: {here:.0f} of {wanted:.0f} clips {what}"
             (short if sort == "short" else partial)[text] = None
 
-    judge(*(cell_clips or (None, None)), "scored")
+    if cell_clips is not None:
+        judge(*cell_clips, "scored")
     for record in found:
         for store, audit in record.block("data").items():
             judge(finite(audit.get("found")), finite(audit.get("expected")), f"of {store}")
@@ -212,14 +214,20 @@ def collect(
                 row,
                 spec.table[row],
                 [
-                    _cell(project, spec, row, by_row, c,
-                          _published(numbers, name, row, c, spec.table[row].kind == "published"))
+                    _cell(
+                        project,
+                        spec,
+                        row,
+                        by_row,
+                        c,
+                        _published(numbers, name, row, c, spec.table[row].kind == "published"),
+                    )
                     for c in columns
                 ],
                 [_about(project, paper, row, by_row, what) for what in table.about],
             )
             for row in (table.rows if table.rows is not None else spec.table)
-        ]  # fmt: skip
+        ]
         rows += _external_rows(project, externals(layout, paper), columns, table)
         notes = below(project, table, columns, rows)
         wanted = {row.name: row.row for row in rows}
@@ -248,7 +256,7 @@ def _external_rows(
 
 def _external_cell(project: Project, found: list[Record], column: PrintedColumn) -> Cell:
     c = column.column
-    keys = {"set": c.subset, "model": MODEL, "metric": c.metric}
+    keys: dict[str, Any] = {"set": c.subset, "model": MODEL, "metric": c.metric}
     keys |= {"implementation": c.implementation, "label": c.label}
     entry = next((entry for record in found if (entry := record.find(**keys))), None)
     broken = "; ".join(record.reason for record in found if not record.done)
@@ -284,7 +292,7 @@ def _about(
     if spec.table[row].kind == "published":
         return ""
     if what == "front ends":
-        run = Run(paper, row, condition, project.seeds[0], (spec.folds or [None])[0])
+        run = Run(paper, row, condition, project.seeds[0], spec.run_folds[0])
         return ", ".join(plan(project, run, settings_of()[paper]).front_ends)
     sizes = [max(r.block("parameters").values(), default=0) for r in by_row[row, condition]]
     return f"{max(sizes):,}" if any(sizes) else ""
@@ -337,7 +345,7 @@ def _cell(
         status = "; ".join(filter(None, (RECONSTRUCTED, published.status)))
         published = replace(published, status=status)
     c = column.column
-    keys = {"set": c.subset, "model": c.model, "metric": c.metric}
+    keys: dict[str, Any] = {"set": c.subset, "model": c.model, "metric": c.metric}
     keys |= {"implementation": c.implementation, "label": c.label}
     entries = [(record, entry) for record in found if (entry := record.find(**keys))]
     measured = []
@@ -367,7 +375,8 @@ def _cell(
     if row.released is None:
         verdict = stats.verdict(ours, published.value, published.sd, obstacles=blocked)
     else:
-        verdict = _recomputed(row.released, ours, published, column.metric, short)
+        uncomparable = [word for word in blocked if word == published.status]
+        verdict = _recomputed(row.released, ours, published, column.metric, short + uncomparable)
     return Cell(
         published=published,
         ours=ours,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..settings import Project
 from ..settings.project import Paper
 from . import stats
 from .collect import PrintedColumn, PrintedTable
+from .externals import MODEL, is_external
 from .records import Record, digits, finite
 
 COLUMNS = (
@@ -78,17 +80,14 @@ def sentence(row: str, other: str, found: Difference, scale: str) -> str:
 def difference(
     ours: Sequence[Record], theirs: Sequence[Record], column: PrintedColumn, confidence: float
 ) -> Difference | None:
-    """Paired by seed and fold; None where no pair of runs has the value."""
-    c = column.column
-    keys = {"set": c.subset, "model": c.model, "metric": c.metric}
-    keys |= {"implementation": c.implementation, "label": c.label}
-    others = {(record.run.seed, record.run.fold): record for record in theirs}
+    """Paired by seed and fold, a system of others with every run; None where no pair of runs has
+    the value."""
     pairs, unit = [], "clip"
-    for record in ours:
-        other = others.get((record.run.seed, record.run.fold))
-        if other is not None and (pair := _pair(record, other, keys, confidence)) is not None:
+    for record, other in _paired(ours, theirs):
+        keys = _keys(record, column), _keys(other, column)
+        if (pair := _pair(record, other, keys, confidence)) is not None:
             pairs.append(pair)
-            unit = str((record.find(**keys) or {}).get("unit") or unit)
+            unit = str((record.find(**keys[0]) or {}).get("unit") or unit)
     found = stats.summarise(pairs, confidence)
     if found is None:
         return None
@@ -99,19 +98,34 @@ def difference(
     return Difference(found.mean, len(pairs), _ends(found), found.interval, runs, clips, unit)
 
 
+def _paired(ours: Sequence[Record], theirs: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
+    for one, other in product(ours, theirs):
+        alone = is_external(one) or is_external(other)
+        if alone or (one.run.seed, one.run.fold) == (other.run.seed, other.run.fold):
+            yield one, other
+
+
+def _keys(record: Record, column: PrintedColumn) -> dict[str, Any]:
+    """What a column's value is called in a run's metrics."""
+    c = column.column
+    model = MODEL if is_external(record) else c.model
+    keys: dict[str, Any] = {"set": c.subset, "model": model, "metric": c.metric}
+    return keys | {"implementation": c.implementation, "label": c.label}
+
+
 def _pair(
-    ours: Record, theirs: Record, keys: dict[str, Any], confidence: float
+    ours: Record, theirs: Record, keys: tuple[dict[str, Any], dict[str, Any]], confidence: float
 ) -> stats.Measured | None:
     """One run minus another; None unless both have the value."""
     values = [
-        finite(entry.get("value")) if (entry := one.find(**keys)) else None
-        for one in (ours, theirs)
+        finite(entry.get("value")) if (entry := one.find(**its)) else None
+        for one, its in zip((ours, theirs), keys, strict=True)
     ]
     if None in values:
         return None
     value, fold = values[0] - values[1], ours.run.fold  # type: ignore[operator]
-    mine = ours.draws(**keys)
-    draws = mine.minus(theirs.draws(**keys)) if mine else None
+    mine = ours.draws(**keys[0])
+    draws = mine.minus(theirs.draws(**keys[1])) if mine else None
     if draws is None:
         return stats.Measured(value, fold=fold)
     low, high = around(value, draws.values, confidence, draws.units)[1:]
@@ -146,7 +160,10 @@ def differences(project: Project, table: PrintedTable, found: Sequence[Record]) 
     by_row: dict[tuple[str, str], list[Record]] = {}
     for record in found:
         if record.done:
-            by_row.setdefault((record.run.row, record.run.condition), []).append(record)
+            # A system of others stands under every condition that has columns of its set.
+            own, all_of_them = [record.run.condition], [c.condition for c in table.columns]
+            for condition in dict.fromkeys(all_of_them if is_external(record) else own):
+                by_row.setdefault((record.run.row, condition), []).append(record)
     names = [row.name for row in table.rows if not row.context]
     made: Differences = {}
     for place, row in enumerate(names):

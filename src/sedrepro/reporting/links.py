@@ -5,7 +5,10 @@ Only small files are read here, so that every table can ask; `sedrepro verify` r
 
 from __future__ import annotations
 
+import functools
 import json
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from .. import chain
-from ..files import digest, file_digest, read_json
-from ..settings import Layout, Plan, Project, Run, Subset
-from ..settings.runs import IDENTITY, MADE_WITH
+from ..errors import SedreproError
+from ..files import digest, file_digest, read_json, tree_stamp
+from ..papers import settings_of
+from ..settings import Layout, Plan, Project, Run, Subset, plan
+from ..settings.runs import IDENTITY, MADE_WITH, TABLES
 
 AGAIN = "start the workflow again"
+REMEASURE = f"{AGAIN}; if it finds nothing to do, delete metrics.json first"
+"""Snakemake goes by dates and by what it noted; copies may have lost both."""
 MEASURED_PARTS = ("status", "reason", "metrics", "curves")
 """What `content` of metrics.json is the digest of."""
 
@@ -50,7 +57,9 @@ def broken(
         origin = described
     else:
         origin = _of_source(source, layout)
-        problem = "" if origin or not measured else f"{source}, which it decodes, is not there"
+        problem = _source(asked, source, origin, layout) if origin else ""
+        if not origin and measured:
+            problem = f"{source}, which it decodes, is not there"
     if problem or not measured:
         return problem
     return _metrics(asked, origin, measured, layout)
@@ -59,23 +68,32 @@ def broken(
 def _run(asked: Asked, described: Mapping[str, Any], layout: Layout) -> str:
     """What is wrong with a run as it lies there."""
     if why := chain.other_schema("run", described):
-        return f"run.json: {why}; {AGAIN}"
+        return f"run.json: {why}; {_anew(asked.plan.run)}"
     here = json.loads(json.dumps(asked.training))
     there = {name: described.get(name) for name in here}
     if key := first_difference(there, here):
-        return f"the run was made with another {key}; {AGAIN}"
+        return f"the run was made with another {key}; {_anew(asked.plan.run)}"
     parents = described["parents"]
-    if changed := _changed_data(parents, layout):
-        return f"the run was made of another {changed}; {AGAIN}"
+    if changed := _changed_data(parents, layout, asked.plan.run):
+        return changed
     source = asked.plan.source
     if source is not None and parents["source"] is not None:
         origin = _of_source(source, layout)
         if not origin:
             return f"{source}, which it starts from, is not there; {AGAIN}"
         checkpoint = origin.get("content", {}).get("checkpoint.pt")
+        if problem := _source(asked, source, origin, layout):
+            return problem
         if parents["source"] != {"key": origin.get("key"), "checkpoint": checkpoint}:
-            return f"{source}, which it starts from, is another now; {AGAIN}"
+            return f"{source}, which it starts from, is another now; {_anew(asked.plan.run)}"
     return ""
+
+
+def _source(asked: Asked, source: Run, origin: Mapping[str, Any], layout: Layout) -> str:
+    """What is wrong with the run a row starts from or decodes."""
+    meant = plan(asked.project, source, settings_of()[source.paper])
+    problem = _run(Asked(meant, asked.project), origin, layout)
+    return f"{source}: {problem}" if problem else ""
 
 
 def _metrics(
@@ -83,22 +101,22 @@ def _metrics(
 ) -> str:
     """What is wrong with a run's numbers."""
     if why := chain.other_schema("metrics", measured):
-        return f"metrics.json: {why}; {AGAIN}"
+        return f"metrics.json: {why}; {REMEASURE}"
     if digest({name: measured.get(name) for name in MEASURED_PARTS}) != measured.get("content"):
-        return f"metrics.json was changed after it was written; delete it and {AGAIN}"
+        return f"metrics.json was changed after it was written; {REMEASURE}"
     if not origin:
         return f"its numbers are there, the run they were measured on is not; {AGAIN}"
     scores = origin.get("content", {}).get("scores.h5")
     if measured["parents"]["run"] != {"key": origin.get("key"), "scores": scores}:
-        return f"metrics.json is of another run than the one that lies there; {AGAIN}"
+        return f"metrics.json is of another run than the one that lies there; {REMEASURE}"
     told = json.loads(json.dumps(asked.plan.describe_measuring(asked.project.report)))
     if key := first_difference(measured["settings"], told):
-        return f"evaluated with another {key}; {AGAIN}"
+        return f"evaluated with another {key}; {REMEASURE}"
     if _there(asked.plan, layout):
         truth = layout.digests(asked.plan.truths)
         if measured["parents"]["truth"] == truth:
             return ""
-        return f"evaluated against other clip tables than those that lie there; {AGAIN}"
+        return f"evaluated against other clip tables than those that lie there; {REMEASURE}"
     return ""
 
 
@@ -113,27 +131,88 @@ def _of_source(source: Run, layout: Layout) -> dict[str, Any]:
 
 def _there(plan: Plan, layout: Layout) -> bool:
     """Whether the truth lies on this machine; results that were copied alone still count."""
-    return all(Path(layout.table(subset, "events")).exists() for subset in plan.truths)
+    return all(
+        Path(layout.table(subset, name)).exists() for subset in plan.truths for name in TABLES
+    )
 
 
-def _changed_data(parents: Mapping[str, Any], layout: Layout) -> str:
+def _anew(run: Run) -> str:
+    """What makes a run again, also where Snakemake has lost what it knew."""
+    return f"{AGAIN}; if it finds nothing to do, `sedrepro forget {run}` first"
+
+
+def _changed_data(parents: Mapping[str, Any], layout: Layout, run: Run) -> str:
     """The first store or table that is no longer the one a run was made of.
 
     What is gone cannot be compared: stores may be deleted to make room.
     """
     for name, content in parents["events"].items():
         corpus, _, subset = name.partition("/")
+        if broken := _sealed(layout.tables_key(Subset(corpus, subset))):
+            return broken
         path = Path(layout.table(Subset(corpus, subset), "events"))
         if path.exists() and file_digest(path) != content:
-            return f"{path}"
+            return f"the run was made of another {path}; {_anew(run)}"
     for name, content in parents["stores"].items():
         path = Path(layout.data) / "features" / f"{name}.h5"
-        if path.exists() and _content_key(path) != content:
-            return f"{path}"
+        if path.exists() and (found := _content_key(path)) != content:
+            if not found:
+                return f"{path}: not a whole feature store; delete it and {AGAIN}"
+            return f"the run was made of another {path}; {_anew(run)}"
     return ""
 
 
+def _sealed(path: str) -> str:
+    """What is wrong with the clip tables of a key, or with the user's own tree they describe."""
+    files = [path, *(str(Path(path).with_name(f"{name}.tsv")) for name in TABLES)]
+    problem, trees = _seal(path, tuple(map(_stamped, files)))
+    for tree, stamp in trees.items():
+        if Path(tree).is_dir() and _stamp(tree, int(time.monotonic() / AGE)) != stamp:
+            return f"{tree}: has changed since the run's data were read; {AGAIN}"
+    return problem
+
+
+@functools.lru_cache(256)
+def _seal(path: str, stamps: tuple[Any, ...]) -> tuple[str, dict[str, str]]:
+    """What is wrong with some clip tables, and the trees they describe; many runs ask."""
+    if stamps[0] is None:
+        return "", {}
+    try:
+        described = chain.read_seal(path, "tables")
+    except SedreproError as error:
+        return str(error), {}
+    changed = chain.changed_files(path, described)
+    problem = next((one for one in changed if not one.endswith(chain.GONE)), "")
+    if problem:
+        problem = f"{problem}; delete it and {AGAIN}"
+    return problem, described.get("trees", {})
+
+
+def _stamped(path: str | Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written anew; None if it is not there."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return None
+    return there.st_ino, there.st_mtime_ns, there.st_size
+
+
+AGE = 10.0
+"""Seconds for which a tree of the user's own is not looked at again: many runs ask for it."""
+
+
+@functools.lru_cache(16)
+def _stamp(tree: str, moment: int) -> str:
+    return tree_stamp(tree)
+
+
 def _content_key(path: Path) -> str:
+    """The content key of a store; many runs ask for the same one."""
+    return _key_of_store(path, _stamped(path))
+
+
+@functools.lru_cache(256)
+def _key_of_store(path: Path, stamp: Any) -> str:
     import h5py
 
     try:

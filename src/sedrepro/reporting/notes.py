@@ -35,7 +35,9 @@ def below(
     notes += [table.note] if table.note else []
     notes += [PARAMETERS] if "parameters" in table.about else []
     notes += [f"{row.row.label}: {row.row.note}" for row in rows if row.row.note]
-    sources, unread, absent = defaultdict(dict), defaultdict(int), defaultdict(dict)
+    sources: dict[str, dict[str, None]] = defaultdict(dict)
+    unread: dict[str, int] = defaultdict(int)
+    absent: dict[str, dict[str, None]] = defaultdict(dict)
     provisos: dict[str, dict[str, None]] = defaultdict(dict)
     mixed: dict[str, dict[str, None]] = defaultdict(dict)
     clips: dict[str, None] = {}

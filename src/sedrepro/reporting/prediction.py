@@ -28,16 +28,22 @@ def draw(
     axis = made.add_subplot()
     shown = _thinned(scores)
     axis.imshow(
-        shown.T, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+        shown.T,
+        cmap="Greys",
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
         extent=(0, seconds, len(classes) - 0.5, -0.5),
-    )  # fmt: skip
+    )
     colours = class_colours(classes)
     for name, onset, offset in events:
         place = list(classes).index(name)
         axis.broken_barh(
-            [(onset, max(offset - onset, seconds / COLUMNS))], (place - 0.3, 0.6),
+            [(onset, max(offset - onset, seconds / COLUMNS))],
+            (place - 0.3, 0.6),
             color=colours[name],
-        )  # fmt: skip
+        )
     axis.set_yticks(range(len(classes)), [readable(name) for name in classes])
     axis.set_xlim(0, seconds)
     axis.grid(False)

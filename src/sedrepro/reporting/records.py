@@ -96,7 +96,7 @@ def records(project: Project, paper: str, layout: Layout) -> list[Record]:
 def _runs_of(project: Project, paper: str, row: str) -> Iterator[Run]:
     spec = project.papers[paper]
     for condition in spec.conditions:
-        for fold in spec.folds or [None]:
+        for fold in spec.run_folds:
             for seed in seeds_of(project, paper, row):
                 yield Run(paper, row, condition, seed, fold)
 
@@ -114,7 +114,8 @@ def read_record(layout: Layout, run: Run, asked: links.Asked | None = None) -> R
     measured, metrics_problem = _mapping(folder / "metrics.json")
     problem = run_problem or metrics_problem
     if problem:
-        return Record(run, folder, UNFINISHED, problem, described)
+        reason = f"{problem}; delete it and {links.AGAIN}"
+        return Record(run, folder, UNFINISHED, reason, described)
     if asked is not None and (broken := links.broken(asked, described, measured, layout)):
         return Record(run, folder, UNFINISHED, broken, described)
     for part in (described, measured):

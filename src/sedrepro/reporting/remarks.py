@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from ..settings.project import Column, Row
 from .records import Record, finite
@@ -36,7 +37,7 @@ def remarks(
 
 
 def _mean(found: Sequence[Record], column: Column) -> float | None:
-    keys = {"set": column.subset, "model": column.model, "metric": column.metric}
+    keys: dict[str, Any] = {"set": column.subset, "model": column.model, "metric": column.metric}
     keys |= {"implementation": column.implementation, "label": column.label}
     entries = (record.find(**keys) for record in found)
     values = [v for entry in entries if entry and (v := finite(entry.get("value"))) is not None]

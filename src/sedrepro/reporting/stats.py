@@ -252,4 +252,6 @@ def _printed(text: str) -> Decimal:
 
 def _half_a_digit(printed: Decimal) -> Decimal:
     """How far a value can lie from its printed form: half of the last place."""
-    return Decimal(1).scaleb(printed.as_tuple().exponent) / 2
+    exponent = printed.as_tuple().exponent
+    assert isinstance(exponent, int)  # it is a finite number
+    return Decimal(1).scaleb(exponent) / 2

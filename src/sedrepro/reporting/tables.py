@@ -13,6 +13,7 @@ from ..settings import Layout, Project
 from ..settings.project import Paper
 from . import differences
 from .collect import Cell, PrintedColumn, PrintedTable, collect
+from .externals import scored
 from .records import digits
 from .sealing import seal
 
@@ -33,6 +34,7 @@ def tabulate(
     """Write <paper>.csv, .differences.csv, .md and .tex from whatever runs there are."""
     tables, found = collect(project, paper, layout, root)
     spec, confidence = project.papers[paper], project.report.confidence
+    found = [*found, *scored(layout, paper)]
     made = {table.name: differences.differences(project, table, found) for table in tables}
     compared = {table.name: compare(spec, table, made[table.name]) for table in tables}
     write_text(layout.paper_table(paper, "csv"), to_csv(tables))

@@ -11,6 +11,9 @@ from .declared import FRONT_ENDS
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+ClassName = Annotated[str, "the name of a class"]
+ClassNames = list[ClassName]
+"""Names that are looked up among the classes of the data before anything is planned."""
 Checkpoint = Literal["best", "last", "best_test"]
 
 
@@ -31,10 +34,17 @@ class FrontEnd(Block):
     """How a waveform becomes what a network reads, raw; normalising is the run's."""
 
     kind: Literal[
-        "mel", "stft_logmel", "waveform",
-        "vgg_visual", "vgg_audio", "audioclip_visual", "audioclip_audio",
-        "frames", "segment_logmel",
-        "beats", "atst_frame",
+        "mel",
+        "stft_logmel",
+        "waveform",
+        "vgg_visual",
+        "vgg_audio",
+        "audioclip_visual",
+        "audioclip_audio",
+        "frames",
+        "segment_logmel",
+        "beats",
+        "atst_frame",
     ] = Field(
         "mel",
         description="mel: linear mel spectrum, centred frames; stft_logmel: natural log of a "
@@ -43,7 +53,7 @@ class FrontEnd(Block):
         "vgg_*: the released AVE features; audioclip_*: features of the AudioCLIP towers; frames: "
         "its middle picture; segment_logmel: as stft_logmel. beats, atst_frame: the pooled "
         "tokens of the frozen transformer",
-    )  # fmt: skip
+    )
     sample_rate: Count = Field(16000, description="Hz; audio is resampled and down-mixed to it")
     seconds: Positive = Field(10.0, description="clip length; shorter clips are padded with zeros")
     form: Literal["scaled", "float32"] = Field(

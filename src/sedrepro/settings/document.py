@@ -262,7 +262,9 @@ def _inner(kind: Any) -> tuple[type[BaseModel] | None, str]:
 def describe(field: FieldInfo) -> str:
     """A field's description; a block without one is described by its class."""
     inner, _ = _inner(field.annotation)
-    return field.description or (inner and inner.__doc__.strip().splitlines()[0].rstrip(".")) or ""
+    if field.description or inner is None:
+        return field.description or ""
+    return (inner.__doc__ or "").strip().partition("\n")[0].rstrip(".")
 
 
 def _default(field: FieldInfo) -> Any:

@@ -7,6 +7,7 @@ is missing, so that a job that reads one fails instead of depending on it unseen
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import typing
@@ -106,7 +107,13 @@ def _typed(kind: Any, value: Any) -> Any:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is dict and _is_block(arguments[1]):
         return {key: _partial(arguments[1], item) for key, item in value.items()}
-    return TypeAdapter(kind).validate_python(value)
+    return _adapter(kind).validate_python(value)
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter:
+    """What checks values of a kind; made once, for that takes longer than checking."""
+    return TypeAdapter(kind)
 
 
 def _is_block(kind: Any) -> bool:

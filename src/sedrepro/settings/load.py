@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,47 @@ from .project import Paper, Project
 from .rows import same_complaint, settled
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe, and a key that stands twice is an error: YAML itself would keep the last, silently."""
+class _KeysOnce(yaml.constructor.SafeConstructor):
+    """A key that stands twice is an error: YAML itself would keep the last, silently."""
 
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            name = (key.tag, str(key.value))
-            if name in seen and key.value != "<<":
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: key {key.value!r} stands twice")
-            seen.add(name)
-        return node
+    @cached_property
+    def _checked(self) -> set[int]:
+        return set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # A node that an alias repeats comes again, and then holds what was merged into it.
+        if id(node) not in self._checked:
+            self._checked.add(id(node))
+            _refuse_twice(node)
+        super().flatten_mapping(node)
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A YAML mapping, read safely; an empty file is an empty mapping."""
+class _Loader(_KeysOnce, yaml.SafeLoader):
+    """Safe: it makes plain values only, and ends at any depth of nesting."""
+
+
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ShippedLoader: Any = type("_ShippedLoader", (_KeysOnce, _FAST), {})
+"""Seven times as fast where libyaml is; that crashes on files that nest endlessly."""
+
+
+def _refuse_twice(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        name = (key.tag, str(key.value))
+        if name in seen and key.value != "<<":
+            line = key.start_mark.line + 1
+            raise yaml.YAMLError(f"line {line}: key {key.value!r} stands twice")
+        seen.add(name)
+
+
+def read_yaml(path: str | Path, *, shipped: bool = False) -> dict[str, Any]:
+    """A YAML mapping, read safely; an empty file is an empty mapping. `shipped`: it is our own."""
+    loader = _ShippedLoader if shipped else _Loader
     try:
-        value = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        value = yaml.load(Path(path).read_text(encoding="utf-8"), loader)
     except OSError as error:
-        raise SedreproError(f"{path}: {error.strerror.lower()}") from None
+        raise SedreproError(f"{path}: {str(error.strerror).lower()}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SedreproError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if value is None:
@@ -95,9 +116,13 @@ def load(
 
 def _shipped(checkout: Path) -> list[Layer]:
     """What the checkout's `config/` says, lowest precedence first."""
-    layers: list[Layer] = [("config/config.yaml", read_yaml(checkout / "config" / "config.yaml"))]
+    config = read_yaml(checkout / "config" / "config.yaml", shipped=True)
+    layers: list[Layer] = [("config/config.yaml", config)]
     return layers + [
-        (str(path.relative_to(checkout)), {"papers": {path.parent.name: read_yaml(path)}})
+        (
+            str(path.relative_to(checkout)),
+            {"papers": {path.parent.name: read_yaml(path, shipped=True)}},
+        )
         for path in _papers(checkout)
     ]
 
@@ -176,7 +201,9 @@ def _check_sources(project: Project, paper: str, layers: list[Layer]) -> None:
 
 def _check_methods(spec: Paper, paper: str, own: type[PaperSettings], layers: list[Layer]) -> None:
     """Methods that the paper's code does not have."""
-    named = [(("table", row, "method"), line.method) for row, line in spec.table.items()]
+    named: list[tuple[tuple[str, ...], str | None]] = [
+        (("table", row, "method"), line.method) for row, line in spec.table.items()
+    ]
     named += [(("methods", method), method) for method in spec.methods]
     for path, method in named:
         if method is not None and method not in own.methods:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import get_args
+from typing import Any, get_args
 
 from ..errors import SedreproError
 from . import published
-from .blocks import Block, Checkpoint, Detecting
+from .blocks import Block, Checkpoint, ClassNames, Detecting
 from .data import Data
 from .declared import CORPORA, FIGURES, METRICS, PACKAGES, MetricFamily
 from .explain import neighbour
@@ -59,7 +59,7 @@ def check(project: Project, paper: str, model: Model, root: str | FilePath) -> N
             if settings is not None:
                 _check_sets(settings, paper, row)
                 known = dict.fromkeys([*settings.classes(project.data), *settings.classes(Data())])
-                _check_medians(project, homes(project, paper, row, condition), settings, known)
+                _check_classes(project, homes(project, paper, row, condition), settings, known)
                 offer.settings[row, condition] = settings
                 offer.classes |= known
     for place, corpus in enumerate(spec.corpora):
@@ -76,11 +76,11 @@ def check(project: Project, paper: str, model: Model, root: str | FilePath) -> N
     sets = offer.families(spec.table)
     given = {metric for families in sets.values() for metric in _metrics(families)}
     for name in spec.figures:
-        key = ("papers", paper, "figures", name)
-        _known(name, FIGURES, "figure", project, key)
+        where = ("papers", paper, "figures", name)
+        _known(name, FIGURES, "figure", project, where)
         needs = FIGURES[name].needs
         if sets and needs and not given & set(needs):
-            raise _refusal(project, key, f"is drawn of {' or '.join(needs)}, which no set has")
+            raise _refusal(project, where, f"is drawn of {' or '.join(needs)}, which no set has")
     _check_published(project, paper, offer, root)
 
 
@@ -91,9 +91,8 @@ def _check_sets(settings: PaperSettings, paper: str, row: str) -> None:
     """Corpora and metrics of streams and sets, and what chooses the checkpoint."""
     model = type(settings)
     file = f"{model.__module__.replace('.', '/')}.py"
-    for part in [*settings.streams(), *settings.held_out()]:
-        subsets = part.subsets if hasattr(part, "subsets") else (part.subset,)
-        for subset in subsets:
+    for part in settings.reads():
+        for subset in part.subsets:
             if subset.corpus not in CORPORA:
                 raise SedreproError(
                     f"{file}: {part.name!r} of row {row} is of corpus {subset.corpus!r}"
@@ -127,28 +126,29 @@ def _check_sets(settings: PaperSettings, paper: str, row: str) -> None:
             )
 
 
-def _check_medians(
+def _check_classes(
     project: Project, places: list[Path], settings: Block, known: dict[str, None]
 ) -> None:
-    for path, decoding in _decodings(settings):
-        for name in decoding.median if isinstance(decoding.median, dict) else ():
-            if name not in known:
-                key = (*path, "median", name)
-                home, label = origin(key, project.layers, places)
-                raise SedreproError(
-                    f"{label}: {'.'.join(home + key)}: no class {name!r}{neighbour(name, known)}; "
-                    f"classes are {', '.join(known)}"
-                )
+    for key, name in _class_names(settings):
+        if name not in known:
+            home, label = origin(key, project.layers, places)
+            raise SedreproError(
+                f"{label}: {'.'.join(home + key)}: no class {name!r}{neighbour(name, known)}; "
+                f"classes are {', '.join(known)}"
+            )
 
 
-def _decodings(block: Block, path: Path = ()) -> Iterator[tuple[Path, Detecting]]:
-    """Every decoding in some settings, and its key."""
-    for name in type(block).model_fields:
+def _class_names(block: Block, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every class that some settings name, and its key."""
+    for name, described in type(block).model_fields.items():
         value = getattr(block, name)
-        if isinstance(value, Detecting):
-            yield (*path, name), value
+        key = (*path, name)
+        if described.annotation == ClassNames:
+            yield from ((key, each) for each in value)
         elif isinstance(value, Block):
-            yield from _decodings(value, (*path, name))
+            yield from _class_names(value, key)
+    if isinstance(block, Detecting) and isinstance(block.median, dict):
+        yield from (((*path, "median", each), each) for each in block.median)
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def _check_published(project: Project, paper: str, offer: Offer, root: str | Fil
     if not lines:
         return
     specs = [project.papers[paper]]
-    shipped = {}
+    shipped: dict[str, Any] = {}
     for label, layer in project.layers:
         shipped = merge(shipped, layer)
         if label == f"config/papers/{paper}/paper.yaml":

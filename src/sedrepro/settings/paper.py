@@ -37,6 +37,10 @@ class PaperSettings(Block):
     def held_out(self) -> list[HeldOut]:
         """The sets scored during (`selects`) and after training."""
 
+    def reads(self) -> list[Stream | HeldOut]:
+        """All that a run reads of the data."""
+        return [*self.streams(), *self.held_out()]
+
     def selection(self) -> list[str]:
         """The numbers whose sum chooses the checkpoint, as `<set>/<model>/<metric>`."""
         return []

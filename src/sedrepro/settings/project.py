@@ -35,8 +35,8 @@ class Released(Block):
 
     resource: str = Field(description="the resource of config/datasets.yaml that brings it")
     layout: Literal["detections", "dcase_crnn", "cross_task"] = Field(
-        description="detections: tables of events, one per threshold; dcase_crnn, cross_task: a "
-        "Lightning checkpoint of that network, with student and teacher"
+        description="detections: tables of events, one per threshold; dcase_crnn, cross_task: "
+        "weights of student and teacher of that network, as Lightning or ATST-SED saves them"
     )
     path: str = Field(description="the checkpoint, or the folder of tables, below the raw tree")
     model: str = Field("student", description="detections: which network made them")
@@ -163,8 +163,8 @@ class Paper(Block):
     status: str = Field("", description="what of the paper could be read, and what is our choice")
     cost: str = Field(
         "",
-        description="what is known of a full-scale run's cost; `sedrepro plan` tells it until "
-        "one has been measured",
+        description="what is known of a full-scale run's cost; `sedrepro plan --long` tells it "
+        "until one has been measured",
     )
     precision: str = Field(
         "",
@@ -224,6 +224,11 @@ class Paper(Block):
                     )
         return self
 
+    @property
+    def run_folds(self) -> list[int] | list[None]:
+        """The fold of each run; one run without a fold where nothing is cross-validated."""
+        return self.folds or [None]
+
     def runnable(self, wanted: str | list[str]) -> list[str]:
         """The wanted rows that can be run, in printing order."""
         if wanted == "all":
@@ -262,10 +267,10 @@ class Project(Block):
         "auto", description="auto: a GPU if the job has one, else the CPU"
     )
     gpu: int = Field(1, ge=0, description="GPUs a training job asks for; mini: 0")
-    amp: bool = Field(
+    amp: bool | Literal["cpu"] = Field(
         False,
         description="mixed precision on a GPU: faster, but the papers' authors trained in float32; "
-        "such runs say so beside their scores",
+        "such runs say so beside their scores; cpu: also on a CPU with instructions for bfloat16",
     )
     deterministic: bool = Field(False, description="bit-identical runs on a GPU too (slower)")
     device_store_gb: float = Field(

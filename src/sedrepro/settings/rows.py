@@ -81,7 +81,7 @@ def named(
 
 def _front_end_missing(settings: PaperSettings, project: Project) -> str | None:
     known = project.front_ends
-    for part in [*settings.streams(), *settings.held_out()]:
+    for part in settings.reads():
         for name in part.inputs:
             if name not in known:
                 close = neighbour(name, known)

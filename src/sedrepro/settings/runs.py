@@ -97,13 +97,13 @@ class Plan:
     def held_out(self) -> list[HeldOut]:
         """Of released detections only the set that they are of."""
         sets = self.settings.held_out()
-        if self.brings_truth:
+        if self.released is not None and self.brings_truth:
             return [held for held in sets if held.name == self.released.set]
         return sets
 
     def inputs(self) -> list[tuple[Subset, str]]:
         """Every store the run reads, once, as (subset without its portion, front end)."""
-        found = {}
+        found: dict[tuple[str, str, str], None] = {}
         if self.brings_truth:
             return []
         for stream in self.streams:
@@ -208,7 +208,7 @@ def runs_of_row(project: Project, paper: str, row: str) -> list[Run]:
     return [
         Run(paper, row, condition, seed, fold)
         for condition in spec.conditions
-        for fold in (spec.folds or [None])
+        for fold in spec.run_folds
         for seed in seeds_of(project, paper, row)
     ]
 
@@ -227,7 +227,7 @@ def plan(project: Project, run: Run, model: type[PaperSettings]) -> Plan:
         raise SedreproError(f"{run}: no such run in the configuration")
     row = spec.table[run.row]
     settings = settled(project, run.paper, run.row, run.condition, model, run.fold)
-    names = {name for part in [*settings.streams(), *settings.held_out()] for name in part.inputs}
+    names = {name for part in settings.reads() for name in part.inputs}
     return Plan(
         run=run,
         kind=row.kind,

@@ -8,6 +8,7 @@ from typing import Literal
 Overlap = Literal["largest", "last"]
 """Whose confidence a frame takes where several events of one class meet: the largest, or that of
 the last row of the table."""
+Labels = Literal["frames", "clips", "none"]
 Unit = Literal["clip", "recording", "video", "events"]
 
 
@@ -39,7 +40,7 @@ class Stream:
     subsets: tuple[Subset, ...]
     inputs: tuple[str, ...]
     group: int
-    labels: Literal["frames", "clips", "none"]
+    labels: Labels
     ends_epoch: bool = True
     overlap: Overlap = "largest"
 
@@ -60,6 +61,10 @@ class HeldOut:
     selects: bool = False
     reports: bool = True
     unit: Unit = "clip"
+
+    @property
+    def subsets(self) -> tuple[Subset, ...]:
+        return (self.subset,)
 
 
 @dataclass(frozen=True)

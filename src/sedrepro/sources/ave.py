@@ -74,7 +74,7 @@ def adapt(subset: str, project: Project) -> Tables:
     if not path.exists():
         reason = _reason(["ave_annotations"], project) or f"{path}: no such file"
         return _absent(subset, reason)
-    rows = annotations(path, project.data.ave.classes)
+    rows = read_annotations(path, project.data.ave.classes)
     files = {name: top / f"data/{file}.h5" for name, file in ORDERS.items()}
     if not all(file.exists() for file in files.values()) and (
         reason := _reason(["ave_orders"], project)
@@ -108,7 +108,7 @@ def adapt(subset: str, project: Project) -> Tables:
     return clips, _events(listed), _audit(subset, len(chosen), len(listed), "; ".join(notes))
 
 
-def annotations(path: Path, classes: Sequence[str]) -> list[Row]:
+def read_annotations(path: Path, classes: Sequence[str]) -> list[Row]:
     """Every row, checked: `category&video&quality&start&end`; a heading is allowed."""
     rows: list[Row] = []
     known = set(classes)

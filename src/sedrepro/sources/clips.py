@@ -7,11 +7,16 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import SedreproError
 from ..files import atomic
 from .ledger import Try
 from .ytdlp import Player, classify
+
+if TYPE_CHECKING:
+    import av.container
+    import numpy as np
 
 RATE = 44100
 SHORTEST = 1.0  # seconds; a clip of which less is left is lost
@@ -77,7 +82,7 @@ class SilentError(ValueError):
     """A video has no sound track."""
 
 
-def cut(recording: Path, start: float, end: float):
+def cut(recording: Path, start: float, end: float) -> np.ndarray:
     """Seconds `start` to `end` (or to where the recording ends) as mono float32 at 44.1 kHz."""
     import av
     import numpy as np
@@ -98,14 +103,14 @@ def cut(recording: Path, start: float, end: float):
     return mono[: round((end - start) * RATE)].astype(np.float32)
 
 
-def _decode(container, start: float, end: float) -> tuple[int, list]:
+def _decode(container: av.container.InputContainer, start: float, end: float) -> tuple[int, list]:
     """Native rate and the mono samples between `start` and `end`, in pieces."""
     import av
     import numpy as np
 
     stream = container.streams.audio[0]
     rate, pieces, begin = stream.rate, [], 0.0
-    if start > 2:
+    if start > 2 and stream.time_base:
         container.seek(int((start - 1) / stream.time_base), stream=stream)
     planar = av.AudioResampler(format="fltp")
     for decoded in container.decode(stream):

@@ -152,6 +152,11 @@ def _root(subset: str, project: Project) -> Path:
     return Path(Layout.of(project).raw("desed")) if mixed else registry.raw(project, "desed")
 
 
+def recordings(subset: str, project: Project) -> Path:
+    """Where a subset's audio lies."""
+    return _audio_folder(_root(subset, project), PLACES[subset].audio)
+
+
 def _audio_folder(root: Path, audio_folder: str) -> Path:
     """The folder of a subset's audio, or the baselines' copy of it resampled to 16 kHz."""
     folder = root / audio_folder

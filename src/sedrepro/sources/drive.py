@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..files import full_disk
 from .gate import GoneError, RefusedError, TransientError, UnreachableError
-from .http import DRIVE, Session, host_of
+from .session import DRIVE, Session, host_of
 
 HOST = host_of(DRIVE)
 

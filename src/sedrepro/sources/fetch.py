@@ -5,33 +5,21 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .. import locks
 from ..errors import SedreproError
 from ..files import read_json, write_json
 from ..progress import current
-from ..settings import Layout, Project
-from . import http, registry, soundbank, verify
+from ..settings import Project
+from . import http, registry, soundbank, verify, youtube
+from .errand import Errand, Outcome
 from .gate import GoneError, TransientError, UnreachableError, tell
-from .http import Session
 from .policies import HOUR
-from .registry import File, Registry
+from .registry import File
+from .session import LONGEST_WAIT
 from .unpack import ArchiveError, place, unpack
-
-
-@dataclass
-class Outcome:
-    """How one file (or a set of clips) went."""
-
-    name: str
-    state: Literal["ok", "partial", "absent", "arriving"]
-    reason: str = ""
-    files: int = 0
-    bytes: int = 0
 
 
 def obtain(
@@ -58,32 +46,13 @@ def status_of(name: str, status: str, reason: str, files: int, size: int) -> dic
     return {"resource": name, "status": status, "reason": reason, "files": files, "bytes": size}
 
 
-class Fetching:
+class Fetching(Errand):
     """The fetch of one resource."""
-
-    def __init__(self, name: str, known: Registry, project: Project) -> None:
-        data, resource = project.data_folder, known[name]
-        self.name = name
-        self.resource = resource
-        self.known = known
-        self.data = data
-        self.project = project
-        self.settings = project.data.fetch
-        self.raw = Path(Layout.of(project).raw(resource.corpus))
-        self.downloads = Path(registry.downloads(data, name))
-        self.lock = verify.Lock(data)
-        self.session = Session(self.settings, Path(data) / "downloads" / ".hosts")
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """The host's own word on sizes and checksums; asked at most once."""
-        return http.read_record(self.resource.record, self.session) if self.resource.record else {}
 
     def run(self) -> dict[str, Any]:
         known = sum(file.bytes or file.about or 0 for file in self.resource.files)
         current().expect(known, "bytes")
-        with ThreadPoolExecutor(self.settings.connections) as pool:
-            outcomes = list(pool.map(self.file, self.resource.files))
+        outcomes = self._files()
         self._stop_if_arriving(outcomes)
         if self.resource.clips:
             outcomes.append(self._clips())
@@ -101,9 +70,23 @@ class Fetching:
         if status != "ok" and self.resource.help:
             reason += f"; {self.resource.help}"
         return status_of(
-            self.name, status, reason,
-            sum(outcome.files for outcome in outcomes), sum(outcome.bytes for outcome in outcomes),
-        )  # fmt: skip
+            self.name,
+            status,
+            reason,
+            sum(outcome.files for outcome in outcomes),
+            sum(outcome.bytes for outcome in outcomes),
+        )
+
+    def _files(self) -> list[Outcome]:
+        pool = ThreadPoolExecutor(self.settings.connections)
+        wait = True
+        try:
+            return list(pool.map(self.file, self.resource.files))
+        except KeyboardInterrupt:
+            wait = False  # a download may take hours to its end
+            raise
+        finally:
+            pool.shutdown(wait, cancel_futures=True)
 
     def file(self, file: File) -> Outcome:
         """Bring one file to its place in the raw tree, unless it is there already."""
@@ -143,7 +126,7 @@ class Fetching:
                 now = clock.now()
                 if http.arrived(part) > before:
                     progress = now
-                pause = http.LONGEST_WAIT if trouble.after is None else trouble.after
+                pause = LONGEST_WAIT if trouble.after is None else trouble.after
                 if not self._may_come(trouble) or now + pause - progress > patience:
                     raise
                 again = time.strftime("%d %b %H:%M", time.localtime(now + pause))
@@ -258,8 +241,6 @@ class Fetching:
         return {str(target.relative_to(self.raw)): target.stat().st_size}
 
     def _clips(self) -> Outcome:
-        from . import youtube
-
         return youtube.collect(self)
 
     def _by_hand(self, file: File) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,6 +78,7 @@ class Gate:
         self.places = policy.connections or connections
         self._wall = folder / f"{host}.wall.json"
         self._first = True
+        self._closing = threading.Lock()
 
     def ask(self, attempt: Callable[[Callable[[], None]], Given]) -> Given:
         """The result of `attempt`, which is begun when the host may be asked.
@@ -112,8 +114,8 @@ class Gate:
         """Nobody asks for so many seconds (None: as long as the policy says)."""
         # A host that refuses and says "now" would be asked without end.
         seconds = self.policy.wall if seconds is None else min(DAY, max(LEAST, seconds))
-        wall = {"begun": self.clock.now(), "seconds": seconds, "why": why}
-        write_json(self._wall, wall)
+        with self._closing:  # several threads may be refused at once
+            write_json(self._wall, {"begun": self.clock.now(), "seconds": seconds, "why": why})
 
     def _once(
         self, attempt: Callable[[Callable[[], None]], Given], release: Callable[[], None]

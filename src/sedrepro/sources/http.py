@@ -11,82 +11,27 @@ import email.utils
 import http.client
 import json
 import os
-import random
 import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .. import __version__
 from ..errors import SedreproError
 from ..files import full_disk, read_json, write_json
 from ..progress import current
-from ..settings.data import Fetch
-from . import gate, policies
-from .gate import Gate, GoneError, RefusedError, TransientError, UnreachableError
+from . import drive, policies
+from .gate import GoneError, RefusedError, TransientError, UnreachableError
+from .session import DRIVE, LONGEST_WAIT, Session, host_of
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 CHUNK = 1 << 18
-LONGEST_WAIT = 300.0
 SPARE = 64 << 20  # bytes of disk left free for everything else
-DRIVE = "drive:"
-"""What an address on Google Drive begins with; its id follows."""
-
-
-@dataclass
-class Session:
-    """What the downloads of one job share."""
-
-    settings: Fetch
-    folder: Path
-    clock: gate.Clock = field(default_factory=lambda: gate.Clock())
-    _gates: dict[str, Gate] = field(default_factory=dict)
-
-    def gate(self, host: str) -> Gate:
-        """The gate of a host."""
-        if host not in self._gates:
-            policy = policies.of(host)
-            if policy is policies.YOUTUBE and self.settings.cookies:
-                policy = policies.YOUTUBE_ACCOUNT
-            made = Gate(host, policy, self.folder, self.clock, self.settings.connections)
-            self._gates.setdefault(host, made)
-        return self._gates[host]
-
-    def retry(
-        self, host: str, attempt: Callable[[Callable[[], None]], None], size: Callable[[], int]
-    ) -> None:
-        """Ask until it works; attempts that brought something (`size`) don't count.
-
-        A refusal ends it at once: asking again within minutes would only make it worse.
-        """
-        failures = 0
-        while True:
-            before = size()
-            try:
-                return self.gate(host).ask(attempt)
-            except TransientError as trouble:
-                failures = 1 if size() > before else failures + 1
-                offline = isinstance(trouble, UnreachableError)
-                # A host that can't be reached at all is given up sooner: the network is down.
-                most = min(3, self.settings.attempts) if offline else self.settings.attempts
-                if isinstance(trouble, RefusedError) or failures >= most:
-                    raise
-                self.clock.sleep(self._pause(failures, trouble.after))
-
-    def _pause(self, failures: int, asked: float | None) -> float:
-        longest = min(LONGEST_WAIT, self.settings.wait * 2 ** (failures - 1))
-        return max(random.uniform(longest / 2, longest), min(asked or 0.0, LONGEST_WAIT))
-
-    def request(self, url: str) -> urllib.request.Request:
-        """A request that says who asks, in the form Zenodo wants."""
-        agent = f"sedrepro/{__version__} ({self.settings.contact})"
-        return urllib.request.Request(
-            url, headers={"User-Agent": agent, "Accept-Encoding": "identity"}
-        )
 
 
 def download(
@@ -126,11 +71,6 @@ def download(
     raise kind(message, min(LONGEST_WAIT if t.after is None else t.after for t in later))
 
 
-def host_of(address: str) -> str:
-    """The host of a web address, or of a file on Google Drive."""
-    return "drive.google.com" if address.startswith(DRIVE) else policies.host_of(address)
-
-
 def _from(
     url: str,
     part: Path,
@@ -142,8 +82,6 @@ def _from(
     for fresh in (False, True):
         resumed = arrived(part) > 0
         if url.startswith(DRIVE):
-            from . import drive
-
             whole = part.with_suffix(".drive")
             os.replace(drive.download(url.removeprefix(DRIVE), whole, session), part)
         else:
@@ -195,7 +133,7 @@ def once(
         if start == 0:
             part.parent.mkdir(parents=True, exist_ok=True)
             write_json(note, {"url": url, "validator": _validator(answer)})
-        _receive(answer, part, start, total)
+        _receive(answer, part, start, total or size)
 
 
 def check_space(folder: Path, wanted: int) -> None:
@@ -241,19 +179,23 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
         return {}
 
 
+LINKED_SIZE = "linked_size"
+"""The attribute of requests and answers that keeps it."""
+
+
 class _Following(urllib.request.HTTPRedirectHandler):
     """Follows redirects and keeps what Hugging Face says of the file before it sends us on."""
 
     def redirect_request(self, request: Any, answer: Any, *others: Any) -> Any:
         following = super().redirect_request(request, answer, *others)
         headers = others[2]
-        linked = headers.get("X-Linked-Size") or getattr(request, "linked_size", None)
+        linked = headers.get("X-Linked-Size") or getattr(request, LINKED_SIZE, None)
         if following is not None:
-            following.linked_size = linked
+            setattr(following, LINKED_SIZE, linked)
         return following
 
     def https_response(self, request: Any, answer: Any) -> Any:
-        answer.linked_size = getattr(request, "linked_size", None)
+        setattr(answer, LINKED_SIZE, getattr(request, LINKED_SIZE, None))
         return answer
 
     http_response = https_response
@@ -313,17 +255,23 @@ def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: in
             done += len(data)
             bar.update(len(data))
             current().note(done, part.name)
-    if total is not None and done != total:
+    if total is not None and done < total:
         raise TransientError(f"the connection ended after {done} of {total} bytes")
 
 
-def _bar(name: str, total: int | None, start: int):
+def _bar(name: str, total: int | None, start: int) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
     return tqdm(
-        desc=name, total=total, initial=start, unit="B", unit_scale=True, leave=False,
-        file=sys.__stderr__, disable=not (sys.__stderr__ and sys.__stderr__.isatty()),
-    )  # fmt: skip
+        desc=name,
+        total=total,
+        initial=start,
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        file=sys.__stderr__,
+        disable=not (sys.__stderr__ and sys.__stderr__.isatty()),
+    )
 
 
 def _offset(answer: http.client.HTTPResponse, asked: int) -> int:
@@ -341,7 +289,7 @@ def _total(answer: http.client.HTTPResponse, start: int) -> int | None:
     if answer.status == 206:
         total = answer.headers["Content-Range"].rpartition("/")[2]
         return int(total) if total.isdigit() else None
-    length = answer.headers.get("Content-Length") or answer.linked_size
+    length = answer.headers.get("Content-Length") or getattr(answer, LINKED_SIZE, None)
     return int(length) if length and length.isdigit() else None
 
 

@@ -59,6 +59,8 @@ POLICIES = (
     Policy("Google Drive", ("drive.google.com",), connections=1, wall=DAY),
     # 401 is what Hugging Face says of what does not exist, or asks for a login.
     Policy("Hugging Face", ("huggingface.co",), 6000, connections=4, gone=(401, 404, 410, 451)),
+    # A link to a file is closed for a day when it was asked for too often.
+    Policy("Dropbox", ("dropbox.com",), connections=1, wall=DAY),
     Policy("GitHub", ("github.com", "githubusercontent.com"), connections=4, wall=HOUR),
 )
 
@@ -72,6 +74,11 @@ def of(host: str) -> Policy:
         if any(name == known or name.endswith(f".{known}") for known in policy.hosts):
             return policy
     return replace(OTHER, name=host)
+
+
+def known(host: str) -> bool:
+    """Whether this is a host with a policy of its own."""
+    return any(policy is of(host) for policy in POLICIES)
 
 
 def host_of(url: str) -> str:

@@ -17,6 +17,7 @@ from ..errors import SedreproError
 from ..settings import Block, Data, Layout, Project, read_yaml
 from ..settings.declared import CORPORA
 from ..settings.explain import neighbour
+from . import policies
 
 PATH = "config/datasets.yaml"
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -42,14 +43,20 @@ def _inside(path: str) -> str:
 Inside = Annotated[str, AfterValidator(_inside)]
 
 
+def _of_known_hosts(name: str, addresses: list[str]) -> None:
+    for host in map(policies.host_of, addresses):
+        if not policies.known(host):
+            raise ValueError(f"{name}: {host} has no policy in src/sedrepro/sources/policies.py")
+
+
 class Mirror(Block):
     """Somebody's copy of what the official host has, or had."""
 
     url: str = Field(
         pattern=r"^https?://", description="of a file; of clips: what stands before their names"
     )
-    licence: str = Field(description="as its owner states it")
-    trust: str = Field(description="who made it, and what speaks for it")
+    licence: str = Field(min_length=1, description="as its owner states it")
+    trust: str = Field(min_length=1, description="who made it, and what speaks for it")
     layout: str = Field("", description="how it differs from the original; empty: the same bytes")
 
 
@@ -101,10 +108,17 @@ class File(Block):
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> File:
-        if self.unpack and self.place:
-            raise ValueError(f"{self.name}: either `unpack` or `place`, not both")
+        if bool(self.unpack) == bool(self.place):
+            raise ValueError(f"{self.name}: either `unpack` or `place`, not both and not neither")
         if self.mirrors and not self.verifiable:
             raise ValueError(f"{self.name}: a file with mirrors needs a checksum")
+        return self
+
+    @model_validator(mode="after")
+    def _is_planned_for(self) -> File:
+        if not (self.bytes or self.about):
+            raise ValueError(f"{self.name}: needs `bytes` or, where they are not known, `about`")
+        _of_known_hosts(self.name, self.sources)
         return self
 
 
@@ -121,13 +135,19 @@ class Clips(Block):
     )
     mirror: Mirror | None = Field(None, description="somebody's copy of the clips")
 
+    @model_validator(mode="after")
+    def _is_planned_for(self) -> Clips:
+        if self.mirror:
+            _of_known_hosts("mirror", [self.mirror.url])
+        return self
+
 
 class Resource(Block):
     """What is fetched by one job and has one status."""
 
     corpus: Corpus
     title: str
-    licence: str = Field(description="as far as known")
+    licence: str = Field(min_length=1, description="as far as known")
     papers: list[Key] = Field(description="papers that need it")
     subsets: dict[Key, int] = Field(
         default_factory=dict, description="subsets it carries the audio of, and their clips"
@@ -180,7 +200,15 @@ class Resource(Block):
             raise ValueError("two files have the same name")
         if not names and self.clips is None:
             raise ValueError("needs `files` or `clips`")
+        if self.clips and not self.count:
+            raise ValueError("clips need `subsets` with their number, or `asked`")
         return self
+
+    @property
+    def count(self) -> int:
+        """Clips to ask for."""
+        asked = self.clips.asked if self.clips else None
+        return asked or sum(self.subsets.values())
 
 
 def _numbered(files: list[Any]) -> list[Any]:
@@ -253,7 +281,7 @@ def load(root: str | Path | None = None) -> Registry:
     """The registry of a checkout, by default of that of the working folder; validated."""
     path = Path(root or places.checkout()) / PATH
     try:
-        return Registry.model_validate(read_yaml(path))
+        return Registry.model_validate(read_yaml(path, shipped=True))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -266,12 +294,23 @@ def local(data: Data, corpus: str) -> str | None:
     return getattr(data, corpus).local
 
 
+def own_tree(data: Data, corpus: str) -> Path | None:
+    """Where the user's own tree of a corpus lies."""
+    own = local(data, corpus)
+    return None if own is None else Path(own).expanduser().absolute()
+
+
+def own_trees(data: Data, corpus: str) -> list[str]:
+    """The user's own trees that a corpus's tables are made from."""
+    parts = ("fsdkaggle2018", data.snr_mix.scenes) if corpus == "snr_mix" else (corpus,)
+    return [str(tree) for part in parts if (tree := own_tree(data, part))]
+
+
 def raw(project: Project, corpus: str) -> Path:
     """The raw tree of a corpus, or the user's own."""
-    own = local(project.data, corpus)
-    if own is None:
+    folder = own_tree(project.data, corpus)
+    if folder is None:
         return Path(Layout.of(project).raw(corpus))
-    folder = Path(own).expanduser().absolute()
     if not folder.is_dir():
         raise SedreproError(f"data.{corpus}.local: {folder}: no such folder")
     return folder

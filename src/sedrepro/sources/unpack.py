@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -129,17 +130,21 @@ def _members(archive: Path) -> Iterator[tuple[int, Iterator[Member]]]:
             yield sum(i.file_size for i in infos), (_zipped(opened, info) for info in infos)
         return
     try:
-        opened = tarfile.open(archive, "r:*")  # noqa: SIM115
+        tar = tarfile.open(archive, "r:*")  # noqa: SIM115
     except (tarfile.ReadError, EOFError):
         raise ArchiveError(
             f"{archive.name} is neither a zip nor a tar, or damaged at its beginning"
         ) from None
-    with opened:
-        yield 0, _tarred(opened, archive)
+    with tar:
+        yield 0, _tarred(tar, archive)
 
 
 def _zipped(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     return Member(info.filename, info.file_size, lambda: opened.open(info))
+
+
+def _same(source: IO[bytes]) -> IO[bytes]:
+    return source
 
 
 def _tarred(opened: tarfile.TarFile, archive: Path) -> Iterator[Member]:
@@ -151,7 +156,7 @@ def _tarred(opened: tarfile.TarFile, archive: Path) -> Iterator[Member]:
             raise ArchiveError(f"{archive.name}: {info.name} is a link or a device")
         source = opened.extractfile(info)
         assert source is not None  # regular files have content
-        yield Member(info.name, info.size, lambda source=source: source)
+        yield Member(info.name, info.size, partial(_same, source))
     _check_end(opened, archive)
 
 

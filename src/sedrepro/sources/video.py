@@ -32,7 +32,7 @@ def seconds(path: str | Path) -> float:
         return float(container.duration or 0) / av.time_base
 
 
-def pictures(path: str | Path, times: Sequence[float], pixels: int) -> np.ndarray:
+def pictures(path: str | Path, times: Sequence[float] | np.ndarray, pixels: int) -> np.ndarray:
     """The pictures shown at ascending times (s), as uint8 (time, 3, pixels, pixels).
 
     The shorter side is brought to `pixels` and the middle cut out; after the video's end it is
@@ -45,7 +45,9 @@ def pictures(path: str | Path, times: Sequence[float], pixels: int) -> np.ndarra
         stream = container.streams.video[0]
         stream.thread_type = "NONE"  # jobs run side by side
         step = 1 / float(stream.average_rate or 25)
-        previous, place, latest = None, 0, None
+        previous: av.VideoFrame | None = None
+        place = 0
+        latest: float | None = None
         for frame in container.decode(stream):
             begins = frame.time if frame.time is not None else (latest or 0.0) + step
             latest = begins
@@ -55,7 +57,7 @@ def pictures(path: str | Path, times: Sequence[float], pixels: int) -> np.ndarra
             if place == len(times):
                 break
             previous = frame
-        while place < len(times) and previous is not None and times[place] < latest + step:
+        while previous is not None and place < len(times) and times[place] < (latest or 0.0) + step:
             shown[place] = _square(previous, pixels)
             place += 1
     return shown
@@ -98,22 +100,26 @@ def write(
     """An mp4 (H.264, AAC) of uint8 frames (time, height, width, 3) and, if given, mono sound."""
     with av.open(str(path), "w", format="mp4") as container:
         picture = container.add_stream("libx264", rate=rate)
-        picture.width, picture.height = frames.shape[2], frames.shape[1]
+        picture.width = frames.shape[2]
+        picture.height = frames.shape[1]
         picture.pix_fmt = "yuv420p"
         picture.options = {"preset": "ultrafast", "crf": "25", "threads": "1"}
         track = None
         if samples is not None:
             track = container.add_stream("aac", rate=sample_rate)
-            track.layout, track.bit_rate = "mono", 64000
+            track.layout = "mono"
+            track.bit_rate = 64000
         for frame in frames:
             container.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(picture.encode(None))
-        if track is not None:
+        if track is not None and samples is not None:
             heard = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(samples[None], np.float32), format="fltp", layout="mono"
             )
             # With times the encoder can say how much silence it puts before the sound.
-            heard.sample_rate, heard.pts, heard.time_base = sample_rate, 0, Fraction(1, sample_rate)
+            heard.sample_rate = sample_rate
+            heard.pts = 0
+            heard.time_base = Fraction(1, sample_rate)
             resampler = av.AudioResampler("fltp", "mono", sample_rate, frame_size=1024)
             for piece in [*resampler.resample(heard), *resampler.resample(None)]:
                 container.mux(track.encode(piece))

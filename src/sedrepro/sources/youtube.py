@@ -16,22 +16,19 @@ import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..files import full_disk, read_json
 from ..progress import current
 from ..settings import Layout
 from . import http
 from .clips import BYTES_PER_CLIP, Clip, fetch_clip, listed
+from .errand import Errand, Outcome, State
 from .gate import GoneError, RefusedError, TransientError, UnreachableError, tell
 from .http import check_space
 from .ledger import CONFIRMED, DOUBTFUL, FINAL, Ledger, Try
 from .policies import HOUR
 from .unpack import place
 from .ytdlp import HOST, Player, classify, player
-
-if TYPE_CHECKING:
-    from .fetch import Fetching, Outcome
 
 YOUTUBE, FOUND = "YouTube", "in the tree"
 STREAK = 12
@@ -44,22 +41,20 @@ REPORT = 600.0
 """Seconds between two lines on how far the clips are."""
 
 
-def collect(fetching: Fetching) -> Outcome:
+def collect(errand: Errand) -> Outcome:
     """Fetch what is still missing of a resource's clips; say how many there are."""
-    from .fetch import Outcome
-
-    clips = fetching.resource.clips
+    clips = errand.resource.clips
     assert clips is not None
-    table, folder = fetching.raw / clips.table, fetching.raw / clips.folder
+    table, folder = errand.raw / clips.table, errand.raw / clips.folder
     if not table.exists():
-        needed = ", ".join(fetching.resource.after) or fetching.name
+        needed = ", ".join(errand.resource.after) or errand.name
         return Outcome(clips.folder, "absent", f"the list {table} is not there; see {needed}")
     every = listed(table)
-    shared, still = _linked(fetching, every, folder)
+    shared, still = _linked(errand, every, folder)
     own = [clip for clip in every if clip.file not in shared]
-    ledger = Ledger(fetching.downloads / "clips.tsv")
+    ledger = Ledger(errand.downloads / "clips.tsv")
     with full_disk(folder), ledger:
-        arrival = Arrival(fetching, own, folder, ledger)
+        arrival = Arrival(errand, own, folder, ledger)
         left = arrival.run() + still
     missing = [clip for clip in every if not (folder / clip.file).exists()]
     sizes = [p.stat().st_size for clip in every if (p := folder / clip.file).exists()]
@@ -72,33 +67,33 @@ def collect(fetching: Fetching) -> Outcome:
         reason += f" ({'; '.join(filter(None, lost))})"
     if copied:
         reason += f"; {copied:,} come from {clips.mirror.url if clips.mirror else ''}"
-    if left and not (arrival.closed and fetching.settings.unreachable == "absent"):
+    if left and not (arrival.closed and errand.settings.unreachable == "absent"):
         reason = (
             f"{len(left):,} of {len(every):,} clips are still arriving from YouTube: {reason}; "
             f"what was fetched is kept, and clips put by hand into {folder} count"
         )
         return Outcome(clips.folder, "arriving", reason, len(sizes), sum(sizes))
-    state = "ok" if not missing else "partial" if sizes else "absent"
+    state: State = "ok" if not missing else "partial" if sizes else "absent"
     return Outcome(clips.folder, state, reason, len(sizes), sum(sizes))
 
 
-def _linked(fetching: Fetching, every: list[Clip], folder: Path) -> tuple[set[str], list[Clip]]:
+def _linked(errand: Errand, every: list[Clip], folder: Path) -> tuple[set[str], list[Clip]]:
     """Link what other resources hold: the clips they are to bring, and those still to come."""
-    clips = fetching.resource.clips
+    clips = errand.resource.clips
     assert clips is not None
     shared: set[str] = set()
     still: list[Clip] = []
     for resource in clips.held_by:
-        other = fetching.known[resource].clips
+        other = errand.known[resource].clips
         assert other is not None
-        table = fetching.raw / other.table
+        table = errand.raw / other.table
         names = {clip.file for clip in listed(table)} if table.exists() else set()
-        arriving = _status(fetching, resource) == "arriving"
+        arriving = _status(errand, resource) == "arriving"
         for clip in every:
             if clip.file not in names:
                 continue
             shared.add(clip.file)
-            source, target = fetching.raw / other.folder / clip.file, folder / clip.file
+            source, target = errand.raw / other.folder / clip.file, folder / clip.file
             if source.exists() and not target.exists():
                 place(source, target)
             elif not target.exists() and arriving:
@@ -106,9 +101,9 @@ def _linked(fetching: Fetching, every: list[Clip], folder: Path) -> tuple[set[st
     return shared, still
 
 
-def _status(fetching: Fetching, resource: str) -> str:
+def _status(errand: Errand, resource: str) -> str:
     try:
-        return str(read_json(Layout.of(fetching.project).status(resource))["status"])
+        return str(read_json(Layout.of(errand.project).status(resource))["status"])
     except FileNotFoundError:
         return ""
 
@@ -116,15 +111,17 @@ def _status(fetching: Fetching, resource: str) -> str:
 class Arrival:
     """The clips of one resource, on their way."""
 
-    def __init__(self, fetching: Fetching, every: list[Clip], folder: Path, ledger: Ledger) -> None:
-        self.fetching = fetching
+    def __init__(self, errand: Errand, every: list[Clip], folder: Path, ledger: Ledger) -> None:
+        self.errand = errand
         self.every = every
         self.folder = folder
         self.ledger = ledger
-        self.settings = fetching.settings
-        self.clock = fetching.session.clock
-        self.gate = fetching.session.gate(HOST)
-        self.copying = fetching.resource.clips.mirror if self.settings.mirrors != "none" else None
+        self.settings = errand.settings
+        self.clock = errand.session.clock
+        self.gate = errand.session.gate(HOST)
+        clips = errand.resource.clips
+        assert clips is not None  # nothing else arrives clip by clip
+        self.copying = clips.mirror if self.settings.mirrors != "none" else None
         self.closed = False
         """Whether there was never a connection."""
         self._fresh: deque[Clip] = deque()
@@ -157,7 +154,7 @@ class Arrival:
             if clip.file in self._have and self.ledger.of(clip.file).state != "ok":
                 self._note(clip, Try("ok", clip.end - clip.start, origin=FOUND))
         wanted = [c for c in self.every if c.file not in self._have and not self._lost(c)]
-        if self.fetching.project.data.allow_partial:
+        if self.errand.project.data.allow_partial:
             return wanted
         now = self.clock.now()
         for clip in wanted:
@@ -166,9 +163,9 @@ class Arrival:
                 self._again(clip, min(last.since, now) + CONFIRMED)
             else:
                 self._fresh.append(clip)
-        while (clip := self._next()) is not None:
-            self._ask(clip)
-            self._take(clip)
+        while (due := self._next()) is not None:
+            self._ask(due)
+            self._take(due)
             self._report()
         self._report(last=True)
         return [
@@ -203,7 +200,7 @@ class Arrival:
         due, _, clip = heapq.heappop(self._due)
         if due - now > REPORT:
             until = time.strftime("%d %b %H:%M", time.localtime(due))
-            tell(f"{self.fetching.name}: what is left is asked for again from {until} on")
+            tell(f"{self.errand.name}: what is left is asked for again from {until} on")
         self.clock.sleep(due - now)
         return clip
 
@@ -275,7 +272,7 @@ class Arrival:
             return
         shortest, longest = OFFLINE
         pause = min(longest, shortest * 2 ** (self._failures - 1))
-        if self._failures == 1 or never:
+        if self._failures == 2 or never:  # one slow video is nothing to tell
             tell(f"YouTube cannot be reached ({self.ledger.of(clip.file).reason}); waiting for it")
         self.clock.sleep(pause)
 
@@ -293,8 +290,10 @@ class Arrival:
         except RefusedError:
             pass
         self._doubted = True
-        tell(f"YouTube gives nothing to yt-dlp now; what it said of {len(self._streak)} videos "
-             "does not count")  # fmt: skip
+        tell(
+            f"YouTube gives nothing to yt-dlp now; what it said of {len(self._streak)} videos "
+            "does not count"
+        )
         for clip in self._streak:
             said = self.ledger.of(clip.file)
             if said.settled and said.state != "ok":
@@ -342,8 +341,8 @@ class Arrival:
     def _copy(self, clip: Clip) -> Try:
         assert self.copying is not None
         url, origin = self.copying.url + clip.file, http.host_of(self.copying.url)
-        part = self.fetching.downloads / f"{clip.file}.part"
-        session = self.fetching.session
+        part = self.errand.downloads / f"{clip.file}.part"
+        session = self.errand.session
         try:
             http.download([url], part, session, size=None, pinned=False, verify=_unsound)
         except GoneError as error:
@@ -363,20 +362,27 @@ class Arrival:
             return
         self._told = now
         there = len(self._have)
-        gone = sum(self.ledger.of(c.file).settled and self.ledger.of(c.file).state != "ok"
-                   for c in self.every)  # fmt: skip
+        gone = sum(
+            self.ledger.of(c.file).settled and self.ledger.of(c.file).state != "ok"
+            for c in self.every
+        )
         left = len(self.every) - there - gone
         rate = self._asked / (now - self._begun) * HOUR if now > self._begun else 0.0
         ahead = self.gate.policy.hours(left) * HOUR
         found = {
-            "clips": len(self.every), "there": there, "gone": gone, "left": left,
-            "per_hour": round(rate, 1), "seconds_left": round(ahead), "time": now,
+            "clips": len(self.every),
+            "there": there,
+            "gone": gone,
+            "left": left,
+            "per_hour": round(rate, 1),
+            "seconds_left": round(ahead),
+            "time": now,
             "wall": self.gate.left(),
-        }  # fmt: skip
+        }
         said = line(found)
         done = (there + gone) / max(1, len(self.every))
         current()(done, said, left=ahead, force=True)
-        tell(f"{self.fetching.name}: {said}")
+        tell(f"{self.errand.name}: {said}")
 
 
 def line(found: dict[str, float]) -> str:

@@ -11,10 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..errors import SedreproError
 from ..settings.data import Fetch
 from .gate import tell
 
@@ -73,11 +75,11 @@ class Player(Protocol):
         """The sound as YouTube has it, and the video's length; a `LookupError` says why not."""
 
 
-def player(settings: Fetch) -> Player:
+def player(settings: Fetch, say: Callable[[str], None] = tell) -> Player:
     """Our own yt-dlp, or that of another installation; one line tells what it lacks."""
-    made = Program(settings) if settings.yt_dlp else Library(settings)
+    made = Program(settings) if settings.yt_dlp else Library(settings, say)
     if not made.scripted:
-        tell(
+        say(
             "yt-dlp has no JavaScript runtime (deno): YouTube keeps many videos from it; `make` "
             "installs one"
         )
@@ -87,11 +89,11 @@ def player(settings: Fetch) -> Player:
 class Library:
     """The yt-dlp of this environment."""
 
-    def __init__(self, settings: Fetch) -> None:
+    def __init__(self, settings: Fetch, say: Callable[[str], None] = tell) -> None:
         self.settings = settings
-        self.deno = _deno(Path(sys.executable).parent)
+        self.deno = runtime(Path(sys.executable).parent)
         self.scripted = self.deno is not None
-        self._words = _Words()
+        self._words = _Words(say)
 
     def fetch(self, video: str, folder: Path) -> tuple[Path, float | None]:
         import yt_dlp
@@ -100,7 +102,7 @@ class Library:
             with yt_dlp.YoutubeDL(self._options(folder)) as downloader:
                 info = downloader.extract_info(f"https://{HOST}/watch?v={video}", download=True)
         except yt_dlp.utils.YoutubeDLError as error:
-            raise LookupError(str(error)) from None
+            raise _trouble(str(error)) from None
         return _delivered(folder), (info or {}).get("duration")
 
     def _options(self, folder: Path) -> dict[str, Any]:
@@ -132,7 +134,7 @@ class Program:
     def __init__(self, settings: Fetch) -> None:
         self.settings = settings
         self.interpreter = Path(str(settings.yt_dlp)).expanduser()
-        self.deno = _deno(self.interpreter.parent)
+        self.deno = runtime(self.interpreter.parent)
         self.scripted = self.deno is not None
 
     def fetch(self, video: str, folder: Path) -> tuple[Path, float | None]:
@@ -160,9 +162,18 @@ class Program:
         except OSError as error:
             raise LookupError(f"{self.interpreter}: {error.strerror}") from None
         if done.returncode:
-            raise LookupError(done.stderr.strip()[-1000:] or "it ended without a word")
+            raise _trouble(done.stderr.strip()[-1000:] or "it ended without a word")
         length = done.stdout.strip()
         return _delivered(folder), float(length) if re.fullmatch(r"\d+(\.\d+)?", length) else None
+
+
+def _trouble(message: str) -> Exception:
+    """What yt-dlp's words are about: a video, or the disk it writes to."""
+    if re.search(r"No space left on device|Disk quota exceeded", message):
+        where = tempfile.gettempdir()
+        remedy = "make room, or set TMPDIR to another folder, and start again"
+        return SedreproError(f"{where}: the disk is full; {remedy}")
+    return LookupError(message)
 
 
 def _delivered(folder: Path) -> Path:
@@ -172,7 +183,7 @@ def _delivered(folder: Path) -> Path:
     return found[0]
 
 
-def _deno(programs: Path) -> str | None:
+def runtime(programs: Path) -> str | None:
     """The JavaScript runtime: beside the interpreter, where its wheel puts it, or on the path."""
     beside = programs / "deno"
     return str(beside) if beside.exists() else shutil.which("deno")
@@ -181,7 +192,7 @@ def _deno(programs: Path) -> str | None:
 class _Words:
     """yt-dlp's warnings, each once; its errors reach us as exceptions."""
 
-    def __init__(self, say: Callable[[str], None] = tell) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         self._said: set[str] = set()
         self._say = say
 

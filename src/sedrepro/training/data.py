@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +129,8 @@ class Loader:
         if sum(pool.nbytes for pool in self.pools) <= resident_bytes:
             for pool in self.pools:
                 pool.to(device)
-        self.parts, start = {}, 0
+        self.parts = {}
+        start = 0
         for pool in self.pools:
             self.parts[pool.stream.name] = slice(start, start + pool.group)
             start += pool.group
@@ -139,7 +141,8 @@ class Loader:
 
     def _order(self, pool: Pool, epoch: int) -> np.ndarray:
         """The clips of an epoch; a stream shorter than the epoch is shuffled anew and goes on."""
-        needed, drawn, orders = self.steps * pool.group, 0, []
+        needed, drawn = self.steps * pool.group, 0
+        orders: list[np.ndarray] = []
         while drawn < needed:
             name = zlib.crc32(pool.stream.name.encode())
             draw = np.random.default_rng([self.seed, name, epoch, len(orders)])
@@ -159,7 +162,9 @@ class Loader:
             return self._batch(picks)
 
         with ThreadPoolExecutor(1) as worker:
-            upcoming = worker.submit(prepare, first) if first < self.steps else None
+            if first >= self.steps:
+                return
+            upcoming = worker.submit(prepare, first)
             for position in range(first, self.steps):
                 batch = upcoming.result()
                 if position + 1 < self.steps:
@@ -176,7 +181,7 @@ class Loader:
     def _batch(self, picks: list[np.ndarray]) -> Batch:
         chosen = [(pool, pick) for pool, pick in zip(self.pools, picks, strict=True) if len(pick)]
         drawn = [pool.inputs(pick) for pool, pick in chosen]
-        move = {"device": self.device, "non_blocking": True}
+        move: dict[str, Any] = {"device": self.device, "non_blocking": True}
         return Batch(
             inputs={
                 name: as_input(torch.cat([values[name].to(**move) for values in drawn]))

@@ -114,8 +114,10 @@ class Cost:
     """Wall time, peak memory and energy of a run, summed over its starts."""
 
     def __init__(self, device: Any, before: Mapping[str, Any] | None = None) -> None:
-        self.device, self.before = device, dict(before or {})
-        self._start, self._energy = time.monotonic(), self._joules()
+        self.device = device
+        self.before = dict(before or {})
+        self._start = time.monotonic()
+        self._energy = self._joules()
 
     def total(self) -> dict[str, Any]:
         energy, now = None, self._joules()

@@ -47,17 +47,21 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
 
 
 def precision(project: Project, gpus: int) -> str:
-    """What a run computes with: mixed precision is for GPUs only."""
+    """What a run computes with: mixed precision is for GPUs, and for CPUs only where asked for."""
     if not project.amp:
         return "float32"
-    from ..inference.devices import choose
+    from ..inference.devices import choose, has_bfloat16
 
-    return "bf16" if choose(project.device, gpus).type == "cuda" else "float32"
+    device = choose(project.device, gpus)
+    mixed = device.type == "cuda" or (project.amp == "cpu" and has_bfloat16())
+    return "bf16" if mixed else "float32"
 
 
 def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
     """What the run reads: per store its content key, clips, and expected and found counts."""
     found = {}
+    for subset in dict.fromkeys(subset for subset, _ in plan.inputs()):
+        chain.refuse_changed(layout.tables_key(subset), "tables")
     for subset, front_end in plan.inputs():
         path = layout.store(subset, front_end)
         store = intact(path)
@@ -95,8 +99,8 @@ def _source_missing(plan: Plan, layout: Layout) -> str | None:
     return f"{plan.source}, which it starts from: {described['reason']}"
 
 
-DROPOUT = "torch"
-"""What draws the masks of dropout: PyTorch's own generator."""
+DROPOUT = "sfc64"
+"""What draws the masks of dropout on a CPU (`networks.dropout`); on a GPU PyTorch draws them."""
 
 
 def run_link(

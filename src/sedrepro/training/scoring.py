@@ -82,7 +82,8 @@ def write_examples(
         events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
         places = varied(held.data.names, events[["clip", "label"]].itertuples(index=False), count)
         front_end = held.held.inputs[0]
-        file.attrs["set"], file.attrs["front_end"] = held.held.name, front_end
+        file.attrs["set"] = held.held.name
+        file.attrs["front_end"] = front_end
         file.attrs["hop"] = plan.grid.seconds
         method.networks.eval()
         inputs = held.read(places, method.device)

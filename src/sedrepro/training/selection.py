@@ -7,7 +7,7 @@ import numpy as np
 from .. import tables
 from ..metrics import maestro, segments
 from ..metrics.decode import median_filter
-from ..metrics.events import reference
+from ..metrics.events import columns, reference
 from ..metrics.f1 import clip_counts, intersection_f1, macro_f1, macro_f1_of_all
 from ..metrics.ranking import Rankings
 from ..settings import Layout, Plan, declared
@@ -30,8 +30,9 @@ class Judge:
         self.classes = plan.classes
         self.tags = tables.clip_targets(events, clips, plan.classes)
         timed = events[events["onset"].notna()]
-        columns = tuple(timed[name].tolist() for name in ("clip", "label", "onset", "offset"))
-        self.truth = reference(clips=clips, seconds=seconds, classes=plan.classes, events=columns)
+        self.truth = reference(
+            clips=clips, seconds=seconds, classes=plan.classes, events=columns(timed)
+        )
         families = [declared.METRICS[name] for name in held.held.metrics]
         self.families = [declared.resolve(family.judge) for family in families]
 
@@ -75,9 +76,13 @@ def judge_desed_tags(judge: Judge, scores: Scores) -> dict[str, float]:
 def judge_maestro(judge: Judge, scores: Scores) -> dict[str, float]:
     """Segment F1 at each class's best threshold, on windows apart from each other."""
     heard = maestro.separate(
-        median_filter(scores["frame"], judge.windows), judge.hop,
-        clips=judge.clips, seconds=judge.seconds, classes=judge.classes, events=judge.events,
-    )  # fmt: skip
+        median_filter(scores["frame"], judge.windows),
+        judge.hop,
+        clips=judge.clips,
+        seconds=judge.seconds,
+        classes=judge.classes,
+        events=judge.events,
+    )
     return {"segment_f1_best": heard.best_f1() if heard else 0.0}
 
 

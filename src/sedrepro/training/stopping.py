@@ -64,7 +64,8 @@ class Stop:
     def __init__(self, poll: float = 0.5, grace: float = 60.0) -> None:
         self.reason: str | None = None
         self._requeue = False
-        self._poll, self._grace = poll, grace
+        self._poll = poll
+        self._grace = grace
         self._done = threading.Event()
 
     def __enter__(self) -> Stop:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from ..files import whole
 from ..inference.devices import random_state, restore_random_state
 from ..inference.networks import load_networks
 from ..networks.weights import load_checkpoint
-from ..papers.contract import MEASURE, Batch, Epoch, Method
+from ..papers.contract import MEASURE, Batch, Epoch, Method, Term
 from ..progress import duration
 from ..settings import Layout
 from .data import Held, Loader
@@ -28,8 +30,16 @@ from .stopping import Stop
 
 Judges = dict[str, tuple[Held, Judge]]
 KEPT = (
-    "epoch", "position", "step", "sums", "weights", "history", "timing", "best", "best_test",
-)  # fmt: skip
+    "epoch",
+    "position",
+    "step",
+    "sums",
+    "weights",
+    "history",
+    "timing",
+    "best",
+    "best_test",
+)
 
 
 class Trainer:
@@ -102,7 +112,7 @@ class Trainer:
         self.step += 1
         self.method.networks.train()
         terms = self.method.losses(batch, self.step)
-        total = sum(term.weight * term.value for term in terms.values())
+        total = reduce(add, [term.weight * term.value for term in terms.values()])
         self._check_finite((self.epoch, self.position, total.detach()))
         if self.method.average_before_step:
             self._average()
@@ -115,10 +125,10 @@ class Trainer:
         if not self.method.average_before_step:
             self._average()
         self._set_rates()
-        for name, term in {**terms, "total": (1.0, total)}.items():
-            value = term[1].detach().double()
+        for name, term in {**terms, "total": Term(1.0, total)}.items():
+            value = term.value.detach().double()
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
-            self.weights[name] = float(term[0])
+            self.weights[name] = float(term.weight)
         self.position += 1
 
     def _set_rates(self) -> None:
@@ -130,8 +140,8 @@ class Trainer:
     def _average(self) -> None:
         for follower, leader in self.method.averaged().items():
             decay = self.method.decay(self.step)
-            followers = list(self.method.networks[follower].parameters())
-            leaders = list(self.method.networks[leader].parameters())
+            followers: list[Tensor] = list(self.method.networks[follower].parameters())
+            leaders: list[Tensor] = list(self.method.networks[leader].parameters())
             torch._foreach_mul_(followers, decay)
             torch._foreach_add_(followers, leaders, alpha=1 - decay)
 
@@ -167,20 +177,23 @@ class Trainer:
             row |= {f"select/{name}": value for name, value in metrics.items()}
         self.method.on_epoch(Epoch(ended, metrics, lambda: self.loader.epoch(ended)))
         self._set_rates()  # a schedule may have looked at the validation
-        value = self.method.select(metrics) if metrics else float(ended)
-        if (metrics or not self.judges) and (self.best is None or value > self.best["value"]):
-            self.best = {"epoch": ended, "value": value, "networks": self.networks()}
+        score = self.method.select(metrics) if metrics else float(ended)
+        if (metrics or not self.judges) and (self.best is None or score > self.best["value"]):
+            self.best = {"epoch": ended, "value": score, "networks": self.networks()}
         if metrics and self.tests:
             value_there = self.method.select(self._validate(self.tests))
             if self.best_test is None or value_there > self.best_test["value"]:
                 networks = self.networks()
                 self.best_test = {"epoch": ended, "value": value_there, "networks": networks}
         if metrics:
-            row["select"] = value
+            row["select"] = score
         self.history.append(row)
         self.timing.append({"epoch": ended, "seconds": round(seconds, 3)})
         self._tell(row, seconds)
-        self.epoch, self.position, self.sums, self.weights = ended + 1, 0, {}, {}
+        self.epoch = ended + 1
+        self.position = 0
+        self.sums = {}
+        self.weights = {}
 
     def _tell(self, row: Mapping[str, Any], seconds: float) -> None:
         """A line for the log, and the history so far with what each epoch took."""

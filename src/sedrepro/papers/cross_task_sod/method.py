@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...networks.crnn import Crnn
+from ...networks.crnn import Crnn, there
 from ...networks.cross_task import CrossTask
 from ...objectives.activity import Activity, criteria, selected_agreement
 from ...objectives.consistency import agreement
@@ -43,16 +43,17 @@ class Method(mean_teacher.Method):
     def _activity(self, passes: Passes) -> dict[str, Term]:
         batch, student, teacher, w = passes.batch, passes.student, passes.teacher, passes.weight
         s, sod, synth = self.settings, self.settings.sod, batch.parts["synth"]
+        said, taught = there(student.activity), there(teacher.activity)
         states = self.activity.state(batch.frames[synth])
-        terms = {"activity": Term(sod.weight, F.cross_entropy(student.activity[synth].mT, states))}
+        terms = {"activity": Term(sod.weight, F.cross_entropy(said[synth].mT, states))}
         if sod.consistency:
-            value = agreement(student.activity, teacher.activity)
+            value = agreement(said, taught)
             terms["activity_consistency"] = Term(sod.consistency * w, value)
         if sod.cross_task:
-            value = self.activity.cross_task(student.frame, student.activity)
+            value = self.activity.cross_task(student.frame, said)
             terms["cross_task"] = Term(sod.cross_task * w, value)
         real = slice(synth.stop, None)  # the weak and the unlabelled part
-        agreed = self.activity.agreement(teacher.frame[real], teacher.activity[real])
+        agreed = self.activity.agreement(teacher.frame[real], taught[real])
         terms["measure/agreement"] = Term(0, agreed.mean())
         if sod.select:
             value = criteria[s.criterion](student.frame[synth], teacher.frame[synth])
@@ -69,9 +70,10 @@ class Method(mean_teacher.Method):
         found = self.detect(model, self.linear(inputs))
         scores = {"frame": found.frame, "clip": found.clip}
         if self.settings.sod.use:
-            scores["sod"] = found.activity.softmax(-1)
+            activity = there(found.activity)
+            scores["sod"] = activity.softmax(-1)
             scores[WITH_SOD] = self.activity.corrected(
-                found.frame, found.activity, self.settings.sod.boost
+                found.frame, activity, self.settings.sod.boost
             )
         return scores
 
@@ -80,5 +82,6 @@ class Method(mean_teacher.Method):
         maps = super().explain(inputs)
         for model in self.models() if self.settings.sod.use else ():
             found = self.scores(model, inputs)
-            maps[f"{model}_sod"], maps[f"{model}_with_sod"] = found["sod"], found[WITH_SOD]
+            maps[f"{model}_sod"] = found["sod"]
+            maps[f"{model}_with_sod"] = found[WITH_SOD]
         return maps

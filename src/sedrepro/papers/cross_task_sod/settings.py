@@ -8,14 +8,15 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ...settings import Block, FrontEnd, Grid
-from ...settings.blocks import Count, Share
+from ...settings.blocks import ClassNames, Count, Share
 from ..bases.mean_teacher import settings as mean_teacher
+from ..bases.mean_teacher.settings import Layers
 
 WITH_SOD = "frame_with_sod"
 """The frame scores after cross-task post-processing; `frame` are the network's own."""
 
 
-class Backbone(mean_teacher.Layers):
+class Backbone(Layers):
     """The paper's network: shared blocks, an event branch and a sound-activity branch."""
 
     filters: list[Count] = Field(
@@ -58,7 +59,7 @@ class Sod(Block):
         description="activity: none, one, two or more; occurrence: none or some; overlap: at most "
         "one or more",
     )
-    exclude: list[str] = Field(["Dishes"], description="classes that do not count")
+    exclude: ClassNames = Field(["Dishes"], description="classes that do not count")
     weight: float = Field(0.2, ge=0, description="weight of the activity's cross-entropy")
     consistency: float = Field(
         0.05, ge=0, description="weight of the mean teacher on its logits; 0: no such loss"
@@ -90,7 +91,8 @@ class Settings(mean_teacher.Settings):
     MODELS = ("student", "teacher")
 
     front_end: str = Field("wave16k", description="the front end of all streams")
-    network: Literal["backbone", "crnn"] = Field(
+    # A choice, where the base has a network of its own.
+    network: Literal["backbone", "crnn"] = Field(  # type: ignore[assignment]
         "backbone", description="the paper's network, or the DCASE CRNN"
     )
     backbone: Backbone = Field(default_factory=Backbone, description="the paper's network")
@@ -113,7 +115,7 @@ class Settings(mean_teacher.Settings):
         return self
 
     @property
-    def built(self) -> mean_teacher.Layers:
+    def built(self) -> Layers:
         return self.crnn if self.network == "crnn" else self.backbone
 
     @property

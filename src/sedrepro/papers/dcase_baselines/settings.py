@@ -9,6 +9,7 @@ from pydantic import Field
 from ...settings import PaperSettings
 from ..bases.heterogeneous import settings as heterogeneous
 from ..bases.mean_teacher import settings as mean_teacher
+from .atst import settings as atst
 from .beats import settings as beats
 
 
@@ -18,6 +19,7 @@ class Settings(mean_teacher.Settings):
     methods: ClassVar[dict[str, type[PaperSettings]]] = {
         "beats": beats.Settings,
         "heterogeneous": heterogeneous.Settings,
+        "atst": atst.Settings,
     }
 
     front_end: str = Field("wave16k", description="the front end of all streams")

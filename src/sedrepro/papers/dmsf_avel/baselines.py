@@ -23,12 +23,16 @@ class Recurrents(Localiser):
     def __init__(self, sizes: Sizes, settings: Settings) -> None:
         super().__init__(sizes, settings)
         net = settings.network
-        self.hears, self.sees = "a" in net.modalities, "v" in net.modalities
+        self.hears = "a" in net.modalities
+        self.sees = "v" in net.modalities
         if self.sees and net.agva != "mean":
             self.agva = Agva(
-                sizes.visual, sizes.audio,
-                hidden=net.agva_hidden, size=net.agva_size, variant=net.agva,
-            )  # fmt: skip
+                sizes.visual,
+                sizes.audio,
+                hidden=net.agva_hidden,
+                size=net.agva_size,
+                variant=net.agva,
+            )
         if self.sees:
             self.visual_lstm = recurrent(sizes.visual, net.lstm)
         if self.hears:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ..contract import Term
 from .localiser import Found, Localiser, Sizes, Target
@@ -24,11 +25,13 @@ class Residual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attention, self.norm = attention(), nn.LayerNorm(D)
+        self.attention = attention()
+        self.norm = nn.LayerNorm(D)
         self.layers = nn.Sequential(
-            nn.Linear(D, INNER), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(INNER, D)
+            nn.Linear(D, INNER), nn.ReLU(), Dropout(DROPOUT), nn.Linear(INNER, D)
         )
-        self.leave, self.dropout = nn.LayerNorm(D), nn.Dropout(DROPOUT)
+        self.leave = nn.LayerNorm(D)
+        self.dropout = Dropout(DROPOUT)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         found = self.attention(x, memory, memory, need_weights=False)[0]
@@ -56,7 +59,8 @@ class Decoder(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.enter, self.layer = nn.Linear(size, D), Residual()
+        self.enter = nn.Linear(size, D)
+        self.layer = Residual()
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         x = self.enter(x)
@@ -74,10 +78,12 @@ class Places(nn.Module):
         if channel_attention:
             self.channel_audio = nn.Linear(audio, visual)
             self.channel_visual = nn.Linear(visual, visual)
-            self.squeeze, self.excite = nn.Linear(visual, D), nn.Linear(D, visual)
-        self.place_visual, self.place_audio = nn.Linear(visual, D), nn.Linear(audio, D)
+            self.squeeze = nn.Linear(visual, D)
+            self.excite = nn.Linear(D, visual)
+        self.place_visual = nn.Linear(visual, D)
+        self.place_audio = nn.Linear(audio, D)
         self.score = nn.Linear(D, 1)
-        self.dropout = nn.Dropout(MAP_DROPOUT)
+        self.dropout = Dropout(MAP_DROPOUT)
 
     def forward(self, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         x = self.dropout(F.relu(self.enter(visual)))
@@ -101,9 +107,11 @@ class Cmran(Localiser):
         self.places = Places(sizes, net.channel_attention)
         self.visual_encoder = Encoder(sizes.visual, layers)
         self.audio_encoder = Encoder(sizes.audio, layers)
-        self.visual_decoder, self.audio_decoder = Decoder(sizes.visual), Decoder(sizes.audio)
-        self.relation, self.norm = attention(net.relation_heads), nn.LayerNorm(D)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.visual_decoder = Decoder(sizes.visual)
+        self.audio_decoder = Decoder(sizes.audio)
+        self.relation = attention(net.relation_heads)
+        self.norm = nn.LayerNorm(D)
+        self.dropout = Dropout(DROPOUT)
         self.event = Float32Linear(D, 1)
         self.category = Float32Linear(D, sizes.classes - (not weak))
         self.weak = weak

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.audiovisual import Adapter, Agva
+from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ...networks.selective import Mamba
 from ...objectives.mutual import mutual
@@ -30,7 +31,7 @@ class FeedForward(nn.Module):
         self.layers = None
         if net.ffn:
             self.layers = nn.Sequential(
-                nn.Linear(d, 2 * d), nn.GELU(), nn.Dropout(net.dropout), nn.Linear(2 * d, d)
+                nn.Linear(d, 2 * d), nn.GELU(), Dropout(net.dropout), nn.Linear(2 * d, d)
             )
         self.leave = nn.LayerNorm(d)
 
@@ -46,7 +47,7 @@ class Sns(nn.Module):
 
     def __init__(self, d: int, net: Network) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(net.dropout)
+        self.dropout = Dropout(net.dropout)
         if net.mamba:
             self.norm = nn.LayerNorm(d)
             state_space = net.recurrent == "mamba"
@@ -54,7 +55,8 @@ class Sns(nn.Module):
             two = state_space and net.bidirectional
             self.backwards = Mamba(d, state=net.state) if two else None
         if net.gate:
-            self.attention_norm, self.attention = nn.LayerNorm(d), attention(d, net)
+            self.attention_norm = nn.LayerNorm(d)
+            self.attention = attention(d, net)
             self.gate = nn.Linear(2 * d, d)
             nn.init.zeros_(self.gate.bias)
         self.has_recurrent = net.mamba
@@ -91,12 +93,16 @@ class Cic(nn.Module):
 
     def __init__(self, d: int, net: Network) -> None:
         super().__init__()
-        self.see, self.hear = attention(d, net), attention(d, net)
-        self.filter, self.fuse = nn.Linear(2 * d, d), nn.Linear(2 * d, d)
-        self.guide_visual, self.guide_audio = nn.Linear(d, d), nn.Linear(d, d)
-        self.visual_norm, self.audio_norm = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.see = attention(d, net)
+        self.hear = attention(d, net)
+        self.filter = nn.Linear(2 * d, d)
+        self.fuse = nn.Linear(2 * d, d)
+        self.guide_visual = nn.Linear(d, d)
+        self.guide_audio = nn.Linear(d, d)
+        self.visual_norm = nn.LayerNorm(d)
+        self.audio_norm = nn.LayerNorm(d)
         self.visual_out, self.audio_out = (FeedForward(d, net, before=False) for _ in range(2))
-        self.dropout = nn.Dropout(net.dropout)
+        self.dropout = Dropout(net.dropout)
 
     def forward(self, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.see(visual, audio, audio, need_weights=False)[0]
@@ -119,15 +125,19 @@ class Dmsf(Localiser):
         self.audio_adapter = Adapter(sizes.audio, net.adapter_ratio) if adapted else nn.Identity()
         if net.agva != "mean":
             self.agva = Agva(
-                sizes.visual, sizes.audio,
-                hidden=net.agva_hidden, size=net.agva_size, variant=net.agva,
-            )  # fmt: skip
-        self.visual_in = nn.Sequential(nn.Linear(sizes.visual, d), nn.LayerNorm(d))
+                sizes.visual,
+                sizes.audio,
+                hidden=net.agva_hidden,
+                size=net.agva_size,
+                variant=net.agva,
+            )
+        self.visual_in: nn.Module = nn.Sequential(nn.Linear(sizes.visual, d), nn.LayerNorm(d))
         if sizes.visual == d:
             self.visual_in = nn.Identity()
         self.audio_in = nn.Sequential(nn.Linear(sizes.audio, d), nn.LayerNorm(d))
         build = (lambda: Sns(d, net)) if net.temporal == "sns" else (lambda: Recurrent(d))
-        self.visual_time, self.audio_time = build(), build()
+        self.visual_time = build()
+        self.audio_time = build()
         self.cic = Cic(d, net) if net.cic else None
         heads = (Float32Linear(d, sizes.classes) for _ in range(4))
         self.visual_head, self.audio_head, self.visual_before, self.audio_before = heads

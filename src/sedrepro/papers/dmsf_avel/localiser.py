@@ -38,6 +38,7 @@ class Target:
     @property
     def events(self) -> Tensor:
         """1 in the seconds of an event (clip, second)."""
+        assert self.segments is not None  # labels of videos only have none
         return 1 - self.segments[..., -1]
 
 
@@ -75,6 +76,7 @@ def cross_entropy(logits: Tensor, target: Target, pool: str = "mean") -> Tensor:
     return F.cross_entropy(logits.mean(1) if pool == "mean" else logits.amax(1), target.video)
 
 
-def xavier(*layers: nn.Linear) -> None:
+def xavier(*layers: nn.Module) -> None:
     for layer in layers:
+        assert isinstance(layer, nn.Linear)
         nn.init.xavier_uniform_(layer.weight)

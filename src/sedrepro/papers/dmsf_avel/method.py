@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,13 @@ from .psp import Psp
 from .settings import Settings
 
 KINDS: dict[str, type[Localiser]] = {
-    "dmsf": Dmsf, "avel": Avel, "dmrn": Dmrn, "psp": Psp, "cmran": Cmran, "linear": Probe,
-}  # fmt: skip
+    "dmsf": Dmsf,
+    "avel": Avel,
+    "dmrn": Dmrn,
+    "psp": Psp,
+    "cmran": Cmran,
+    "linear": Probe,
+}
 NETWORK = "network"
 
 
@@ -66,7 +71,7 @@ class Method(contract.Method):
 
     @property
     def localiser(self) -> Localiser:
-        return self.networks[NETWORK].localiser
+        return cast(Encoded, self.networks[NETWORK]).localiser
 
     def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take every part of the other network that this one has too, by name and shape."""
@@ -109,11 +114,10 @@ class Method(contract.Method):
         found = self.forward(NETWORK, *(batch.inputs[name] for name in self.settings.inputs))
         ramp = min(1.0, step / (self.settings.losses.ramp_epochs * self.steps_per_epoch))
         segments, video = with_background(batch.frames), with_background(batch.clips)
-        if self.settings.supervision == "weak":
-            if self.settings.weak_targets == "shares":
-                video = segments.mean(1)
-            segments = None
-        return self.localiser.losses(found, Target(segments, video, ramp))
+        weak = self.settings.supervision == "weak"
+        if weak and self.settings.weak_targets == "shares":
+            video = segments.mean(1)
+        return self.localiser.losses(found, Target(None if weak else segments, video, ramp))
 
     def scores(self, model: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`frame` and `clip` have the background as their last class."""

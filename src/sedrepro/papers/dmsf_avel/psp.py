@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...networks.audiovisual import Agva
+from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ...objectives.mutual import pair_similarity
 from ..contract import Term
@@ -39,14 +40,17 @@ class Psp(Localiser):
     def __init__(self, sizes: Sizes, settings: Settings) -> None:
         super().__init__(sizes, settings)
         net, weak = settings.network, settings.supervision == "weak"
-        self.weak, d = weak, 2 * net.lstm
+        self.weak = weak
+        d = 2 * net.lstm
         heard = sizes.audio if weak else INNER
         self.audio_in = nn.Identity() if weak else narrowed(sizes.audio)
         self.visual_in = nn.Linear(sizes.visual, INNER) if weak else narrowed(sizes.visual)
+        assert net.agva != "mean"  # as settings check
         self.agva = Agva(
             sizes.visual, heard, hidden=net.agva_hidden, size=net.agva_size, variant=net.agva
         )
-        self.visual_lstm, self.audio_lstm = recurrent(INNER, net.lstm), recurrent(heard, net.lstm)
+        self.visual_lstm = recurrent(INNER, net.lstm)
+        self.audio_lstm = recurrent(heard, net.lstm)
         names = ["visual_1", "visual_2", "audio_1", "audio_2"]
         names += [] if weak else ["visual_out", "audio_out"]
         self.maps = nn.ModuleDict({name: nn.Linear(d, d, bias=False) for name in names})
@@ -54,7 +58,7 @@ class Psp(Localiser):
         self.hidden = nn.Linear(d, 64, bias=False)
         self.out = Float32Linear(64, sizes.classes, bias=False)
         self.gate = Float32Linear(sizes.classes, 1, bias=False) if weak else None
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = Dropout(DROPOUT)
         xavier(*self.maps.values(), self.hidden, self.out)
 
     def _map(self, name: str, x: Tensor) -> Tensor:

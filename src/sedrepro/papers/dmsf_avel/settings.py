@@ -19,6 +19,7 @@ from ...settings import (
     Training,
 )
 from ...settings.blocks import Count, Positive, Share
+from ...settings.streams import Labels
 
 
 class Network(Block):
@@ -132,7 +133,8 @@ class Settings(PaperSettings):
 
     def streams(self) -> list[Stream]:
         train = Subset("ave", "train", "!shared" if self.without_shared else None)
-        subsets, labels = (train,), "frames"
+        subsets: tuple[Subset, ...] = (train,)
+        labels: Labels = "frames"
         if self.supervision == "weak":
             # Shares of the video are counted from its segments.
             labels = "frames" if self.weak_targets == "shares" else "clips"
@@ -145,10 +147,15 @@ class Settings(PaperSettings):
         return [
             HeldOut("test", Subset("ave", "test"), self.inputs, metrics, unit="video"),
             HeldOut(
-                "validation", Subset("ave", "validation"), self.inputs, metrics,
-                selects=True, reports=False, unit="video",
+                "validation",
+                Subset("ave", "validation"),
+                self.inputs,
+                metrics,
+                selects=True,
+                reports=False,
+                unit="video",
             ),
-        ]  # fmt: skip
+        ]
 
     def selection(self) -> list[str]:
         return ["validation/network/segment_accuracy"]

@@ -21,8 +21,10 @@ class Compared(mean_teacher.Method):
         audio = self.settings.audio
         if not audio.use:
             return super().view(mel)
+        clips, bands = mel.shape[:2]
         return colouring.draw(
-            *mel.shape[:2],
+            clips,
+            bands,
             self.plan.grid.frames,
             decibels=audio.decibels,
             knots=audio.bands,

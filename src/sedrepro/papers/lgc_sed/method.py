@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ...networks.crnn import Crnn, Detection
+from ...networks.crnn import Crnn, Detection, there
 from ...objectives import cutmix
 from ...objectives.consistency import agreement
 from ...objectives.prototypes import Prototypes, membership, with_background
@@ -45,6 +45,10 @@ class Method(Compared):
             "prototypes": Prototypes(classes + 1, pgc.prototypes, size),
         }
 
+    @property
+    def prototypes(self) -> Prototypes:
+        return cast(Prototypes, self.networks["prototypes"])
+
     def detect(self, model: str, inputs: Mapping[str, Tensor]) -> Detection:
         return self.forward(model, *self.read(inputs), project=self.settings.pgc.use)
 
@@ -63,7 +67,8 @@ class Method(Compared):
         terms = {}
         if s.clc.use:
             mel, pooling = passes.batch.inputs[s.front_end], s.network.time_pooling
-            cut = cutmix.draw(*target.shape[:2], s.clc.ratio, target.device)
+            clips, frames = target.shape[:2]
+            cut = cutmix.draw(clips, frames, s.clc.ratio, target.device)
             pasted = view.inputs(cut.inputs(mel, pooling), pooling)
             seen = self.detect("student", {s.front_end: pasted})
             target, real = view.frames(cut.frames(passes.teacher.frame)), cut.frames(real)
@@ -85,8 +90,8 @@ class Method(Compared):
 
     def _follow(self, teacher: Detection, batch: Batch) -> None:
         """Move the prototypes after the teacher's confident frames of the clean batch."""
-        self.networks["prototypes"].update(
-            teacher.projected.flatten(0, 1),
+        self.prototypes.update(
+            there(teacher.projected).flatten(0, 1),
             self._members(teacher, batch).flatten(0, 1),
             self.settings.pgc.momentum,
         )
@@ -97,8 +102,8 @@ class Method(Compared):
         positives = with_background(target) > pgc.confident
         missed = with_background(student.frame.detach()) < pgc.uncertain
         anchors = real & (positives & missed).any(-1)
-        return self.networks["prototypes"].contrast(
-            student.projected.flatten(0, 1),
+        return self.prototypes.contrast(
+            there(student.projected).flatten(0, 1),
             positives.flatten(0, 1),
             anchors.flatten(),
             pgc.temperature,
@@ -116,10 +121,10 @@ class Method(Compared):
                 teacher = self.detect("teacher", self.linear(batch.inputs))
                 stands_for = self._members(teacher, batch)
                 chosen = stands_for.any(-1)
-                features.append(teacher.projected[chosen].cpu())
+                features.append(there(teacher.projected)[chosen].cpu())
                 members.append(stands_for[chosen].cpu())
         self.networks["teacher"].train()
-        self.networks["prototypes"].initialise(
+        self.prototypes.initialise(
             torch.cat(features), torch.cat(members), starts=pgc.kmeans_starts, seed=pgc.kmeans_seed
         )
 
@@ -130,6 +135,6 @@ class Method(Compared):
         """Also the teacher's attention, and its frames' nearest prototypes."""
         teacher = self.detect("teacher", self.linear(inputs))
         maps = {**super().explain(inputs), "attention": teacher.attention}
-        if self.settings.pgc.use and bool(self.networks["prototypes"].initialised):
-            maps["prototypes"] = self.networks["prototypes"].similarity(teacher.projected)
+        if self.settings.pgc.use and bool(self.prototypes.initialised):
+            maps["prototypes"] = self.prototypes.similarity(there(teacher.projected))
         return maps

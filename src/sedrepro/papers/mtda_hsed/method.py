@@ -20,12 +20,12 @@ class Method(heterogeneous.Method):
 
     settings: Settings
 
-    def build(self) -> dict[str, nn.Module]:
+    def build(self, **more: Any) -> dict[str, nn.Module]:
         s, depth = self.settings, self.settings.encoder.depth
         stages = dict(s.dbmf.stages) if s.dbmf.use else {}
         fusions = [self._fusion(block) for block in stages]
         inside = [self._adapter() for _ in range(depth)] if s.adapter.kind != "none" else []
-        return super().build(stages=stages, fusions=fusions, adapters=inside)
+        return super().build(stages=stages, fusions=fusions, adapters=inside, **more)
 
     def _fusion(self, block: int) -> Fusion:
         """Where the tokens join the map behind a block of the CNN."""
@@ -42,6 +42,7 @@ class Method(heterogeneous.Method):
     def _adapter(self) -> nn.Module:
         """What is trained in a block of the frozen transformer."""
         adapter, encoder = self.settings.adapter, self.settings.encoder
+        assert adapter.kind != "none"
         return adapters.build(
             adapter.kind,
             encoder.width,
@@ -51,7 +52,7 @@ class Method(heterogeneous.Method):
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Adapters learn more slowly than the rest."""
-        rate, student = self.settings.training.learning_rate, self.networks["student"]
+        rate, student = self.settings.training.learning_rate, self.network("student")
         inside = list(student.adapters.parameters()) if student.adapters is not None else []
         known = {id(parameter) for parameter in inside}
         rest = [p for p in student.parameters() if id(p) not in known]
@@ -74,9 +75,9 @@ class Method(heterogeneous.Method):
         if encoder.cached or isinstance(heard, Recorded):
             return heard
         return Walk(
-            self.listener.encoder,
+            self.beats,
             heard,
-            self.networks[model].adapters,
+            self.network(model).adapters,
             gradient=encoder.gradient,
             drop=encoder.drop,
             save_memory=encoder.save_memory,
@@ -84,8 +85,9 @@ class Method(heterogeneous.Method):
 
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Also what M3A's branches add in the teacher's last block, on the tokens' grid."""
-        network, outputs = self.networks["teacher"], {}
-        last = network.adapters[-1] if network.adapters is not None else None
+        outputs: dict[str, Tensor] = {}
+        inside = self.network("teacher").adapters
+        last = inside[-1] if inside is not None else None
         branches = ("long", "short") if isinstance(last, adapters.M3a) else ()
         hooks = [
             branch.register_forward_hook(_keeper(outputs, name))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...features.normalise import Standardise
+from ...networks.crnn import channels_last
 from ...networks.tagging import Atrous, Tagging, TwoStep, Vgg
 from ...objectives.plateau import Plateau
 from .. import contract
@@ -39,9 +40,7 @@ class Method(contract.Method):
             built = Atrous(classes, network.atrous_channels)
         else:
             built = Vgg(classes, network.vgg_channels, settings.pooling, size, network.gwrp_decay)
-        # With the channels last, averaging over neighbourhoods costs a third as much.
-        built = built.to(memory_format=torch.channels_last)
-        return {MODEL: built, "standardise": Standardise(bands)}
+        return {MODEL: channels_last(built), "standardise": Standardise(bands)}
 
     @property
     def reconstructs(self) -> bool:
@@ -49,7 +48,7 @@ class Method(contract.Method):
         return self.settings.pooling == "two_step" and self.settings.alpha > 0
 
     def prepare(self, clips: Callable[[], Iterable[Mapping[str, Tensor]]]) -> None:
-        standardise: Standardise = self.networks["standardise"]
+        standardise = cast(Standardise, self.networks["standardise"])
         standardise.measure(inputs[self.settings.front_end] for inputs in clips())
 
     def normalised(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -93,7 +92,7 @@ class Method(contract.Method):
         found = self._forward(x, self.reconstructs)
         spectrum = inputs[self.settings.front_end].exp()
         maps = {"input": spectrum, "clip": found.clip, "frame": found.frame, "standardised": x.mT}
-        if found.frequency is not None:
+        if found.frequency is not None and found.time is not None:
             maps |= {"frequency": found.frequency, "time": found.time}
         if found.reconstruction is not None:
             maps["reconstruction"] = found.reconstruction.mT

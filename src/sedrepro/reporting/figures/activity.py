@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ...metrics.decode import detect, median_filter
@@ -36,7 +38,7 @@ def agreement(material: Material) -> Figure:
     """Per epoch the share of frames the teacher's tasks agree on, and the weight of the losses."""
     made = style.figure(9.5, 3.0)
     share, weight = made.subplots(1, 2)
-    handles = {}
+    handles: dict[str, Line2D] = {}
     for record in material.done:
         series = read_series(record.file("history.csv"))
         for axis, column in ((share, AGREEMENT), (weight, "weight/sed_consistency")):
@@ -53,7 +55,7 @@ def agreement(material: Material) -> Figure:
     weight.set_ylim(bottom=0)
     for axis in (share, weight):
         axis.set_xlabel("epoch")
-    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    style.legend(made, handles)
     return made
 
 
@@ -86,9 +88,14 @@ def _branch(material: Material) -> Branch:
             counted = [k for k, name in enumerate(meant.classes) if name not in sod.exclude]
             held = next(held for held in meant.held_out if held.reports)
             return Branch(
-                record, held, meant.settings.decoding, meant.classes, counted, sod.low,
+                record,
+                held,
+                meant.settings.decoding,
+                meant.classes,
+                counted,
+                sod.low,
                 STATES[sod.states],
-            )  # fmt: skip
+            )
     raise MissingError("no finished run has a sound-activity branch")
 
 
@@ -183,9 +190,14 @@ def _clip(
     span = hop * len(maps["student"])
     spectrum, track, lanes = block.subplots(3, 1, sharex=True, height_ratios=[1.5, 0.9, 2.0])
     spectrum.imshow(
-        decibels(maps["input"]), origin="lower", aspect="auto", cmap="Greys", vmin=-60, vmax=0,
+        decibels(maps["input"]),
+        origin="lower",
+        aspect="auto",
+        cmap="Greys",
+        vmin=-60,
+        vmax=0,
         extent=(0, span, 0, 1),
-    )  # fmt: skip
+    )
     spectrum.set_yticks([])
     spectrum.grid(False)
     spectrum.set_title(clip, fontsize=8.5)
@@ -249,9 +261,9 @@ def checkpoint_bars(material: Material) -> Figure:
     if not any(c.ours and c.ours.finite for cells in found.values() for c in cells.values()):
         raise MissingError(f"no finished run of the row {row!r}")
     made, axes = style.grid(len(found), 2, height=3.4)
-    handles = {}
-    for axis, (subset, cells) in zip(axes, found.items(), strict=True):
-        for place, cell in enumerate(cells.values()):
+    handles: dict[str, BarContainer] = {}
+    for axis, (subset, drawn) in zip(axes, found.items(), strict=True):
+        for place, cell in enumerate(drawn.values()):
             if cell.ours and cell.ours.finite:
                 colour = material.colours[row]
                 handles["ours"] = axis.bar(place - 0.2, cell.ours.mean, 0.38, color=colour)
@@ -262,13 +274,17 @@ def checkpoint_bars(material: Material) -> Figure:
                 mini = material.project.scale == "mini"
                 name = "released checkpoint" + (" (not comparable)" if mini else "")
                 handles[name] = axis.bar(
-                    place + 0.2, cell.published.value, 0.36, color="white", edgecolor=style.INK,
+                    place + 0.2,
+                    cell.published.value,
+                    0.36,
+                    color="white",
+                    edgecolor=style.INK,
                     linewidth=0.8,
-                )  # fmt: skip
-        names = [f"{METRICS[metric]}\n{model}" for metric, model in cells]
-        axis.set_xticks(range(len(cells)), names, fontsize=7.5)
+                )
+        names = [f"{METRICS[metric]}\n{model}" for metric, model in drawn]
+        axis.set_xticks(range(len(drawn)), names, fontsize=7.5)
         axis.set_ylim(0, 1)
         axis.grid(axis="x", visible=False)
         axis.set_title(f"{material.label(row)}, {readable(subset)}")
-    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    style.legend(made, handles, 2)
     return made

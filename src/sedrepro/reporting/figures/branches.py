@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from ..colours import readable
@@ -52,8 +54,10 @@ def adapters(material: Material) -> Figure:
     made.suptitle(
         f"{material.label(record.run.row)}, last block: boxes are true events "
         "(long ones in the middle, short ones below)",
-        fontsize=9, x=0.01, ha="left",
-    )  # fmt: skip
+        fontsize=9,
+        x=0.01,
+        ha="left",
+    )
     return made
 
 
@@ -80,8 +84,10 @@ def aggregation(material: Material) -> Figure:
     axes[2][0].set_ylabel("frequency bin")
     made.suptitle(
         "Map of one CNN block (counted from 0), mean over its channels",
-        fontsize=9, x=0.01, ha="left",
-    )  # fmt: skip
+        fontsize=9,
+        x=0.01,
+        ha="left",
+    )
     return made
 
 
@@ -144,21 +150,30 @@ def _spectrum(axis: Axes, shown: Examples, clip: str) -> None:
     values = shown.spectra.get(clip)
     if values is not None:
         axis.imshow(
-            values, origin="lower", aspect="auto", cmap=MAP, vmin=-60, vmax=0,
+            values,
+            origin="lower",
+            aspect="auto",
+            cmap=MAP,
+            vmin=-60,
+            vmax=0,
             extent=(0, shown.span[clip], 0, len(values)),
-        )  # fmt: skip
+        )
         axis.set_ylim(0, len(values))
 
 
-def _map(axis: Axes, record: Record, clip: str, name: str, span: float):
+def _map(axis: Axes, record: Record, clip: str, name: str, span: float) -> AxesImage:
     """A map (band, step) over the clip's time."""
     with h5py.File(record.file("examples.h5"), "r", locking=False) as file:
         values = np.asarray(file[clip][name][:], dtype=float)
     axis.grid(False)
     drawn = axis.imshow(
-        values, origin="lower", aspect="auto", cmap=MAP, extent=(0, span, 0, len(values)),
+        values,
+        origin="lower",
+        aspect="auto",
+        cmap=MAP,
+        extent=(0, span, 0, len(values)),
         interpolation="nearest",
-    )  # fmt: skip
+    )
     axis.set_ylim(0, len(values))
     return drawn
 
@@ -170,5 +185,5 @@ def _boxes(axis: Axes, events: list[Event], *, named: bool = False) -> None:
         corner, size = (onset, low + 0.02 * height), (offset - onset, 0.96 * height)
         axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=1.6))
         if named:  # one below the other: boxes may overlap
-            look = {"color": "white", "fontsize": 7, "va": "top", "clip_on": True}
+            look: dict[str, Any] = {"color": "white", "fontsize": 7, "va": "top", "clip_on": True}
             axis.text(onset + 0.04, high - (0.06 + 0.1 * place) * height, readable(name), **look)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from ..colours import readable
@@ -41,13 +41,13 @@ def class_bars(material: Material, subset: str | None = None) -> Figure:
     classes = max(len(_classes(values)) for _, _, _, values in panels)
     made = style.figure(max(9.5, 0.45 * classes), 3.6 * len(panels))
     axes = made.subplots(len(panels), 1, squeeze=False)[:, 0]
-    handles = {}
+    handles: dict[str, BarContainer] = {}
     for axis, (condition, model, metric, values) in zip(axes, panels, strict=True):
         handles |= _bars(axis, material, values)
         axis.set_ylabel(METRICS[metric])
         title = f"{readable(model).capitalize()}, {readable(subset)}"
         axis.set_title(material.titled(title, condition))
-    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    style.legend(made, handles)
     return made
 
 
@@ -59,26 +59,30 @@ def _classes(values: Values) -> list[str]:
     return list(dict.fromkeys(name for of_row in values.values() for name in of_row))
 
 
-def _bars(axis: Axes, material: Material, values: Values) -> dict[str, Artist]:
+def _bars(axis: Axes, material: Material, values: Values) -> dict[str, BarContainer]:
     """The rows side by side in each class; returns what the legend shows."""
-    classes, handles = _classes(values), {}
+    classes = _classes(values)
+    handles: dict[str, BarContainer] = {}
     width = 0.8 / len(values)
     small = len(classes) * len(values) > 60
     for index, (row, of_row) in enumerate(values.items()):
         heights = [of_row.get(name, np.nan) for name in classes]
         places = np.arange(len(classes)) + (index - (len(values) - 1) / 2) * width
-        look = {"color": material.colours[row], "label": material.label(row)}
-        handles[material.label(row)] = axis.bar(places, heights, width * 0.92, **look)
+        colour, label = material.colours[row], material.label(row)
+        handles[label] = axis.bar(places, heights, width * 0.92, color=colour, label=label)
         for place, height in zip(places, heights, strict=True):
             if np.isfinite(height) and not small:
                 text = f"{height:.2f}".lstrip("0")
                 axis.text(place, height + 0.012, text, ha="center", fontsize=6.5)
     names = [textwrap.fill(readable(name), 11) for name in classes]
-    turned = {"rotation": 90, "fontsize": 7} if len(classes) > 14 else {"fontsize": 8}
-    axis.set_xticks(range(len(classes)), names, **turned)
+    if len(classes) > 14:
+        axis.set_xticks(range(len(classes)), names, rotation=90, fontsize=7)
+    else:
+        axis.set_xticks(range(len(classes)), names, fontsize=8)
     axis.tick_params(axis="x", length=0)
     axis.grid(axis="x", visible=False)
-    top = max((bar.get_height() for bar in axis.patches if bar.get_height() >= 0), default=0.0)
+    drawn = [bar.get_height() for bars in handles.values() for bar in bars.patches]
+    top = max((height for height in drawn if height >= 0), default=0.0)
     axis.set_ylim(0, min(1.05, max(0.1, 1.15 * top)))
     return handles
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ..colours import readable
@@ -39,7 +40,7 @@ def training_curves(material: Material) -> Figure:
     if not panels:
         raise MissingError("the training histories hold neither losses nor a selection score")
     made, axes = style.grid(len(panels), 3)
-    handles = {}
+    handles: dict[str, Line2D] = {}
     last = max(series["epoch"][-1] + 1 for series in histories.values())
     for axis, (condition, name, own) in zip(axes, panels, strict=True):
         for record, series in own.items():
@@ -53,9 +54,7 @@ def training_curves(material: Material) -> Figure:
                 handles.setdefault(material.label(record.run.row), line)
         _finish(axis, name, last)
         axis.set_title(material.titled(axis.get_title(loc="left"), condition))
-    made.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3
-    )
+    style.legend(made, handles, handlelength=3)
     return made
 
 
@@ -91,7 +90,7 @@ def psd_roc(material: Material) -> Figure:
     if not panels:
         raise MissingError(f"no finished run has a PSD-ROC curve of {readable(subset)}")
     made, axes = style.grid(len(panels), 2, height=3.1)
-    handles = {}
+    handles: dict[str, Line2D] = {}
     for axis, (condition, model, metric, lines) in zip(axes, panels, strict=True):
         for row, curve in lines.items():
             if curve:
@@ -104,7 +103,5 @@ def psd_roc(material: Material) -> Figure:
         axis.set_ylim(0, 1)
         axis.set_xlabel("effective false positives per hour")
         axis.set_ylabel("effective true positive rate")
-    made.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=3
-    )
+    style.legend(made, handles, handlelength=3)
     return made

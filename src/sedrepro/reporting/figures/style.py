@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ...files import atomic
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 INK, PALE = "#22282e", "#c9c6bf"
 
-LOOK: dict[str, Any] = {
+LOOK: dict[RcKeyType, Any] = {
     "font.size": 9.5,
     "font.family": "DejaVu Sans",
     "axes.titlesize": 10,
@@ -51,12 +56,19 @@ LOOK: dict[str, Any] = {
 }
 
 
+def legend(made: Figure, handles: Mapping[str, Any], columns: int = 4, **options: Any) -> None:
+    """One legend under all panels: what is drawn (lines, or a group of bars) by its name."""
+    made.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=columns, **options
+    )
+
+
 def figure(width: float, height: float) -> Figure:
     """An empty figure in the common look, in inches."""
     mpl.rcParams.update(LOOK)
-    made = Figure(figsize=(width, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.06)
+    made = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(made)
-    made.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.06)
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -76,9 +77,10 @@ def metric_over_snr(material: Material) -> Figure:
         axis.set_xticks(list(ratios.values()))
         axis.set_xlabel("signal-to-noise ratio (dB)")
     # One entry of no row's colour stands for the published lines of all.
-    hollow = {"marker": "o", "markerfacecolor": "white", "linewidth": 0.6}
-    handles[_published(material)] = Line2D([], [], color=style.INK, **hollow)
-    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    handles[_published(material)] = Line2D(
+        [], [], color=style.INK, marker="o", markerfacecolor="white", linewidth=0.6
+    )
+    style.legend(made, handles)
     return made
 
 
@@ -106,9 +108,13 @@ def published_bars(material: Material) -> Figure:
                 )
             if cell.published.value is not None:
                 outline = axis.barh(
-                    place + 0.2, cell.published.value, 0.3, color="white", edgecolor=style.INK,
+                    place + 0.2,
+                    cell.published.value,
+                    0.3,
+                    color="white",
+                    edgecolor=style.INK,
                     linewidth=0.8,
-                )  # fmt: skip
+                )
                 text = f"{cell.published.value:.3f}"
                 axis.text(0.01, place + 0.2, text, va="center", fontsize=6.5)
         chance = cells[rows[0], name, "micro_ap_chance"].ours
@@ -120,7 +126,7 @@ def published_bars(material: Material) -> Figure:
         axis.set_xlim(0, 1)
         axis.grid(axis="y", visible=False)
     if outline is not None:
-        made.legend([outline], [_published(material)], loc="outside lower center")
+        style.legend(made, {_published(material): outline})
     return made
 
 
@@ -143,13 +149,17 @@ def alpha_curve(material: Material) -> Figure:
             if cell.published.value is not None:
                 known.append((place, cell.published.value))
         if ours:
-            look = {"color": colour, "marker": "o", "label": f"ours, {snr:g} dB"}
-            axis.plot(*zip(*ours, strict=True), **look)
+            label = f"ours, {snr:g} dB"
+            axis.plot(*zip(*ours, strict=True), color=colour, marker="o", label=label)
         if known:
             axis.plot(
-                *zip(*known, strict=True), color=colour, marker="o", markerfacecolor="white",
-                linewidth=0.6, label=f"published, {snr:g} dB",
-            )  # fmt: skip
+                *zip(*known, strict=True),
+                color=colour,
+                marker="o",
+                markerfacecolor="white",
+                linewidth=0.6,
+                label=f"published, {snr:g} dB",
+            )
     axis.set_xticks(range(len(rows)), [f"{alphas[row]:g}" for row in rows])
     axis.set_xlabel("weight of the reconstruction, α")
     axis.set_ylabel("micro-P")
@@ -162,16 +172,16 @@ def alpha_curve(material: Material) -> Figure:
 def class_dots(material: Material) -> Figure:
     """Per ratio and class two dots, joined: the rival's and the proposed method's."""
     ratios = dict(reversed(_ratios(material).items()))
-    panels = {}
+    panels: dict[float, dict[str, list[float]]] = {}
     for name, snr in ratios.items():
         cells = _cells(_table(material, f"classes_{snr:g}db"))
         metrics = dict.fromkeys(metric for _, _, metric in cells)
-        pairs = {m: [cells[row, name, m].ours for row in (RIVAL, PROPOSED)] for m in metrics}
-        panels[snr] = {
-            metric.partition("[")[2].rstrip("]"): [one.mean for one in pair]
-            for metric, pair in pairs.items()
-            if all(one and one.finite for one in pair)
-        }
+        panels[snr] = {}
+        for metric in metrics:
+            pair = [cells[row, name, metric].ours for row in (RIVAL, PROPOSED)]
+            means = [one.mean for one in pair if one and one.finite]
+            if len(means) == len(pair):
+                panels[snr][metric.partition("[")[2].rstrip("]")] = means
     if not any(panels.values()):
         raise MissingError(f"{PROPOSED} and {RIVAL} have no class-wise values at one ratio")
     first = next(pairs for pairs in panels.values() if pairs)
@@ -190,7 +200,7 @@ def class_dots(material: Material) -> Figure:
         axis.set_ylim(-0.7, len(order) - 0.3)
         axis.set_xlim(0, 1.02)
         axis.set_xlabel("average precision")
-    made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    style.legend(made, handles, 2)
     return made
 
 
@@ -340,12 +350,18 @@ def _image(
     extent: tuple[float, float, float, float],
     colours: str,
     *,
-    origin: str = "lower",
+    origin: Literal["upper", "lower"] = "lower",
     limits: np.ndarray | None = None,
 ) -> None:
     low, high = limits if limits is not None else (values.min(), values.max())
     axis.imshow(
-        values, origin=origin, aspect="auto", extent=extent, cmap=colours, vmin=low, vmax=high,
+        values,
+        origin=origin,
+        aspect="auto",
+        extent=extent,
+        cmap=colours,
+        vmin=low,
+        vmax=high,
         interpolation="nearest",
-    )  # fmt: skip
+    )
     axis.grid(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -105,9 +106,15 @@ def _spectrum(axis: Axes, material: Material, shown: Examples, clip: str, lead: 
         axis.text(0.5, 0.5, "no spectrum stored", transform=axis.transAxes, ha="center", fontsize=8)
         return
     axis.imshow(
-        values, origin="lower", aspect="auto", cmap=INK_ON_PAPER, vmin=-60, vmax=0,
-        extent=(0, shown.span[clip], 0, 1), interpolation="antialiased",
-    )  # fmt: skip
+        values,
+        origin="lower",
+        aspect="auto",
+        cmap=INK_ON_PAPER,
+        vmin=-60,
+        vmax=0,
+        extent=(0, shown.span[clip], 0, 1),
+        interpolation="antialiased",
+    )
 
 
 def _scores(axis: Axes, shown: Examples, clip: str, lead: Scored, present: set[str]) -> list[str]:
@@ -120,8 +127,14 @@ def _scores(axis: Axes, shown: Examples, clip: str, lead: Scored, present: set[s
         for index, name in enumerate(shown.classes):
             if name in present:
                 edges = [shown.hop * k for k in range(len(frames) + 1)]
-                look = {"color": colours[name], "linewidth": 1.1, "linestyle": dash}
-                axis.stairs(frames[:, index], edges, baseline=None, **look)
+                axis.stairs(
+                    frames[:, index],
+                    edges,
+                    baseline=None,
+                    color=colours[name],
+                    linewidth=1.1,
+                    linestyle=dash,
+                )
         axis.axhline(scored.threshold, color=style.INK, linewidth=0.6, linestyle=(0, (1, 2)))
     axis.set_ylim(0, 1.02)
     axis.set_yticks([0, 0.5, 1])
@@ -145,7 +158,7 @@ def _lanes(
                     color=colours.get(name, style.PALE),
                 )
                 if offset - onset > span * (0.012 + 0.0115 * len(name)) and height > 0.36:
-                    look = {
+                    look: dict[str, Any] = {
                         "va": "center",
                         "fontsize": 6.5,
                         "color": "white",

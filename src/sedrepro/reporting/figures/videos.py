@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import matplotlib as mpl
@@ -153,6 +154,7 @@ def _video(block: SubFigure, material: Material, clip: int, base: Watched, ours:
         _boxed(axes[2, t], event, TRUTH)
         for line, of, colour in ((1, base, BASELINE), (3, ours, OURS)):
             certain = 1 - of.scores[clip, t, of.background]
+            assert of.attention is not None  # or there were no figure
             axes[line, t].imshow(heated(frames[t], of.attention[clip, t], certain))
             _boxed(axes[line, t], of.chosen[clip, t] < of.background, colour)
     titles = ("sound", material.label(BASE_ROW), "frames", material.label(OUR_ROW))
@@ -222,7 +224,7 @@ def confusion(material: Material) -> Figure:
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         names = [readable(name) for name in [*of.classes, "background"]]
-        small = {"fontsize": 7 if size < 12 else 5.5}
+        small: dict[str, Any] = {"fontsize": 7 if size < 12 else 5.5}
         axis.set_xticks(range(size), names, rotation=90, **small)
         axis.set_yticks(range(size), names, **small)
         axis.grid(False)
@@ -230,8 +232,15 @@ def confusion(material: Material) -> Figure:
             for (i, j), value in np.ndenumerate(shares):
                 if value >= 0.005:
                     colour = "white" if value > 0.55 else style.INK
-                    axis.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center",
-                              fontsize=7, color=colour)  # fmt: skip
+                    axis.text(
+                        j,
+                        i,
+                        f"{value:.2f}".lstrip("0"),
+                        ha="center",
+                        va="center",
+                        fontsize=7,
+                        color=colour,
+                    )
         axis.set_xlabel("predicted")
         axis.set_ylabel("true")
         axis.set_title(material.titled(material.label(row), condition))
@@ -283,8 +292,10 @@ def strips(material: Material) -> Figure:
     others = np.setdiff1d(np.arange(len(first.clips)), partial)
     clips = [*_spread(partial, STRIPS - 2), *_spread(others, 2)]
     lines = [("truth", first.label)]
-    lines += [(material.titled(material.label(row), c), of.chosen)
-              for (c, row), of in zip(rows, found, strict=True)]  # fmt: skip
+    lines += [
+        (material.titled(material.label(row), c), of.chosen)
+        for (c, row), of in zip(rows, found, strict=True)
+    ]
     colours = [*class_colours(first.classes).values(), "#eceae5"]
     palette = np.array([mpl.colors.to_rgb(colour) for colour in colours])
     made, axes = style.grid(len(clips), 2, width=10.5, height=0.42 + 0.19 * len(lines))

@@ -13,6 +13,7 @@ from ... import __version__
 from ...files import write_text
 from ...settings import Layout, Project
 from ..collect import collect
+from ..externals import scored
 from ..records import Record
 from ..sealing import seal
 from ..tables import difference_note, interval_note
@@ -69,14 +70,15 @@ def _paper(
     """Everything the template says about one paper; its runs are added to those `shown`."""
     spec = project.papers[paper]
     tables, found = collect(project, paper, layout, root)
-    shown += found
+    systems = scored(layout, paper)
+    shown += [*found, *systems]
     return {
         "id": paper,
         "spec": spec,
         "state": overview.state(project.selected_rows(paper), found),
         "intervals": overview.intervals(spec, tables),
         "claims": overview.claims(project, spec, tables, found),
-        "tables": [table_view(project, paper, table, found) for table in tables],
+        "tables": [table_view(project, paper, table, [*found, *systems]) for table in tables],
         "figures": [
             _figure(layout, paper, name, figure.caption) for name, figure in spec.figures.items()
         ],

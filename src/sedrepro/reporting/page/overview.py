@@ -130,7 +130,8 @@ def _line(row: Any, cell: Any, model: str, end: float) -> dict[str, Any]:
     if cell.ours is not None and cell.ours.finite:
         line["ours"] = percent(cell.ours.mean, end)
         if cell.ours.low is not None and cell.ours.high is not None:
-            line["low"], line["high"] = percent(cell.ours.low, end), percent(cell.ours.high, end)
+            line["low"] = percent(cell.ours.low, end)
+            line["high"] = percent(cell.ours.high, end)
     published = cell.published
     if published.value is not None:
         line["published"] = percent(published.value, end)

@@ -113,7 +113,8 @@ def heard(sound: bytes) -> np.ndarray:
 
 def curves(project: Project, found: Sequence[Record]) -> dict[str, Any]:
     """Every finished run's history, thinned, for the chart that compares rows."""
-    lines, quantities = [], {}
+    lines: list[dict[str, Any]] = []
+    quantities: dict[str, None] = {}
     for record in found:
         series = read_series(record.file("history.csv")) if record.done else {}
         epochs = series.get("epoch", [])

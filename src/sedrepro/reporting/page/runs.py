@@ -168,7 +168,7 @@ def audit(project: Project, paper: str, layout: Layout) -> list[dict[str, Any]]:
         if spec.table[row].kind == "published":
             continue
         for condition in spec.conditions:
-            run = Run(paper, row, condition, 0, (spec.folds or [None])[0])
+            run = Run(paper, row, condition, 0, spec.run_folds[0])
             for subset, _ in settings.plan(project, run, settings_of()[paper]).inputs():
                 subsets.setdefault((subset.corpus, subset.name), subset)
     lines = []

@@ -117,11 +117,11 @@ def _difference(one: differences.Difference | None) -> dict[str, str] | None:
     for words, ends in others:
         if ends and one.n > 1:
             parts.append(f"{words} [{ends[0]:+.3f}, {ends[1]:+.3f}]")
-    value, _, ends = str(one).partition(" ")
+    value, _, interval = str(one).partition(" ")
     return {
         "sort": digits(one.value),
         "value": value,
-        "ends": ends,
+        "ends": interval,
         "word": one.word,
         "mark": MARKS.get(one.word, ""),
         "title": "; ".join(parts).replace("-", "−"),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from ....errors import SedreproError
 from ....features.normalise import decibels, min_max
-from ....networks.beats import Recorded, Walk
+from ....networks.beats import Beats, Recorded, Walk
 from ....networks.crnn import Detection
 from ....networks.hetero import Hetero, Source
 from ....networks.pretrained import Listener
@@ -46,11 +46,12 @@ class Method(mean_teacher.Method):
     becomes of the encoder), `kinds` (what is mixed with what), `groups`, and the base's terms.
     """
 
-    settings: Settings
+    # They have all that the mean teacher reads of its own.
+    settings: Settings  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.listener: Listener | None = None  # frozen, and shared by student and teacher
+        self.listener: Listener  # frozen, and shared by student and teacher; where there is one
         self.in_desed = ~self._among(MAESTRO_CLASSES)
         self.in_maestro = self._among([*MAESTRO_CLASSES, *self.settings.shared])
 
@@ -59,6 +60,10 @@ class Method(mean_teacher.Method):
         return torch.tensor([name in names for name in self.plan.classes], device=self.device)
 
     # Networks
+
+    def network(self, model: str) -> Hetero:
+        """The student, or its teacher."""
+        return cast(Hetero, self.networks[model])
 
     def build(self, **more: Any) -> dict[str, nn.Module]:
         """The CRNN with its late merge, and `more` that a paper puts into it."""
@@ -79,6 +84,12 @@ class Method(mean_teacher.Method):
     def take(self, listener: Listener) -> None:
         """Keep the encoder, as it came."""
         self.listener = listener.to(self.device).eval()
+
+    @property
+    def beats(self) -> Beats:
+        """The frozen transformer whose blocks are walked one by one."""
+        assert isinstance(self.listener.encoder, Beats)  # no other is, as settings check
+        return self.listener.encoder
 
     # Schedule
 
@@ -133,7 +144,7 @@ class Method(mean_teacher.Method):
         kinds = self.kinds(batch.parts)
         one = self.draw(batch, kinds, fires)
         if s.mixup.kind == "coherent":
-            return Seen(*map(one, clean))
+            return Seen(*(one(values) for values in clean))
         if s.mixup.kind == "spectra":
             return Seen(one(clean.mel), clean.heard, one(clean.frames), one(clean.clips))
         other = self.draw(batch, kinds, fires)
@@ -167,7 +178,7 @@ class Method(mean_teacher.Method):
     def recorded(self, waves: Tensor, blocks: list[int]) -> Recorded:
         """The frozen encoder's tokens behind these blocks, and behind the last."""
         with torch.no_grad(), self.autocast():
-            walk = Walk(self.listener.encoder, self.listener.heard(waves))
+            walk = Walk(self.beats, self.listener.heard(waves))
             return Recorded({block: walk.to(block) for block in sorted({*blocks, walk.depth})})
 
     def source(self, model: str, heard: Tensor | Recorded) -> Source:
@@ -209,7 +220,7 @@ class Method(mean_teacher.Method):
         given, block = self.linear(inputs), self.settings.shown_block
         (mel,) = self.read(given)
         with self.autocast():
-            blocks = self.networks["teacher"].maps(mel, self.source("teacher", given[HEARD]))
+            blocks = self.network("teacher").maps(mel, self.source("teacher", given[HEARD]))
             shown = next(x for k, x in enumerate(blocks) if k == block)
         return {**super().explain(inputs), "cnn_map": shown.float().mean(1).mT}
 

@@ -18,10 +18,11 @@ from ....settings import (
     Stream,
     Subset,
 )
-from ....settings.blocks import Count, Positive, Share
+from ....settings.blocks import ClassNames, Count, Positive, Share
 from ....settings.classes import MAESTRO_CLASSES
 from ....settings.explain import neighbour
 from ..mean_teacher import settings as mean_teacher
+from ..mean_teacher.settings import Layers
 
 DESED, MAESTRO = "desed", "maestro"
 
@@ -153,7 +154,7 @@ class Settings(PaperSettings):
         description="which of MAESTRO's one-second labels counts in a frame that two share: "
         "the last, as the baseline's code writes one row over the other; or the largest",
     )
-    shared: list[str] = Field(
+    shared: ClassNames = Field(
         ["Speech", "Dog", "Dishes"],
         description="classes of DESED that are valid in MAESTRO; those that data.desed.classes "
         "lacks have no effect",
@@ -176,7 +177,7 @@ class Settings(PaperSettings):
         return self
 
     @property
-    def built(self) -> mean_teacher.Layers:
+    def built(self) -> Layers:
         return self.network
 
     @property
@@ -202,7 +203,8 @@ class Settings(PaperSettings):
         ]
 
     def held_out(self) -> list[HeldOut]:
-        inputs, choosing = self.inputs, {"selects": True, "reports": False}
+        inputs = self.inputs
+        choosing: dict[str, Any] = {"selects": True, "reports": False}
         weak = Subset(DESED, "weak", "held_out")
         windows = Subset(MAESTRO, "train", "held_out")
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -185,9 +186,7 @@ class Method(contract.Method):
             return
         for model in self.models():
             inputs = (self.linear(batch.inputs) for batch in batches())
-            recompute(
-                self.networks[model], inputs, lambda given, name=model: self.detect(name, given)
-            )
+            recompute(self.networks[model], inputs, partial(self.detect, model))
 
     def explain(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Frame scores of both networks, and the spectrum where waveforms are stored."""

@@ -167,11 +167,10 @@ class Settings(PaperSettings):
 
     def held_out(self) -> list[HeldOut]:
         synth, weak = Subset("desed", "synth_validation"), Subset("desed", "weak", "held_out")
-        choosing = {"selects": True, "reports": False}
         return [
             *self.reported(),
-            HeldOut("synth_validation", synth, self.inputs, **choosing),
-            HeldOut("weak_validation", weak, self.inputs, ("tags",), **choosing),
+            HeldOut("synth_validation", synth, self.inputs, selects=True, reports=False),
+            HeldOut("weak_validation", weak, self.inputs, ("tags",), selects=True, reports=False),
         ]
 
     def selection(self) -> list[str]:

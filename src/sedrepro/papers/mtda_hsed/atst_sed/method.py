@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ....networks.atst import Atst
 from ....networks.beats import Recorded
 from ....networks.hetero import Source, pooled
 from ....networks.pretrained import Listener
@@ -60,21 +61,22 @@ class Method(heterogeneous.Method):
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Stage 2: RNN and heads faster than the CNN, the transformer slower block by block."""
-        s, student = self.settings, self.networks["student"]
+        s, student = self.settings, self.network("student")
         rate = s.training.learning_rate
         if s.atst.stage == 1:
             return super().param_groups()
-        transformer, depth = student.transformer, student.transformer.depth
-        layers = [
+        transformer = student.transformer
+        assert transformer is not None  # `take` gave it one
+        layers: list[nn.Module] = [
             transformer.norm_frame,
-            *reversed(transformer.blocks),
+            *reversed(list(transformer.blocks)),
             nn.ModuleList([transformer.patch_embed]),
         ]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": list(layer.parameters()), "lr": rate * s.atst.layer_decay**k}
             for k, layer in enumerate(layers)
         ]
-        groups[depth + 1]["params"].append(transformer.pos_embed)
+        groups[transformer.depth + 1]["params"].append(transformer.pos_embed)
         rest = [student.merge, student.rnn, student.heads]
         faster = [parameter for part in rest for parameter in part.parameters()]
         return [
@@ -92,7 +94,8 @@ class Method(heterogeneous.Method):
             own = copy.deepcopy(listener.encoder).to(self.device)
             own.requires_grad_(self.settings.atst.stage == 2 and name == "student")
             own.mask_embed.requires_grad_(False)
-            self.networks[name].transformer = own
+            assert isinstance(own, Atst)  # as settings say
+            self.network(name).transformer = own
 
     def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Stage 1 gives everything but the transformer."""
@@ -110,7 +113,9 @@ class Method(heterogeneous.Method):
     def source(self, model: str, heard: Tensor | Recorded) -> Source:
         if self.settings.encoder.cached:
             return heard
-        network = self.networks[model]
+        network = self.network(model)
+        assert network.transformer is not None
+        assert isinstance(heard, Tensor)
         return pooled(network.transformer(heard), network.frames)
 
     # A step

@@ -1,0 +1,422 @@
+"""The life of a result set: a random walk over what people do. What is printed after each step is
+what a clean run of the same settings and data prints, or it says that it is not done and why."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from sedrepro.cli.status import Standing, standings
+from sedrepro.cli.verify import Walk
+from sedrepro.files import read_json, write_json
+from sedrepro.reporting.collect import Cell, collect
+from sedrepro.reporting.records import Record, digits
+from sedrepro.reporting.tables import to_csv
+from sedrepro.settings import Run
+from sedrepro.training.run import forget
+
+from . import stubs
+from .driver import Driver, Kill, Outcome
+from .world import PAPER, World
+
+SEED = int(os.environ.get("SEDREPRO_WALK_SEED", "14"))
+WALKS = int(os.environ.get("SEDREPRO_WALKS", "62"))
+STEPS = 50
+ROUNDS = 6
+"""Starts after which advice that is followed must have led somewhere."""
+
+indices = st.integers(0, 40)
+
+
+TIMES = Counter()
+
+
+class Fault(AssertionError):
+    """What is printed is wrong."""
+
+
+def action(**choices: Any):
+    """A rule that is counted, and after which everything printed is looked at."""
+
+    def made(do):
+        @functools.wraps(do)
+        def done(self, **given):
+            self.step += 1
+            self.counts[do.__name__] += 1
+            self.told.append(f"{do.__name__} {given}")
+            try:
+                began = time.process_time()
+                do(self, **given)
+                TIMES[do.__name__] += time.process_time() - began
+                began = time.process_time()
+                self.look()
+                TIMES["look"] += time.process_time() - began
+            except Exception as error:
+                raise self.fault(error) from error
+
+        return rule(**choices)(done)
+
+    return made
+
+
+class Life(RuleBasedStateMachine):
+    """One result set, from a finished run on."""
+
+    world: ClassVar[World]
+    counts: ClassVar[Counter[str]] = Counter()
+    walks: ClassVar[int] = 0
+    starts: ClassVar[int] = 0
+    found: ClassVar[str] = ""
+
+    @initialize()
+    def begin(self) -> None:
+        type(self).walks += 1
+        self.step = 0
+        self.told: list[str] = []
+        self.w = type(self).world.again()
+        self.stopped = False
+
+    def fault(self, error: Exception) -> Exception:
+        text = f"seed {SEED}, walk {self.walks}, step {self.step}: {error}"
+        type(self).found = type(self).found or "\n".join([*self.told, text])
+        return Fault(text)
+
+    # What people do
+
+    @action()
+    def run(self) -> None:
+        self.start()
+
+    @action()
+    def run_again(self) -> None:
+        self.start()
+
+    @action(part=st.sampled_from([PAPER, f"results/life/tables/{PAPER}.csv"]))
+    def run_a_target(self, part: str) -> None:
+        self.start(part)
+
+    @action(job=indices, step=indices, driver=st.booleans())
+    def run_and_be_killed(self, job: int, step: int, driver: bool) -> None:
+        self.start(kill=Kill(job, step, driver))
+
+    @action(stage=st.sampled_from(["train", "evaluate", "extract", "adapt", "tabulate"]))
+    def force(self, stage: str) -> None:
+        self.start(forced=[stage])
+
+    @action(
+        stage=st.sampled_from(["train", "evaluate", "extract"]),
+        job=st.integers(0, 3),
+        step=indices,
+        driver=st.booleans(),
+    )
+    def force_and_be_killed(self, stage: str, job: int, step: int, driver: bool) -> None:
+        self.start(forced=[stage], kill=Kill(job, step, driver))
+
+    @action(index=indices)
+    def forget(self, index: int) -> None:
+        folder = self.file_of(self.w.files(), r"run\.json$", index)
+        if folder is not None and ".state" not in folder.parts:
+            forget(folder.parent)
+
+    @action(value=st.sampled_from([7, 3, "by class"]))
+    def set_the_median(self, value: Any) -> None:
+        self.w.choose("median", value)
+
+    @action(value=st.sampled_from([3, 2]))
+    def set_the_epochs(self, value: int) -> None:
+        self.w.choose("epochs", value)
+
+    @action(name=st.sampled_from(["confidence", "bootstrap"]), other=st.booleans())
+    def set_the_report(self, name: str, other: bool) -> None:
+        values = {"confidence": (0.95, 0.5), "bootstrap": (20, 25)}
+        self.w.choose(name, values[name][other])
+
+    @action(value=st.sampled_from(["A table", "The table"]))
+    def set_a_caption(self, value: str) -> None:
+        self.w.choose("caption", value)
+
+    @action(value=st.sampled_from(["0.4", "0.6", ""]))
+    def set_a_published_cell(self, value: str) -> None:
+        self.w.choose("published", value)
+
+    @action(value=st.sampled_from([(42,), (42, 43)]))
+    def set_the_seeds(self, value: tuple[int, ...]) -> None:
+        self.w.choose("seeds", value)
+
+    @action(value=st.sampled_from([("mt", "lgc", "again"), ("mt",), ("mt", "again", "clc")]))
+    def set_the_rows(self, value: tuple[str, ...]) -> None:
+        self.w.choose("rows", value)
+
+    @action(index=indices, late=st.booleans())
+    def touch(self, index: int, late: bool) -> None:
+        files = self.w.files()
+        moment = self.w.later() if late else 900_000_000
+        os.utime(files[index * 7 % len(files)], (moment, moment))
+
+    @action(kind=st.sampled_from(["tsv", "h5", "run", "metrics", "any"]), index=indices)
+    def delete(self, kind: str, index: int) -> None:
+        if path := self.a_file(kind, index):
+            path.unlink()
+
+    @action(
+        kind=st.sampled_from(["tsv", "h5", "run", "metrics", "any"]),
+        index=indices,
+        how=st.sampled_from(["cut", "cut in place", "flip", "flip in place"]),
+        dated=st.booleans(),
+    )
+    def damage(self, kind: str, index: int, how: str, dated: bool) -> None:
+        if path := self.a_file(kind, index):
+            self.harm(path, how, dated)
+
+    @action()
+    def report(self) -> None:
+        self.w.report()
+        self.printed(self.tables())
+
+    @action(dates=st.booleans(), links=st.booleans(), records=st.booleans(), draw=indices)
+    def copy(self, dates: bool, links: bool, records: bool, draw: int) -> None:
+        self.w.copy(dates=dates, links=links, records=records, draw=draw)
+
+    @action(audio=st.integers(0, 1), labels=st.integers(0, 1), dated=st.booleans())
+    def swap_the_data(self, audio: int, labels: int, dated: bool) -> None:
+        older = 500_000_000 + 1000 * audio + 100 * labels
+        self.w.swap(audio, labels, None if dated else older)
+
+    @action(index=indices, dated=st.booleans())
+    def edit_a_number(self, index: int, dated: bool) -> None:
+        path = self.file_of(self.w.files(), r"seed\d+/metrics\.json$", index)
+        if path is None:
+            return
+        try:
+            told = read_json(path)
+            told["metrics"][0]["value"] = 0.99
+        except (ValueError, LookupError, TypeError):
+            return
+        date = path.stat().st_mtime
+        path.unlink()
+        write_json(path, told)
+        self.date(path, None if dated else date)
+
+    @action(index=indices, other=indices, resamples=st.booleans(), dated=st.booleans())
+    def copy_numbers(self, index: int, other: int, resamples: bool, dated: bool) -> None:
+        files = self.w.files()
+        here = self.file_of(files, r"seed\d+/metrics\.json$", index)
+        there = self.file_of(files, r"seed\d+/metrics\.json$", other)
+        for name in ("metrics.json", *(["resamples.npz"] if resamples else [])):
+            if here is None or there is None or here == there:
+                return
+            source, target = there.with_name(name), here.with_name(name)
+            if source.exists():
+                date = target.stat().st_mtime if target.exists() else self.w.now
+                target.unlink(missing_ok=True)
+                shutil.copyfile(source, target)
+                self.date(target, None if dated else date)
+
+    # How
+
+    def start(self, target: str = "all", **how: Any) -> Outcome:
+        type(self).starts += 1
+        outcome = Driver(self.w).start(target, **how)
+        for job, line in outcome.failed.items():
+            if "Error:" in line and "sedrepro" not in line:
+                raise Fault(f"{job} failed without a clear line: {line}")
+        if outcome.whole and target == "all":
+            self.complete()
+        self.told[-1] += f" -> {outcome}"
+        return outcome
+
+    def a_file(self, kind: str, index: int) -> Path | None:
+        patterns = {
+            "tsv": r"corpora/.*\.(tsv|json)$",
+            "h5": r"\.h5$",
+            "run": r"seed\d+/[^/]*$",
+            "metrics": r"(metrics\.json|resamples\.npz)$",
+            "any": r"",
+        }
+        return self.file_of(self.w.files(), patterns[kind], index)
+
+    @staticmethod
+    def file_of(files: Iterable[Path], pattern: str, index: int) -> Path | None:
+        chosen = [path for path in files if re.search(pattern, str(path))]
+        return chosen[index % len(chosen)] if chosen else None
+
+    def harm(self, path: Path, how: str, dated: bool) -> None:
+        whole, date = path.read_bytes(), path.stat().st_mtime
+        if not whole:
+            return
+        middle = len(whole) // 2
+        harmed = whole[:middle]
+        if how.startswith("flip"):
+            harmed += bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        if "in place" not in how:
+            path.unlink()
+        path.write_bytes(harmed)
+        self.date(path, None if dated else date)
+
+    def date(self, path: Path, date: float | None) -> None:
+        moment = self.w.later() if date is None else date
+        os.utime(path, (moment, moment))
+
+    # What is printed
+
+    def tables(self) -> tuple[list[Any], list[Record]]:
+        with self.w.inside():
+            return collect(self.w.project, PAPER, self.w.layout, self.w.checkout)
+
+    def status(self) -> list[Standing]:
+        with self.w.inside():
+            return standings(self.w.project, self.w.layout)
+
+    def look(self) -> None:
+        """Whatever has a number has the right one, whatever has none says why."""
+        stubs.new_process()
+        printed, records = self.tables()
+        for record in records:
+            self.right(record)
+        done = {record.run: record.done for record in records}
+        for standing in self.status():
+            if (standing.word == "done") != done.get(standing.run, False):
+                raise Fault(f"{standing.run}: status says {standing.word}, the table another thing")
+        for table in printed:
+            for row in table.rows:
+                mine = [record for record in records if record.run.row == row.name]
+                for column, cell in zip(table.columns, row.cells, strict=True):
+                    self.cell(row.name, (column.column.subset, column.column.model), mine, cell)
+
+    def right(self, record: Record) -> None:
+        if not record.done:
+            if not record.reason:
+                raise Fault(f"{record.run}: not done, and no reason")
+            return
+        with self.w.inside():
+            if not Path(self.w.layout.run(self.w.plan(record.run).scored, "run.json")).exists():
+                raise Fault(f"{record.run}: a number without run.json")
+        expected = self.w.value(record.run)
+        for key, value in expected.items():
+            entry = record.find(
+                set=key[0], model=key[1], metric="psds1", implementation="psds_eval"
+            )
+            if entry is None:
+                raise Fault(f"{record.run}: no value of {key}")
+            report = self.w.project.report
+            wanted = stubs.interval_of(value, report.bootstrap, report.confidence)
+            got = (entry["value"], entry["ci_low"], entry["ci_high"])
+            if got != tuple(map(float, wanted)):
+                raise Fault(f"{record.run}: {key} is {got}, a clean run gives {tuple(wanted)}")
+
+    def cell(self, row: str, key: tuple[str, str], records: list[Record], cell: Cell) -> None:
+        values = [self.w.value(record.run)[key] for record in records if record.done]
+        got = cell.ours.mean if cell.ours else None
+        wanted = sum(values) / len(values) if values else None
+        if digits(got) != digits(wanted):
+            raise Fault(f"row {row}: {got} is printed, a clean run prints {wanted}")
+        for record in records:
+            if not record.done and record.reason not in cell.note:
+                raise Fault(f"row {row}: nothing says that {record.run} is not done")
+
+    def complete(self) -> None:
+        """After a start that ended well everything is done, and printed as a clean run does."""
+        stubs.new_process()
+        printed, records = self.tables()
+        for record in records:
+            if not record.done and record.run in self.w.runs():
+                self.stopped = True  # something must be done by hand, and the reason says it
+        self.printed((printed, records))
+
+    def printed(self, now: tuple[list[Any], list[Record]]) -> None:
+        """The table that lies there is the one that would be printed now."""
+        with self.w.inside():
+            there = Path(self.w.layout.paper_table(PAPER)).read_text()
+            if there != to_csv(now[0]):
+                raise Fault("the table that lies there is not what would be printed now")
+
+    # The end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "w") or self.found:
+            return
+        self.told.append("heal")
+        try:
+            self.heal()
+        except Exception as error:
+            raise self.fault(error) from error
+
+    def heal(self) -> None:
+        """Whoever follows what is said comes to the tables of a clean run."""
+        for attempt in range(ROUNDS):
+            failed = list(self.start().failed.values())
+            _, records = self.tables()
+            waiting = [r for r in records if not r.done and r.run in self.w.runs()]
+            if not failed and not waiting:
+                break
+            said = [*failed, *(record.reason for record in waiting)]
+            self.told[-1] += f" | {said}"
+            if attempt:
+                self.follow(failed, waiting)
+        else:
+            raise Fault(f"following what is said leads nowhere: {said}")
+        self.look()
+        with self.w.inside():
+            walk = Walk(self.w.project, self.w.layout, self.w.checkout)
+            walk.run()
+        if walk.problems:
+            raise Fault(f"after all was made, verify says: {walk.problems}")
+
+    def follow(self, failed: list[str], waiting: list[Record]) -> None:
+        """Do what the errors of jobs and the reasons of runs say."""
+        with self.w.inside():
+            for line in [*failed, *(record.reason for record in waiting)]:
+                for run in re.findall(r"`sedrepro forget ([^`]+)`", line):
+                    folder = Path(self.w.layout.run(Run.parse(run)))
+                    if folder.is_dir():
+                        forget(folder)
+                if found := re.search(r"^(?:error: )?(\S+): [^;]*; delete it", line):
+                    Path(found[1]).unlink(missing_ok=True)
+            for record in waiting:
+                if found := re.search(r"^(\S+\.json) [^;]*; delete it", record.reason):
+                    record.file(found[1]).unlink(missing_ok=True)
+                if "delete metrics.json" in record.reason:
+                    record.file("metrics.json").unlink(missing_ok=True)
+
+
+def walk(walks: int = WALKS) -> str:
+    """Walk, and say how many steps of which kind were made."""
+    Life.counts, Life.walks, Life.starts, Life.found = Counter(), 0, 0, ""
+    options = settings(
+        max_examples=walks,
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    memory = Path("/dev/shm")
+    with (
+        tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder,
+        stubs.in_place(),
+    ):
+        Life.world = World(Path(folder))
+        assert Driver(Life.world).start().whole
+        seed(SEED)(Life)
+        run_state_machine_as_test(Life, settings=options)
+    kinds = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in sorted(Life.counts.items()))
+    return f"{Life.counts.total()} actions in {Life.walks} walks, seed {SEED}: {kinds}"
+
+
+def test_whatever_people_do_nothing_printed_is_wrong(record_property):
+    told = walk()
+    assert Life.counts.total() >= 3000
+    record_property("counted", told)
