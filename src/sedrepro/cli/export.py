@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .. import papers, settings
+from ..errors import SedreproError
 from ..places import typed, typed_run
 from ..settings import Layout, Paper, Plan, Project
 from .naming import HELP, run_of

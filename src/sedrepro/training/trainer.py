@@ -199,9 +199,9 @@ class Trainer:
         """A line for the log, and the history so far with what each epoch took."""
         left = progress.current().left((self.epoch + 1) / self.options.epochs)
         parts = [f"epoch {self._epoch_of()}: loss {row.get('loss/total', math.nan):.4f}"]
-        if "select" in row:
-            best = f", best {self.best['value']:.4f} of epoch {self.best['epoch'] + 1}"
-            parts.append(f"selection {row['select']:.4f}{best if self.best else ''}")
+        if "select" in row and self.best is not None:
+            best = f"best {self.best['value']:.4f} of epoch {self.best['epoch'] + 1}"
+            parts.append(f"selection {row['select']:.4f}, {best}")
         parts += [f"rate {row['rate']:.2e}", duration(seconds)]
         parts += [] if left is None else [f"about {duration(left)} left"]
         print(", ".join(parts))
