@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 FOREIGN = {"Directory cannot be locked", "CUDA out of memory", "Sign in to confirm"}
-"""What Snakemake, PyTorch and YouTube say."""
+FOREIGN |= {"No space left on device"}
+"""What Snakemake, PyTorch, YouTube and the system say."""
 
 
 def test_every_message_is_one_that_is_printed(root: Path):
