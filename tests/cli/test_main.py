@@ -84,7 +84,7 @@ def test_status_tells_done_running_failed_and_waiting(capsys):
     assert "running  25%, epoch 3 of 10, about 20.0 min left" in printed
     assert f"failed   the loss is nan at epoch 2, batch 1 ({log})" in printed
     assert "train     1 of 3 done, 1 running, 1 failed; about 30.4 min of work left" in printed
-    assert "1 of 3 runs done; nobody can tell yet how long the rest takes" in printed
+    assert "1 of 3 runs done; the time left is known once a run has finished" in printed
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_time_left_is_unknown_before_anything_is_done():
     assert remaining(runs) is None
     steps = [Step("train", run.run.folder, "waiting") for run in runs]
     assert text(Status(runs, steps)).endswith(
-        "0 of 2 runs done; nobody can tell yet how long the rest takes"
+        "0 of 2 runs done; the time left is known once a run has finished"
     )
 
 

@@ -308,7 +308,7 @@ def text(found: Status) -> str:
     done = sum(s.word == "done" for s in found.runs)
     summary = f"{done} of {len(found.runs)} runs done"
     if found.left is None:
-        summary += "; nobody can tell yet how long the rest takes"
+        summary += "; the time left is known once a run has finished"
     elif found.left:
         side = f", {found.at_once} jobs side by side" if found.at_once > 1 else ""
         summary += f"; about {duration(found.left)} left{side}"
