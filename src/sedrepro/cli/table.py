@@ -8,15 +8,16 @@ import io
 import json
 import textwrap
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..errors import SedreproError
 from ..places import checkout, typed_run
-from ..reporting import tables as printing
-from ..reporting.collect import PrintedTable, collect
 from ..settings import Layout, Project
-from .headline import headline
 from .naming import HELP, paper_of, row_of
 from .terminal import columns, fitted
+
+if TYPE_CHECKING:
+    from ..reporting.collect import PrintedRow, PrintedTable
 
 FORMATS = ("text", "csv", "md", "tex", "json")
 
@@ -31,6 +32,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def table(options: argparse.Namespace, project: Project) -> str:
     """What the command prints."""
+    from ..reporting import tables as printing
+    from .headline import headline
+
     layout, form = Layout.of(project), "json" if options.json else options.format
     if options.what is None:
         if form == "json":
@@ -63,6 +67,8 @@ def _shown(
     options: argparse.Namespace, project: Project, paper: str, row: str | None, layout: Layout
 ) -> tuple[list[PrintedTable], int]:
     """The tables with the rows that are wanted, and how many rows are left out."""
+    from ..reporting.collect import collect
+
     tables, hidden = collect(project, paper, layout, checkout())[0], set()
     found = []
     for one in tables:
@@ -75,15 +81,17 @@ def _shown(
     return found, len(hidden)
 
 
-def _is_run(row: printing.PrintedRow) -> bool:
+def _is_run(row: PrintedRow) -> bool:
     return any(cell.ours is not None for cell in row.cells)
 
 
 def _cells(tables: list[PrintedTable]) -> list[dict[str, object]]:
     """The cells as in the CSV file, with numbers as numbers."""
+    from ..reporting.tables import to_csv
+
     return [
         {name: _number(value) for name, value in row.items()}
-        for row in csv.DictReader(io.StringIO(printing.to_csv(tables)))
+        for row in csv.DictReader(io.StringIO(to_csv(tables)))
     ]
 
 
@@ -99,9 +107,11 @@ def _json(found: object) -> str:
 
 
 def _text(title: str, tables: list[PrintedTable], hidden: int, width: int) -> str:
+    from ..reporting.tables import grid
+
     parts = [textwrap.fill(title, width)]
     for one in tables:
-        heads, rows = printing.grid(one)
+        heads, rows = grid(one)
         caption = textwrap.wrap(one.caption, width)
         parts.append("\n".join([*caption, *fitted(heads, rows, width)]))
         notes = [textwrap.fill(f"- {n}", width, subsequent_indent="  ") for n in one.notes]
