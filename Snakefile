@@ -22,6 +22,7 @@ include: "rules/reporting.smk"
 # Every run is asked for by name: tables, figures and page are there after a failure, too, and after
 # `sedrepro report`.
 rule all:
+    """The tables and figures of every selected paper, and the page."""
     default_target: True
     input:
         FLOW.layout.report,
@@ -30,6 +31,7 @@ rule all:
 
 
 rule data:
+    """Everything that has to be downloaded and described; nothing is trained."""
     input:
         lambda w: FLOW.data(),
     localrule: True
@@ -38,6 +40,7 @@ rule data:
 for paper in FLOW.project.papers:
 
     rule:
+        """The tables and figures of one paper, and every run they need."""
         name:
             paper
         input:

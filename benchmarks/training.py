@@ -64,7 +64,8 @@ def main() -> None:
     project = settings.load(papers=papers.settings_of(), files=options.configfile)
     device = torch.device(options.device)
     spec = project.papers[options.paper]
-    rows = options.rows or [row for row in spec.selected() if spec.table[row].kind == "train"]
+    selected = project.selected_rows(options.paper)
+    rows = options.rows or [row for row in selected if spec.table[row].kind == "train"]
     print(f"{'row':<14}{'clips':>6}{'ms/step':>10}{'clips/s':>10}{'peak GiB':>10}")
     for row in rows:
         count, seconds, peak = measure(project, options.paper, row, device, options.steps)

@@ -2,6 +2,7 @@
 
 
 rule evaluate:
+    """The numbers of one run, with the intervals they have over clips."""
     input:
         FLOW.evaluate_inputs,
     output:

@@ -2,6 +2,7 @@
 
 
 rule extract:
+    """What the networks read of one subset, computed from its recordings."""
     input:
         FLOW.clip_sources,
     output:
@@ -25,6 +26,7 @@ rule extract:
 
 # Frozen networks listen once; what they say of a waveform store is a store too.
 rule embed:
+    """What a frozen network says of one subset's waveforms."""
     input:
         FLOW.embed_inputs,
     output:

@@ -4,6 +4,7 @@
 if FLOW.mixes:
 
     rule mix:
+        """A share of a subset's soundscapes, mixed from the sound bank."""
         input:
             FLOW.layout.status("desed_soundbank"),
         output:
@@ -22,6 +23,7 @@ if FLOW.mixes:
             "../workflow/scripts/mix.py"
 
     rule collect:
+        """The shares of a subset joined, and its tables."""
         input:
             lambda w: FLOW.shards(w.subset),
         output:
@@ -46,6 +48,7 @@ if FLOW.mixes:
 
 
 rule recipe:
+    """By which recipe the clips of one SNR are mixed while they are read, and their tables."""
     input:
         statuses=lambda w: FLOW.statuses_of("snr_mix", w.subset),
         own=FLOW.own_trees_mixed,
@@ -73,6 +76,7 @@ rule recipe:
 
 # Only on request, by name: nothing in the pipeline reads these files.
 rule wavs:
+    """The mixtures of one SNR as files, for those who want to hear them."""
     input:
         FLOW.recipe("{subset}"),
         FLOW.table("snr_mix", "{subset}", "clips"),

@@ -5,6 +5,7 @@ report: "../workflow/report/workflow.rst"
 
 
 rule tabulate:
+    """One paper's tables, ours beside the published numbers."""
     input:
         lambda w: FLOW.metrics(w.paper),
         lambda w: FLOW.published(w.paper),
@@ -43,6 +44,7 @@ rule tabulate:
 for paper in FLOW.project.papers:
 
     rule:
+        """All figures of one paper."""
         name:
             f"draw_{paper}"
         input:
@@ -78,6 +80,7 @@ for paper in FLOW.project.papers:
 
 
 rule publish:
+    """The results page: everything, in one file."""
     input:
         [FLOW.results(paper) for paper in FLOW.papers],
     output:

@@ -2,6 +2,7 @@
 
 
 rule fetch:
+    """A resource is brought here and checked, or its status says why it cannot be had."""
     input:
         lambda w: FLOW.placed(w.resource),
         lambda w: [FLOW.layout.status(name) for name in FLOW.registry[w.resource].after],
@@ -23,6 +24,7 @@ rule fetch:
 
 
 rule adapt:
+    """The tables of a subset: its clips, its events, and how many were expected and found."""
     input:
         statuses=FLOW.statuses,
         own=FLOW.own_trees,
@@ -48,6 +50,7 @@ rule adapt:
 
 
 rule plan:
+    """Print what would be downloaded."""
     log:
         f"{FLOW.layout.data}/logs/plan.log",
     localrule: True
@@ -62,6 +65,7 @@ rule plan:
 
 
 rule audit:
+    """Print what data there is, and what that means for each paper."""
     log:
         f"{FLOW.layout.data}/logs/audit.log",
     localrule: True

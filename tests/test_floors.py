@@ -16,8 +16,8 @@ SRC = ROOT / "src" / "sedrepro"
 # From the ground up. Rooms of the ground floor may use each other; above, a room imports from lower
 # floors and from itself only.
 FLOORS = [
-    {"errors", "files", "places", "locks", "liveness", "chain", "kept", "settings", "audio"}
-    | {"store", "tables", "checkpoints", "metrics"},
+    {"errors", "files", "places", "locks", "liveness", "progress", "chain", "kept", "settings"}
+    | {"audio", "store", "tables", "checkpoints", "metrics"},
     {"sources"},
     {"miniature"},
     {"mixtures"},

@@ -53,7 +53,7 @@ def everything(tmp_path_factory) -> SimpleNamespace:
     project = fabricate.everything()
     layout = fabricate.fabricate(tmp_path_factory.mktemp("everything"), project)
     page = fabricate.report(project, layout)
-    return SimpleNamespace(project=project, layout=layout, page=page)
+    return SimpleNamespace(project=project, layout=layout, page=page, root=fabricate.ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -10,18 +12,25 @@ import pytest
 from sedrepro import papers
 from sedrepro.metrics.decode import detect
 from sedrepro.reporting.examples import examples
-from sedrepro.reporting.records import records
+from sedrepro.reporting.page.table import source_link
+from sedrepro.reporting.records import read_rows, records
 
 pytestmark = pytest.mark.system
 
 LARGEST = 15e6  # bytes
 PAPER = "lgc_sed"
+SCREENS = 20
+UNFOLD = """document.querySelectorAll("details.part, details.table").forEach((part) => {
+  part.open = true;
+})"""
 
 
 @pytest.fixture(scope="module")
 def page(browser, everything):
+    """The page with every part of it unfolded."""
     shown = browser.page()
     shown.open(everything.page)
+    shown.run(UNFOLD)
     return shown
 
 
@@ -60,7 +69,101 @@ def test_links_out_of_the_page_are_papers_and_code_only(page, everything):
     out = set(page.run("[...document.querySelectorAll('a[href^=http]')].map((a) => a.href)"))
     specs = [everything.project.papers[paper] for paper in everything.project.selected_papers()]
     named = {url.rstrip("/") for spec in specs for url in (spec.url, spec.code) if url}
+    for paper, spec in everything.project.papers.items():
+        table = everything.root / "config" / "papers" / paper / "published.csv"
+        named |= {source_link(row["source"], spec.url) for row in read_rows(table)}
     assert {url.rstrip("/") for url in out} <= named
+
+
+def test_it_is_no_more_than_twenty_screens(browser, everything):
+    shown = browser.page(1280, 900)
+    shown.open(everything.page)
+    assert shown.run("document.documentElement.scrollHeight") <= SCREENS * 900
+
+
+def test_filters_hide_and_say_how_much(browser, everything):
+    shown = browser.page()
+    shown.open(everything.page)
+
+    def chosen(**values: object) -> list:
+        return shown.run(f"""(() => {{
+          for (const [name, value] of Object.entries({json.dumps(values)})) {{
+            const field = document.getElementById(`filter-${{name}}`);
+            if (typeof value === "boolean") field.checked = value; else field.value = value;
+            field.dispatchEvent(new Event("input"));
+          }}
+          const rows = [...document.querySelectorAll("details.table tbody tr")];
+          return [
+            document.getElementById("hidden").textContent,
+            rows.filter((row) => row.checkVisibility()).map((row) => row.cells[0].innerText),
+            [...document.querySelectorAll("section.paper")].filter((p) => p.checkVisibility())
+              .map((p) => p.id),
+            [...document.querySelectorAll("th.group[data-metric]")]
+              .filter((head) => head.checkVisibility()).map((head) => head.dataset.metric),
+          ];
+        }})()""")
+
+    hidden, rows, _, _ = chosen()
+    assert "rows hidden" in hidden
+    assert "Mean teacher + CLC" not in rows
+    hidden, every, papers_shown, _ = chosen(run=False)
+    assert hidden == ""
+    assert "Mean teacher + CLC" in every
+    assert len(papers_shown) == len(everything.project.selected_papers())
+    assert chosen(paper=PAPER)[2] == [PAPER]
+    assert set(chosen(metric="PSDS 2")[3]) == {"PSDS 2"}
+    found = chosen(row="mean teacher")[1]
+    assert found
+    assert all("mean teacher" in name.lower() for name in found)
+
+
+def test_a_table_is_copied_as_it_is_shown(browser, everything):
+    shown = browser.page()
+    shown.open(everything.page)
+    copied = shown.run(f"""(() => {{
+      const field = document.getElementById("filter-metric");
+      field.value = "PSDS 1";
+      field.dispatchEvent(new Event("input"));
+      const table = document.querySelector("#{PAPER} details.table");
+      return [...table.querySelectorAll("button.copy")].map((button) => {{
+        button.click();
+        return [button.dataset.form, button.dataset.copied];
+      }});
+    }})()""")
+    texts = dict(copied)
+    assert set(texts) == {"Markdown", "LaTeX", "CSV"}
+    assert texts["Markdown"].startswith("| Row | PSDS 1 psds_eval, teacher, ours |")
+    assert "PSDS 2" not in texts["CSV"]
+    assert r"psds\_eval" in texts["LaTeX"]
+    rows = list(csv.reader(io.StringIO(texts["CSV"])))
+    assert len({len(row) for row in rows}) == 1
+    names = [row[0] for row in rows]
+    assert "LGC (CLC + PGC)" in names
+    assert "Mean teacher + CLC" not in names
+
+
+def test_the_head_of_a_table_stays(page):
+    tops = page.run(f"""(async () => {{
+      const box = document.querySelector("#{PAPER} details.table .scroll");
+      box.style.maxHeight = "12rem";
+      box.scrollTop = 150;
+      await new Promise((done) => setTimeout(done, 50));
+      const tops = [box, box.querySelector("thead")].map((p) => p.getBoundingClientRect().top);
+      box.style.maxHeight = "";
+      return tops;
+    }})()""")
+    assert tops[1] == pytest.approx(tops[0], abs=3)
+
+
+def test_runs_link_to_what_lies_beside_the_page(page, everything):
+    links = page.run(
+        "[...document.querySelectorAll('.files a')].map((a) => a.getAttribute('href'))"
+    )
+    assert len(links) > 50
+    home = everything.page.parent
+    assert [link for link in links if not (home / link).exists()] == []
+    names = {Path(link).name for link in links}
+    assert {"run.json", "history.csv", "metrics.json"} <= names
 
 
 def test_downloads_hold_what_they_say(page):
@@ -238,6 +341,7 @@ def test_the_keyboard_reaches_and_works_everything(browser, everything):
     shown.run("document.querySelector('table.sortable button.sort').focus()")
     shown.press("Enter")
     assert shown.run("document.activeElement.closest('th').ariaSort") == "ascending"
+    shown.run(UNFOLD)
     shown.run("document.querySelector('.room input[type=range]').focus()")
     before = float(shown.run("document.activeElement.value"))
     shown.press("ArrowRight")

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from sedrepro import papers, places, settings
-from sedrepro.cli import main
-from sedrepro.cli.status import Standing, hours, remaining, standings, text
+from sedrepro.cli import main, status
+from sedrepro.cli.status import Standing, Status, Step, hours, remaining, standings, text
 from sedrepro.liveness import identity
 from sedrepro.pipeline.job import job
 from sedrepro.settings import Layout, Project, Run
@@ -24,6 +24,7 @@ from sedrepro.training.stopping import Interrupted
 from written import numbers, run_record
 
 MINI = ["--configfile", "config/mini.yaml"]
+RECORD = "results/mini/logs/train/lgc_sed.mt.desed.seed42.progress.json"
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +37,17 @@ def _in_checkout(root, tmp_path, monkeypatch):
 
 def here(**more) -> dict:
     """A progress record that this process writes now."""
-    return {"process": identity(), "host": platform.node(), "time": time.time()} | more
+    now = {"process": identity(), "host": platform.node(), "time": time.time()}
+    return now | {"said": "epoch 3 of 10", "running": True, "ended": False, "left": None} | more
 
 
 def folder(row: str) -> str:
     return f"results/mini/runs/lgc_sed/{row}/desed/seed42"
+
+
+def resumable(row: str) -> None:
+    """What a run that was stopped leaves for the next start."""
+    write(f"{folder(row)}/.state/resume.pt", "networks")
 
 
 def write(path: str, value: object) -> None:
@@ -67,23 +74,17 @@ def test_status_tells_done_running_failed_and_waiting(capsys):
     finished("untrained")
     nothing = {"status": "done", "reason": "", "metrics": [], "curves": {}}
     write(f"{folder('untrained')}/metrics.json", numbers(nothing, plan, project, layout))
-    progress = here(done=0.25, epochs=10, seconds=20.0)
-    write(f"{folder('mt')}/.state/progress.json", progress)
+    progress = here(done=0.25, seconds=20.0, left=1200.0)
+    write(RECORD, progress)
     log = "results/mini/logs/train/lgc_sed.lgc.desed.seed42.log"
     write(log, "some noise\nerror: the loss is nan at epoch 2, batch 1\n\n")
     assert main(["status", *MINI, "--config", "run=[lgc_sed]"]) == 0
     printed = capsys.readouterr().out
     assert "untrained/desed/seed42  done     30 s" in printed
-    assert "running  25% of 10 epochs, about 60 s left" in printed
+    assert "running  25%, epoch 3 of 10, about 20.0 min left" in printed
     assert f"failed   the loss is nan at epoch 2, batch 1 ({log})" in printed
-    assert "1 of 3 runs done; about 1.5 min of training left" in printed
-
-
-def test_a_resumed_run_is_timed_from_where_it_began(capsys):
-    progress = here(done=0.75, epochs=10, seconds=20.0) | {"from": 0.5}
-    write(f"{folder('mt')}/.state/progress.json", progress)
-    main(["status", *MINI, "--config", "run=[lgc_sed]"])
-    assert "running  75% of 10 epochs, about 20 s left" in capsys.readouterr().out
+    assert "train     1 of 3 done, 1 running, 1 failed; about 30.4 min of work left" in printed
+    assert "1 of 3 runs done; the time left is known once a run has finished" in printed
 
 
 @pytest.mark.parametrize(
@@ -96,15 +97,15 @@ def test_a_resumed_run_is_timed_from_where_it_began(capsys):
     ],
 )
 def test_a_run_is_running_while_its_own_process_is(capsys, changed, word):
-    progress = here(done=0.75, epochs=10, seconds=20.0) | changed
-    write(f"{folder('mt')}/.state/progress.json", progress)
+    write(RECORD, here(done=0.75, seconds=20.0) | changed)
+    resumable("mt")
     main(["status", *MINI, "--config", "run=[lgc_sed]"])
     assert f"mt/desed/seed42         {word}" in capsys.readouterr().out
 
 
 def test_a_run_that_was_asked_to_stop_has_not_failed(root, capsys):
-    progress = here(process="1:1", done=0.5, epochs=10, seconds=20.0)
-    write(f"{folder('mt')}/.state/progress.json", progress)
+    write(RECORD, here(process="1:1", done=0.5, seconds=20.0))
+    resumable("mt")
     log = "results/mini/logs/train/lgc_sed.mt.desed.seed42.log"
     task = Task(given={"folders": ["data/mini", "results/mini"]})
     asked = SimpleNamespace(log=[log], params=SimpleNamespace(task=task.describe()))
@@ -130,9 +131,11 @@ def test_what_failed_before_training_comes_first(capsys):
     write("data/mini/logs/fetch/desed_weak.log", "…\nerror: 3 of 1578 clips are damaged\n")
     write("data/mini/logs/fetch/desed_real.log", "all there\n")
     main(["status", *MINI, "--config", "run=[lgc_sed]"])
-    first = capsys.readouterr().out.splitlines()[0]
+    printed = capsys.readouterr().out
     log = "data/mini/logs/fetch/desed_weak.log"
-    assert first == f"fetch desed_weak  failed: 3 of 1578 clips are damaged ({log})"
+    assert printed.startswith("fetch     0 of 5 done, 1 failed, 4 waiting\n")
+    told = f"fetch desed_weak  failed: 3 of 1578 clips are damaged ({log})"
+    assert printed.index(told) < printed.index("lgc_sed/untrained/desed/seed42")
 
 
 def test_time_left_is_that_of_the_runs_most_alike():
@@ -159,7 +162,55 @@ def test_status_of_a_run_that_could_not_be_made(capsys):
 def test_time_left_is_unknown_before_anything_is_done():
     runs = [Standing(Run("p", "r", "c", s), "waiting") for s in range(2)]
     assert remaining(runs) is None
-    assert text(runs).endswith("0 of 2 runs done")
+    steps = [Step("train", run.run.folder, "waiting") for run in runs]
+    assert text(Status(runs, steps)).endswith(
+        "0 of 2 runs done; the time left is known once a run has finished"
+    )
+
+
+def test_time_left_counts_what_waits_and_how_many_work_at_once():
+    runs = [Standing(Run("p", "r", "c", 1), "running", "", 100.0, 0.6, 40.0)]
+    runs += [Standing(Run("p", "r", "c", seed), "waiting") for seed in (2, 3)]
+    train = [Step("train", run.run.folder, run.word, left=run.left) for run in runs]
+    stores = [Step("extract", "a", "done", seconds=10.0), Step("extract", "b", "running", left=4.0)]
+    stores += [Step("extract", "c", "waiting"), Step("publish", "page", "waiting")]
+    found = Status(runs, [*stores, *train])
+    assert found.stage_left("train") == 240.0
+    assert found.stage_left("extract") == 14.0
+    assert found.stage_left("publish") == 10.0
+    assert found.left == 264.0 / 2
+
+
+def test_status_for_programs_and_line_by_line(capsys, monkeypatch):
+    write(RECORD, here(done=0.75, seconds=20.0))
+    one = ["--config", "run=[lgc_sed]"]
+    assert main(["status", "--json", *MINI, *one]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (train,) = [stage for stage in found["stages"] if stage["stage"] == "train"]
+    assert (train["jobs"], train["running"], train["waiting"]) == (3, 1, 2)
+    (mt,) = [run for run in found["runs"] if run["run"] == "lgc_sed/mt/desed/seed42"]
+    assert (mt["word"], mt["done"]) == ("running", 0.75)
+
+    def finish(_):
+        Path(RECORD).unlink()
+
+    monkeypatch.setattr(status.time, "sleep", finish)
+    assert main(["status", "--watch", *MINI, *one]) == 1
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert "running: train lgc_sed/mt/desed/seed42 75%, epoch 3 of 10; time left unknown" in first
+    assert "running: nothing" in second
+    assert last == "nobody works on what is left; start the workflow again"
+
+
+def test_plan_and_audit_for_programs(capsys):
+    one = ["--config", "run=[lgc_sed]"]
+    assert main(["plan", "--json", *one]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["papers"]["lgc_sed"]["files"] > 0
+    assert {item["resource"] for item in plan["files"]} <= set(plan["resources"])
+    assert main(["audit", "--json", *one]) == 0
+    audit = json.loads(capsys.readouterr().out)
+    assert {verdict["state"] for verdict in audit["verdicts"]} == {"not known yet"}
 
 
 def test_hours_are_measured_or_unknown_never_guessed():
@@ -183,14 +234,20 @@ def test_hours_are_measured_or_unknown_never_guessed():
 def test_the_same_words_without_results(capsys):
     assert standings(Project(), Layout("data", "results")) == []
     assert main(["table", "lgc_sed", *MINI]) == 1
-    assert "not made yet; `snakemake lgc_sed` makes it" in capsys.readouterr().err
+    assert "nothing was run yet; `snakemake lgc_sed` runs it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["table", "nope"], "nope: no such paper"),
-        (["forget", "nonsense"], "nonsense: not a run; runs look like"),
+        (["forget", "nonsense"], "nonsense: no such paper; papers are"),
+        (["forget", "lgc_sed/lcg"], "lgc_sed has no row 'lcg' (did you mean lgc?); rows are"),
+        (["forget", "lgc_sed/mt/dessed"], "after lgc_sed/mt comes one of desed"),
+        (["forget", "lgc_sed/mt/desed/sed1"], "not a run; runs look like"),
+        (["export", "lgc_sed", "--scores", "x"], "lgc_sed: names 3 runs; say which: lgc_sed/un"),
+        (["table", "--format", "tex"], "--format tex: name a paper, too"),
+        (["plan", "--config", "rows=[mt, lcg]"], "rows names row 'lcg' (did you mean lgc?)"),
         (["forget", "lgc_sed/mt/desed/seed1"], "no such run folder"),
         (["status", "--config", "seeds"], "--config seeds: expected KEY=VALUE"),
         (["status", "--config", "sedes=1"], "unknown key sedes (did you mean seeds?)"),
@@ -223,9 +280,10 @@ def test_plan_and_audit_speak_without_any_data(capsys):
     assert "desed" in capsys.readouterr().out
 
 
-def test_the_headline_of_every_paper_stands_beside_the_published(capsys):
+def test_the_headline_of_every_paper_stands_beside_the_published(capsys, monkeypatch):
     write(f"{folder('mt')}/run.json", {"status": "done", "cost": {"wall_s": 30.0}})
-    assert main(["table", *MINI]) == 0
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["table", "--all", *MINI]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["PSDS", "1", "(psds_eval,", "student,", "validation)", "ours", "published"] in lines
     assert [
@@ -241,6 +299,27 @@ def test_the_headline_of_every_paper_stands_beside_the_published(capsys):
     ] in lines
     assert ["DCASE", "2021", "baseline", "0.353"] in lines
     assert ["CACE-Net", "0.808", "(best", "test)"] in lines
+
+
+@pytest.mark.parametrize("sink", ["full", "closed", "ascii"])
+def test_output_that_cannot_be_written_is_at_most_one_line(sink):
+    words = [sys.executable, "-m", "sedrepro.cli", "table", "lgc_sed", "--all", *MINI]
+    if sink == "full":
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.stderr == "error: the output: No space left on device\n"
+        assert done.returncode == 1
+    elif sink == "closed":
+        end, begin = os.pipe()
+        os.close(end)
+        done = subprocess.run(words, stdout=begin, stderr=subprocess.PIPE, text=True)
+        os.close(begin)
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        narrow = os.environ | {"PYTHONIOENCODING": "ascii"}
+        done = subprocess.run(words, env=narrow, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "DCASE 2021 baseline" in done.stdout
 
 
 def test_unlock_says_when_there_is_nothing_to_unlock(capsys):

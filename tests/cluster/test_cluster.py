@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from sedrepro.pipeline.driver import queued, unlock
+from sedrepro.progress import record_of
 from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
 
 from .slurm import Slurm, running, wait, why_not
@@ -107,6 +108,8 @@ class Run:
         self.target = f"results/{name}/runs/lgc_sed/{row}/desed/seed42/run.json"
         self.row = row
         self.folder = (project / self.target).parent
+        log = project / f"results/{name}/logs/train/lgc_sed.{row}.desed.seed42.log"
+        self.progress = record_of(log)
         self._halted: set[int] = set()
 
     def bytes(self, name: str) -> bytes:
@@ -136,7 +139,7 @@ class Run:
     def _halt(self) -> bool:
         state = self.folder / ".state"
         with contextlib.suppress(OSError, ValueError):
-            progress = json.loads((state / "progress.json").read_text())
+            progress = json.loads(self.progress.read_text())
             pid = int(progress["process"].partition(":")[0])
             if pid not in self._halted and (state / "resume.pt").exists():
                 os.kill(pid, signal.SIGSTOP)

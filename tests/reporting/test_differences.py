@@ -178,7 +178,7 @@ def test_it_is_said_in_words(difference, scale, words):
 
 @pytest.mark.parametrize("seeds", [(42,), (42, 43)])
 def test_the_miniature_beats_nothing(copy, seeds):
-    for row in copy.project.papers[PAPER].selected():
+    for row in copy.project.selected_rows(PAPER):
         for seed in {42, 43} - set(seeds):
             shutil.rmtree(copy.layout.run(Run(PAPER, row, "desed", seed)))
     tables, found = collect(copy.project, PAPER, copy.layout, copy.root)

@@ -16,7 +16,7 @@ RUN = Run("lgc_sed", "mt", "desed", 42)
 
 def test_every_configured_run_is_found_once(made):
     found = records(made.project, "lgc_sed", made.layout)
-    rows = made.project.papers["lgc_sed"].selected()
+    rows = made.project.selected_rows("lgc_sed")
     assert [(r.run.row, r.run.seed) for r in found] == [(row, s) for row in rows for s in (42, 43)]
     assert {record.state for record in found} == {"done"}
 

@@ -73,7 +73,9 @@ def test_folds_and_a_papers_own_seeds(project):
     ],
 )
 def test_selected_rows_come_in_printing_order_and_can_be_run(project, rows, expected):
-    assert project(rows=rows).papers["lgc_sed"].selected() == expected
+    assert project(rows=rows).selected_rows("lgc_sed") == expected
+    assert project({"rows": rows}).selected_rows("lgc_sed") == expected
+    assert project({"rows": "all"}, rows=rows).selected_rows("lgc_sed") == expected
 
 
 def test_a_run_is_known_by_its_folder():

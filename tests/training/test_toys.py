@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
 import torch
 import toys
 
-from sedrepro import liveness, papers
+from sedrepro import liveness, papers, progress
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json
 from sedrepro.inference.networks import load_networks
 from sedrepro.inference.predict import Predictor
 from sedrepro.networks.weights import load_checkpoint
+from sedrepro.pipeline.job import job
 from sedrepro.settings import Layout, Project
+from sedrepro.settings.tasks import Task
 from sedrepro.training import scoring, stopping
 from sedrepro.training.run import forget, train
-from sedrepro.training.state import OUTPUTS
+from sedrepro.training.state import OUTPUTS, State
 from sedrepro.training.trainer import Trainer
 
 
@@ -111,7 +116,7 @@ def test_a_disk_that_is_full_at_the_very_end_costs_no_epoch(layout, tmp_path, mo
         patch.setattr(scoring, "write_examples", full)
         with pytest.raises(OSError, match="No space"):
             go(plan, other)
-    assert {path.name for path in home.iterdir()} == {"key", "lock", "progress.json", "resume.pt"}
+    assert {path.name for path in home.iterdir()} == {"key", "lock", "history.csv", "resume.pt"}
     steps = []
     monkeypatch.setattr(Trainer, "_step", lambda *_: steps.append(1))
     resumed = go(plan, other)
@@ -131,6 +136,33 @@ def _arrays(path: Path) -> dict[str, str]:
             )
         )
     return found
+
+
+def test_each_epoch_is_told_in_the_log_and_in_a_live_history(layout, tmp_path, monkeypatch):
+    plan, log = toys.plan("spectra"), tmp_path / "logs" / "train" / "toy.log"
+    state, seen = State(Path(layout.run(plan.run))), []
+    step = Trainer._step
+
+    def watched(self, batch):
+        step(self, batch)
+        if self.epoch == 3:
+            seen.append(list(csv.DictReader(state.history.open())))
+
+    monkeypatch.setattr(Trainer, "_step", watched)
+    task = Task(given={"folders": [layout.data, layout.results]}).describe()
+    with job(SimpleNamespace(log=[str(log)], params=SimpleNamespace(task=task)), Task):
+        go(plan, layout)
+    live = seen[0]
+    assert [row["epoch"] for row in live] == ["0", "1", "2"]
+    assert {"loss/total", "select", "rate", "seconds", "seconds_left"} <= set(live[0])
+    assert float(live[-1]["seconds_left"]) >= 0
+    assert not state.history.exists()  # the whole one lies in the run folder now
+    lines = [line for line in log.read_text().splitlines() if line.startswith("epoch ")]
+    pattern = r"epoch 3 of 4: loss \d+\.\d{4}, selection .+, best .+ of epoch \d, rate .+ s, about"
+    assert len(lines) == 4
+    assert re.match(pattern, lines[2])
+    record = progress.read(log)
+    assert (record["job"], record["ended"]) == ("train toy", True)
 
 
 def test_training_learns(layout):

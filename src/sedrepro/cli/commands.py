@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
+import json
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -13,9 +17,11 @@ import yaml
 
 from .. import __version__, papers, places, settings
 from ..errors import SedreproError
-from ..settings import Layout, Project, Run
+from ..pipeline.flow import Flow
+from ..settings import Layout, Project
 from ..sources import coverage, registry
-from . import check, export, fetch, predict, score
+from . import archive, check, export, fetch, merge, newdata, predict, score, table
+from .naming import HELP, run_of, runs_of
 
 Command = Callable[[argparse.Namespace], int]
 """What a command does; it returns its exit code."""
@@ -26,11 +32,16 @@ def run(words: list[str] | None = None) -> int:
 
     A `SedreproError` is one line and exit code 1.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale may lack what we print
     options = _parser().parse_args(words)
     options.started = Path.cwd()
     try:
         with contextlib.chdir(places.top() or "."):
-            return options.do(options)
+            code = options.do(options)
+        sys.stdout.flush()
+        return code
     except SedreproError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -41,11 +52,22 @@ def run(words: list[str] | None = None) -> int:
         where = "call it in the environment that `make` builds"
         print(f"error: {package} is not in this environment; {where}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read has read enough
+        _close_output()
         return 0
+    except OSError as error:
+        _close_output()
+        print(f"error: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped; what was done is kept", file=sys.stderr)
         return 130
+
+
+def _close_output() -> None:
+    """Nothing more can be written there, so Python must not try again at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,24 +92,35 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(do=do)
         return command
 
-    add("status", _status, "what is done, running, failed, waiting, and how long the rest takes")
-    add("table", _table, "print a paper's tables, or every paper's headline").add_argument(
-        "paper", nargs="?"
-    )
+    command = add("status", _status, "what is done, running, failed, waiting, and what is left")
+    command.add_argument("what", nargs="*", type=places.typed_run, help=HELP)
+    command.add_argument("--watch", action="store_true", help="look again every few seconds")
+    for_programs(command)
+    text = "print a paper's tables, or every paper's headline"
+    table.arguments(add("table", _table, text))
     add("report", _report, "render tables, figures and page from whatever runs there are")
-    add(
-        "plan",
-        _plan,
-        "what will be downloaded, whence and how long it takes; and how long training takes",
-    ).add_argument("--long", action="store_true", help="every file, with checksum and licence")
+    text = "what will be downloaded, whence and how long it takes; and how long training takes"
+    command = add("plan", _plan, text)
+    command.add_argument(
+        "--long", action="store_true", help="every file, with checksum and licence"
+    )
+    for_programs(command)
     text = "a few full-size steps of each headline row: what training costs on this machine"
     add("rehearse", _rehearse, text)
-    add("audit", _audit, "what data is there, and what that means for each paper")
+    text = "what data is there, and what that means for each paper"
+    for_programs(add("audit", _audit, text))
     text = "before a long download: hosts, yt-dlp, GPU, disk and clock, a line each"
     add("doctor", _doctor, text).add_argument(
         "--conda", action="store_true", help="you will call snakemake with --use-conda"
     )
-    add("verify", _verify, "walk the chain of keys from data to page and say what does not hold")
+    text = "walk the chain of keys from data to page and say what does not hold"
+    add("verify", _verify, text).add_argument(
+        "archive", nargs="?", type=places.typed, help="a file of `sedrepro archive`, in its place"
+    )
+    text = "take finished runs of other machines into this result set"
+    merge.arguments(add("merge", _merge, text))
+    text = "pack tables, keys, settings, environment and checksums into one file"
+    archive.arguments(add("archive", _archive, text))
     text = "compare two result sets (results/<name>) cell by cell"
     difference = add("diff", _diff, text)
     difference.add_argument("first", type=places.typed)
@@ -98,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         nargs="+",
         type=places.typed_run,
-        help="paper/row/condition/seed<s>, external/paper/name of a system, or its folder",
+        help=f"{HELP}; external/paper/name of a system",
     )
     text = "detect events in recordings of your own with a finished run"
     predict.arguments(add("predict", _predict, text))
@@ -106,10 +139,20 @@ def _parser() -> argparse.ArgumentParser:
     score.arguments(add("score", _score, text))
     text = "write a run's scores or detections in the forms others read"
     export.arguments(add("export", _export, text))
+    text = "check a tree of your own recordings, and write the settings for it"
+    newdata.arguments(add("new-data", _new_data, text))
     text = "compare this machine's copy of a corpus with the organisers'"
     check.arguments(add("check", _check, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
     return parser
+
+
+def for_programs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="the same as JSON, for programs")
+
+
+def as_json(found: object) -> str:
+    return json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
@@ -136,12 +179,15 @@ def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from ..sources.progress import arriving
-    from .status import failures, standings, text
+    from . import status
 
     project = _project(options)
-    layout = Layout.of(project)
-    print(text(standings(project, layout), [*arriving(project), *failures(layout)]))
+    flow = Flow(project, places.checkout())
+    chosen = [run for what in options.what for run in runs_of(what, project)] or None
+    if options.watch:
+        return status.watch(flow, chosen)
+    found = status.look(flow, chosen)
+    print(as_json(found.describe()) if options.json else status.text(found))
     return 0
 
 
@@ -151,20 +197,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    project = _project(options, lazily=options.paper is not None)
-    if options.paper is None:
-        from .headline import headline
-
-        print(headline(project, Layout.of(project)))
-        return 0
-    path = Path(Layout.of(project).paper_table(options.paper, "md"))
-    if options.paper not in project.papers:
-        raise SedreproError(
-            f"{options.paper}: no such paper; papers are {', '.join(project.papers)}"
-        )
-    if not path.exists():
-        raise SedreproError(f"{path}: not made yet; `snakemake {options.paper}` makes it")
-    print(path.read_text(encoding="utf-8"))
+    print(table.table(options, _project(options, lazily=options.what is not None)))
     return 0
 
 
@@ -199,6 +232,9 @@ def _plan(options: argparse.Namespace) -> int:
 
     project = _project(options)
     found = inventory.plan(project, papers.settings_of())
+    if options.json:
+        print(as_json(inventory.plan_record(found)))
+        return 0
     cost = costs.text(project, papers.settings_of(), registry.load(), Layout.of(project))
     if not options.long:
         print(inventory.plan_text(found, project.data))
@@ -213,7 +249,8 @@ def _plan(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from ..pipeline import inventory
 
-    print(inventory.audit_text(inventory.audit(_project(options), papers.settings_of())))
+    found = inventory.audit(_project(options), papers.settings_of())
+    print(as_json(asdict(found)) if options.json else inventory.audit_text(found))
     return 0
 
 
@@ -230,11 +267,21 @@ def _doctor(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from .verify import Walk, text
 
+    if options.archive is not None:
+        return archive.verify(Path(options.archive))
     project = _project(options)
     walk = Walk(project, Layout.of(project), places.checkout())
     walk.run()
     print(text(walk))
     return 1 if walk.problems else 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    return merge.merge(options, _project(options))
+
+
+def _archive(options: argparse.Namespace) -> int:
+    return archive.archive(options, _project(options))
 
 
 def _diff(options: argparse.Namespace) -> int:
@@ -249,16 +296,19 @@ def _forget(options: argparse.Namespace) -> int:
     from ..reporting.externals import drop, folders
     from ..training.run import forget
 
-    layout = Layout.of(_project(options, lazily=True))
+    project = _project(options, lazily=True)
+    layout = Layout.of(project)
     for name in options.run:
         for folder in (scored := folders(name, layout)) or []:
             drop(folder)
             print(f"forgot {folder}")
         if scored is not None:
             continue
-        run_folder = layout.run(Run.parse(name))
-        forget(run_folder)
-        print(f"forgot {run_folder}")
+        found = runs_of(name, project)
+        there = [run for run in found if Path(layout.run(run)).is_dir()]
+        for run in there or found[:1]:
+            forget(layout.run(run))
+            print(f"forgot {layout.run(run)}")
     return 0
 
 
@@ -271,6 +321,9 @@ def _predict(options: argparse.Namespace) -> int:
             raise SedreproError(f"{options.run}: builds on {why}")
         return weights.path(resource, project)
 
+    if not Path(options.run).is_dir():
+        project = _project(options, lazily=True)
+        options.run = Path(Layout.of(project).run(run_of(str(options.run), project)))
     return predict.predict(options, find)
 
 
@@ -280,6 +333,10 @@ def _score(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     return export.export(options, _project(options))
+
+
+def _new_data(options: argparse.Namespace) -> int:
+    return newdata.new_data(options)
 
 
 def _check(options: argparse.Namespace) -> int:

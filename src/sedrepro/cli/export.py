@@ -7,12 +7,13 @@ import argparse
 from .. import papers, settings
 from ..errors import SedreproError
 from ..places import typed, typed_run
-from ..settings import Layout, Paper, Plan, Project, Run
+from ..settings import Layout, Paper, Plan, Project
+from .naming import HELP, run_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("run", type=typed_run, help="paper/row/condition/seed<s>, or a run folder")
+    parser.add_argument("run", type=typed_run, help=HELP)
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument(
         "--scores",
@@ -37,9 +38,7 @@ def export(options: argparse.Namespace, project: Project) -> int:
     """Write the tables or weights, and print the command that scores them."""
     from ..evaluation import export
 
-    run, layout = Run.parse(options.run), Layout.of(project)
-    if run.paper not in project.papers:
-        raise SedreproError(f"{run.paper}: no such paper; papers are {', '.join(project.papers)}")
+    run, layout = run_of(options.run, project), Layout.of(project)
     plan = settings.plan(project, run, papers.settings_of()[run.paper])
     model = options.model or headline_model(project.papers[run.paper])
     if options.checkpoint is not None:

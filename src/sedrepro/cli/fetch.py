@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from ..errors import SedreproError
 from ..files import write_json
 from ..miniature import obtain
+from ..progress import reporting
 from ..settings import Layout, Project
 
 LOOK = 20.0
@@ -37,7 +38,9 @@ def by_hand(resource: str, project: Project, until: float | None = None) -> int:
     if until is not None:
         threading.Thread(target=_interrupt, args=(until, up), daemon=True).start()
     try:
-        status = obtain(resource, project)
+        log = Layout.of(project).data_log("fetch", resource)
+        with reporting(log, f"fetch {resource}"):
+            status = obtain(resource, project)
     except KeyboardInterrupt:
         why = "its time is up" if up.is_set() else "stopped"
         print(f"{resource}: {why}; what arrived is kept, and the same command goes on", flush=True)

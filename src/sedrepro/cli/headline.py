@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from ..reporting.collect import collect
 from ..reporting.page.overview import intervals
 from ..settings import Layout, Project
+from .terminal import columns, fitted
 
-HEADS = ("", "ours", "published", "")
+HEADS = ("ours", "published", "")
 
 
-def headline(project: Project, layout: Layout) -> str:
-    """One small table per paper and condition, from whatever runs there are."""
-    lines = []
+def headline(project: Project, layout: Layout, *, everything: bool = False) -> str:
+    """One small table per paper and condition, of what was run; or of `everything`."""
+    parts, hidden, width = [], 0, columns()
     for paper in project.selected_papers():
         spec = project.papers[paper]
-        lines += [spec.title, ""]
         tables, _ = collect(project, paper, layout)
+        title = textwrap.fill(spec.title, width)
         for plot in intervals(spec, tables):
-            metric = f"{plot['heading']} ({plot['detail']})"
+            shown = [one for one in plot["lines"] if everything or one["context"] or "ours" in one]
+            hidden += len(plot["lines"]) - len(shown)
+            if not any("ours" in one or everything for one in shown):
+                continue  # other people's numbers stand beside ours, not alone
             under = f", {plot['condition']}" if plot["condition"] else ""
-            lines += [f"  {line}".rstrip() for line in _columns(f"{metric}{under}", plot["lines"])]
-            lines.append("")
-    return "\n".join(lines)
+            metric = f"{plot['heading']} ({plot['detail']}){under}"
+            rows = [_row(one) for one in shown]
+            parts += [title] if title else []
+            parts.append("\n".join(fitted([metric, *HEADS], rows, width)))
+            title = ""
+    if hidden:
+        parts.append(f"{hidden} rows that were not run are left out; --all shows them")
+    return "\n\n".join(parts)
 
 
-def _columns(metric: str, found: list[dict]) -> list[str]:
-    """Rows of one metric under a heading; a published row has no value of ours."""
-    rows = [(metric, *HEADS[1:])]
-    for line in found:
-        ours = "" if line["context"] else line["text"]
-        word = "" if line["context"] else line["word"]
-        rows.append((line["label"], ours, line.get("published_text", ""), word))
-    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADS))]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+def _row(line: dict) -> list[str]:
+    """A published row has no value of ours."""
+    ours, word = ("", "") if line["context"] else (line["text"], line["word"])
+    return [line["label"], ours, line.get("published_text", ""), word]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import SedreproError
 from ..files import atomic, write_json, write_text
-from ..places import typed
+from ..places import typed, typed_run
+from .naming import HELP
 
 if TYPE_CHECKING:
     from ..inference.predict import Prediction, Predictor
@@ -51,9 +52,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run",
         required=True,
-        type=typed,
-        metavar="FOLDER",
-        help="folder of a finished run, or a checkpoint that was exported",
+        type=typed_run,
+        metavar="RUN",
+        help=f"{HELP}, or a checkpoint that was exported",
     )
     parser.add_argument(
         "inputs", nargs="+", type=typed, metavar="FILE|FOLDER", help="recordings, any length"
@@ -77,17 +78,17 @@ def predict(options: argparse.Namespace, weights: Callable[[str], Path]) -> int:
 
     `weights` finds pre-trained weights by resource, for the papers that build on some.
     """
-    files = dict(named(recordings(options.inputs)))
+    files = {name: (path, below) for name, path, below in named(recordings(options.inputs))}
     predictor = _predictor(options, weights)
     out, failed, rows = Path(options.out), 0, []
-    for name, path in files.items():
+    for name, (path, below) in files.items():
         try:
             found = predictor(path)
         except SedreproError as error:
             print(f"error: {error}", file=sys.stderr)
             failed += 1
             continue
-        rows += [(path.name, e.onset, e.offset, e.label, e.score) for e in found.events]
+        rows += [(str(below), e.onset, e.offset, e.label, e.score) for e in found.events]
         _write(out / name, path, predictor, found, options)
         print(f"{path}: {found.seconds:.1f} s, {len(found.events)} events")
     if rows or failed < len(files):
@@ -112,7 +113,7 @@ def recordings(inputs: Iterable[str]) -> list[tuple[Path, Path]]:
     return found
 
 
-def named(found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, Path]]:
+def named(found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, Path, Path]]:
     """A name for each file's results: without its suffix, where that tells all apart."""
     found = list(found)
     stems = Counter(str(below.with_suffix("")) for _, below in found)
@@ -121,7 +122,7 @@ def named(found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, Path]]:
         stem = str(below.with_suffix(""))
         if stem == "all" or stems[stem] > 1:
             stem = str(below) if whole[str(below)] == 1 else f"{place}.{below}"
-        yield stem, path
+        yield stem, path, below
 
 
 def _predictor(options: argparse.Namespace, weights: Callable[[str], Path]) -> Predictor:

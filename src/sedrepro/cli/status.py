@@ -1,24 +1,30 @@
-"""Where every run stands: done, running, failed, waiting; from what lies on disk."""
+"""Where everything stands: done, running, failed, waiting, and the time that is left."""
 
 from __future__ import annotations
 
-import platform
+import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import papers, settings
+from .. import papers, progress, settings
 from ..files import last_error, read_json
-from ..liveness import alive
+from ..pipeline import jobs
+from ..pipeline.driver import live_drivers
+from ..pipeline.flow import Flow
+from ..progress import duration
 from ..reporting import links
 from ..settings import Layout, Project, Run
-from ..training.record import duration
 from ..training.state import State
 
 OPEN = ("waiting", "stopped", "failed")
-SILENCE = 900.0  # seconds without a sign of life; a validation may take minutes
+ENDED = ("done", "not run")
+LOOK_AGAIN = 5.0
+"""Seconds between two looks of `--watch`."""
+CLEAR = "\033[H\033[2J"
+"""What empties a terminal."""
 
 
 @dataclass(frozen=True)
@@ -29,29 +35,165 @@ class Standing:
     word: str
     detail: str = ""
     seconds: float | None = None
-    """Measured wall time of a finished run, or the time a running one will still take."""
+    """The wall time of its training: measured, or expected while it runs."""
     done: float = 0.0
     """What an open run already has, 0…1."""
+    left: float | None = None
+    """Seconds that a running one still takes."""
 
 
-def standings(project: Project, layout: Layout) -> list[Standing]:
-    """Every selected run, in printing order."""
+@dataclass(frozen=True)
+class Step:
+    """One job's standing: a rule's, or a run's training or evaluation."""
+
+    stage: str
+    name: str
+    word: str
+    detail: str = ""
+    log: str = ""
+    seconds: float | None = None
+    """How long it took."""
+    left: float | None = None
+
+
+@dataclass
+class Status:
+    """Everything at one moment."""
+
+    runs: list[Standing]
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def at_once(self) -> int:
+        """How many jobs run side by side now."""
+        return max(1, sum(step.word == "running" for step in self.steps))
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all is done if as many jobs run side by side as do now."""
+        work = [self.stage_left(stage) for stage in self.stages()]
+        return None if None in work else sum(filter(None, work)) / self.at_once
+
+    def stages(self) -> dict[str, list[Step]]:
+        found: dict[str, list[Step]] = {}
+        for step in self.steps:
+            found.setdefault(step.stage, []).append(step)
+        return found
+
+    def stage_left(self, stage: str) -> float | None:
+        """Seconds of work in a stage, one job after the other; None if nobody can tell yet."""
+        if stage == "train":
+            return remaining(self.runs)
+        mine = [step for step in self.steps if step.stage == stage]
+        past = [step.seconds for step in mine if step.seconds is not None]
+        # What has no example of its own is taken to be as long as other small jobs are.
+        past = past or [step.seconds for step in self.steps if step.seconds is not None]
+        total = 0.0
+        for step in mine:
+            if step.word in ENDED:
+                continue
+            if step.left is None and not past:
+                return None
+            total += sum(past) / len(past) if step.left is None else step.left
+        return total
+
+    def describe(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "seconds_left": self.left,
+            "stages": [
+                {"stage": stage, **_count(steps), "seconds_of_work_left": self.stage_left(stage)}
+                for stage, steps in self.stages().items()
+            ],
+            "jobs": [asdict(step) for step in self.steps],
+            "runs": [asdict(s) | {"run": s.run.folder} for s in self.runs],
+        }
+
+
+def look(flow: Flow, chosen: Sequence[Run] | None = None) -> Status:
+    """How all jobs of the selected papers stand; with `chosen`, those of some runs only."""
+    if chosen is not None:
+        runs = standings(flow.project, flow.layout, chosen)
+        return Status(runs, [step for one in runs for step in _run_steps(one, flow)])
+    runs = standings(flow.project, flow.layout)
+    steps = [step_of(job) for job in jobs.before_training(flow)]
+    for standing in runs:
+        steps += _run_steps(standing, flow)
+    return Status(runs, steps + [step_of(job) for job in jobs.after_evaluation(flow)])
+
+
+def step_of(job: jobs.Job) -> Step:
+    """How a job stands that makes no run."""
+    found = progress.read(job.log)
+    if progress.is_running(found):
+        return _running(job.rule, job.name, job.log, found)
+    if error := last_error(job.log):
+        return Step(job.rule, job.name, "failed", error, job.log)
+    if job.is_done:
+        return Step(job.rule, job.name, "done", "", job.log, _took(found))
+    detail = str(found.get("said", ""))
+    return Step(job.rule, job.name, "waiting", detail and f"stopped at {detail}", job.log)
+
+
+def _took(found: Mapping[str, Any]) -> float | None:
+    """How long a job took that has ended."""
+    return found["seconds"] if found.get("ended") else None
+
+
+def _running(stage: str, name: str, log: str, found: Mapping[str, Any]) -> Step:
+    left = progress.seconds_left(dict(found))
+    detail = found["said"] if not found["done"] else f"{found['done']:.0%}, {found['said']}"
+    if left is not None:
+        detail += f", about {duration(left)} left"
+    return Step(stage, name, "running", detail, log, None, left)
+
+
+def _run_steps(standing: Standing, flow: Flow) -> Iterable[Step]:
+    """A run's training and its evaluation."""
+    run, layout = standing.run, flow.layout
+    trained = standing.word in ENDED or standing.done == 1
+    log = layout.log("train", run)
+    if flow.project.papers[run.paper].table[run.row].kind != "reevaluate":
+        word = "done" if trained else standing.word
+        detail = "" if trained else standing.detail
+        yield Step("train", run.folder, word, detail, log, None, standing.left)
+    log = layout.log("evaluate", run)
+    found = progress.read(log)
+    if progress.is_running(found):
+        yield _running("evaluate", run.folder, log, found)
+    elif trained:
+        detail = "" if standing.word == "done" else standing.detail
+        yield Step("evaluate", run.folder, standing.word, detail, log, _took(found))
+    else:
+        yield Step("evaluate", run.folder, "waiting", "", log)
+
+
+def standings(
+    project: Project, layout: Layout, chosen: Sequence[Run] | None = None
+) -> list[Standing]:
+    """Every selected run, in printing order; or the chosen ones."""
     found = []
     models = papers.settings_of()
-    for paper in project.selected_papers():
-        table = project.papers[paper].table
-        for run in settings.runs(project, paper):
-            asked = links.Asked(settings.plan(project, run, models[paper]), project)
-            standing = None
-            if table[run.row].kind != "reevaluate":
-                standing = _trained(run, layout, asked)
-            found.append(standing or _scored(run, layout, asked))
+    if chosen is None:
+        chosen = [r for paper in project.selected_papers() for r in settings.runs(project, paper)]
+    for run in chosen:
+        asked = links.Asked(settings.plan(project, run, models[run.paper]), project)
+        standing = None
+        if project.papers[run.paper].table[run.row].kind != "reevaluate":
+            standing = _trained(run, layout, asked)
+        found.append(standing or _scored(run, layout, asked))
     return found
 
 
 def _trained(run: Run, layout: Layout, asked: links.Asked) -> Standing | None:
     """A run's training; None once it is finished and its evaluation has to say more."""
     folder = Path(layout.run(run))
+    log = layout.log("train", run)
+    told = progress.read(log)
+    if progress.is_running(told):
+        step = _running("train", run.folder, log, told)
+        total = None if step.left is None else told["seconds"] + step.left
+        return Standing(run, "running", step.detail, total, min(told["done"], 0.99), step.left)
     record = _json(folder / "run.json")
     if record:
         if problem := links.broken(asked, record, {}, layout):
@@ -63,27 +205,12 @@ def _trained(run: Run, layout: Layout, asked: links.Asked) -> Standing | None:
         if unscored.word == "done":
             return Standing(run, "done", duration(wall), wall)
         return Standing(run, unscored.word, unscored.detail, wall, 1.0)
-    progress = _json(State(folder).progress)
-    done = float(progress["done"]) if progress else 0.0
-    if progress and _runs(progress):
-        since = done - float(progress.get("from", 0.0))
-        left = progress["seconds"] * (1 - done) / since if since > 0 else None
-        detail = f"{done:.0%} of {progress['epochs']} epochs"
-        if left is not None:
-            detail += f", about {duration(left)} left"
-        return Standing(run, "running", detail, left, done)
+    done = float(told["done"]) if told and State(folder).resume.exists() else 0.0
     if failure := _failure(layout, "train", run):
         return Standing(run, "failed", failure, None, done)
-    if progress:
+    if done:
         return Standing(run, "stopped", f"at {done:.0%}; the next start goes on there", None, done)
     return Standing(run, "waiting")
-
-
-def _runs(progress: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote this is alive; on another machine, whether it wrote lately."""
-    if progress["host"] != platform.node():
-        return time.time() - progress["time"] < SILENCE
-    return alive(progress["process"])
 
 
 def _scored(run: Run, layout: Layout, asked: links.Asked) -> Standing:
@@ -108,15 +235,6 @@ def _failure(layout: Layout, stage: str, run: Run) -> str:
     return f"{error} ({log})" if error else ""
 
 
-def failures(layout: Layout) -> list[str]:
-    """Jobs before any training that ended in an error: what they said, and their logs."""
-    found = []
-    for log in sorted(Path(layout.data, "logs").glob("*/*.log")):
-        if error := last_error(log):
-            found.append(f"{log.parent.name} {log.stem}  failed: {error} ({log})")
-    return found
-
-
 def _json(path: Path) -> Mapping[str, Any] | None:
     try:
         return read_json(path)
@@ -125,27 +243,30 @@ def _json(path: Path) -> Mapping[str, Any] | None:
 
 
 def remaining(found: list[Standing]) -> float | None:
-    """Seconds of training still to come, one run after the other; None before any is done.
+    """Seconds of training still to come, one run after the other; None before any is known.
 
-    An open run is taken to need what its row took so far, else its paper's rows, else any; of that
+    An open run is taken to need what its row takes, else its paper's rows, else any; of that
     the part it does not have yet.
     """
-    past = [s for s in found if s.seconds is not None and s.word != "running"]
-    left = sum(s.seconds or 0.0 for s in found if s.word == "running")
+    past = [s for s in found if s.seconds is not None]
+    total = 0.0
     for standing in _to_train(found):
+        if standing.left is not None:
+            total += standing.left
+            continue
         expected = _expected(standing.run, past)
         if expected is None:
             return None
-        left += expected * (1 - standing.done)
-    return left
+        total += expected * (1 - standing.done)
+    return total
 
 
 def _to_train(found: list[Standing]) -> list[Standing]:
-    return [standing for standing in found if standing.word in OPEN and standing.done < 1]
+    return [s for s in found if s.word in (*OPEN, "running") and s.done < 1]
 
 
 def _expected(run: Run, past: list[Standing]) -> float | None:
-    """The mean of what the runs most like this one took."""
+    """The mean of what the runs most like this one take."""
     for alike in (
         lambda other: (other.paper, other.row) == (run.paper, run.row),
         lambda other: other.paper == run.paper,
@@ -157,14 +278,77 @@ def _expected(run: Run, past: list[Standing]) -> float | None:
     return None
 
 
-def text(found: list[Standing], earlier: list[str] | None = None) -> str:
-    """The standings as lines, what failed before them, and how long the rest will take."""
-    width = max((len(s.run.folder) for s in found), default=0)
-    lines = [f"{s.run.folder:<{width}}  {s.word:<8} {s.detail}".rstrip() for s in found]
-    done = sum(s.word == "done" for s in found)
-    left = remaining(found)
-    rest = f"; about {duration(left)} of training left" if left else ""
-    return "\n".join([*(earlier or []), *lines, f"{done} of {len(found)} runs done{rest}"])
+def _count(steps: list[Step]) -> dict[str, int]:
+    words = {word: sum(step.word == word for step in steps) for word in ("running", "failed")}
+    done = sum(step.word in ENDED for step in steps)
+    waiting = len(steps) - done - sum(words.values())
+    return {"jobs": len(steps), "done": done, **words, "waiting": waiting}
+
+
+def text(found: Status) -> str:
+    """Stage by stage, then what runs or failed around the runs, then every run, then the rest."""
+    lines = []
+    for stage, steps in found.stages().items():
+        count = _count(steps)
+        parts = [f"{count['done']} of {count['jobs']} done"]
+        parts += [f"{count[w]} {w}" for w in ("running", "failed", "waiting") if count[w]]
+        left = found.stage_left(stage)
+        rest = f"; about {duration(left)} of work left" if left else ""
+        lines.append(f"{stage:<9} {', '.join(parts)}{rest}")
+    lines.append("")
+    for step in found.steps:
+        if step.stage == "train" or step.word not in ("running", "failed"):
+            continue
+        if step.stage == "evaluate" and step.word == "failed":
+            continue  # the run's own line says it
+        mark = f" ({step.log})" if step.word == "failed" else ""
+        lines.append(f"{step.stage} {step.name}  {step.word}: {step.detail}{mark}")
+    width = max((len(s.run.folder) for s in found.runs), default=0)
+    lines += [f"{s.run.folder:<{width}}  {s.word:<8} {s.detail}".rstrip() for s in found.runs]
+    done = sum(s.word == "done" for s in found.runs)
+    summary = f"{done} of {len(found.runs)} runs done"
+    if found.left is None:
+        summary += "; the time left is known once a run has finished"
+    elif found.left:
+        side = f", {found.at_once} jobs side by side" if found.at_once > 1 else ""
+        summary += f"; about {duration(found.left)} left{side}"
+    return "\n".join([*lines, summary])
+
+
+def watch(flow: Flow, chosen: Sequence[Run] | None = None) -> int:
+    """Look again and again while somebody works: a screen, or plain lines off a terminal."""
+    screen = sys.stdout.isatty()
+    while True:
+        found = look(flow, chosen)
+        if screen:
+            print(CLEAR + text(found), flush=True)
+        else:
+            print(f"{time.strftime('%H:%M:%S')}  {line(found)}", flush=True)
+        words = {step.word for step in found.steps}
+        if words <= set(ENDED):
+            return 0
+        if "running" not in words and not live_drivers("."):
+            print("nobody works on what is left; start the workflow again", flush=True)
+            return 1
+        time.sleep(LOOK_AGAIN)
+
+
+def line(found: Status) -> str:
+    """All of it in one line."""
+    running = [
+        f"{s.stage} {s.name} {s.detail}".rstrip() for s in found.steps if s.word == "running"
+    ]
+    failed = sum(step.word == "failed" for step in found.steps)
+    left = "time left unknown" if found.left is None else f"about {duration(found.left)} left"
+    count = _count(found.steps)
+    return "; ".join(
+        [
+            f"{count['done']} of {count['jobs']} jobs done",
+            *([f"{failed} failed"] if failed else []),
+            f"running: {', '.join(running) or 'nothing'}",
+            left,
+        ]
+    )
 
 
 def hours(project: Project, found: list[Standing]) -> str:

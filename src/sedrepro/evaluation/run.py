@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .. import chain, tables
+from .. import chain, progress, tables
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, write_json
 from ..kept import Kept
@@ -116,6 +116,7 @@ def measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, report: Rep
     found = Measures()
     for name in held.metrics:
         family = declared.METRICS[name]
+        progress.current()(0.0, f"{name} of {held.name}, {scored.model}")
         if scored.detections is not None:
             part = sed.measure_detections(scored.detections, truth, report)
             found.values |= part.values

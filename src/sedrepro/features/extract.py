@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import audio, chain, tables
+from .. import audio, chain, progress, tables
 from ..errors import SedreproError
 from ..files import digest, fingerprint
 from ..kept import Kept
@@ -88,9 +88,10 @@ def extract(
         attributes["lacking"] = kind.lacking(project, subset, front_end)
         clips = [] if attributes["lacking"] else [clip for clip in clips if kind.has(clip)]
     whole = Part(Path(out), clips)
+    counted = progress.current().over
     if len(clips) <= PART:
         values = map(_work(project, subset, front_end), clips) if clips else []
-        _write(whole, front_end, attributes, values, origin)
+        _write(whole, front_end, attributes, counted(values, len(clips), "clips"), origin)
         return
     folder = whole.path.with_name(f".{whole.path.name}.parts")
     parts = _parts(folder, attributes, clips)
@@ -99,7 +100,7 @@ def extract(
         # Copied while the next ones are being made.
         stores = (Store(path) for path in write_each(parts))
         values = (store[index] for store in stores for index in range(len(store)))
-        _write(whole, front_end, attributes, values, origin)
+        _write(whole, front_end, attributes, counted(values, len(clips), "clips"), origin)
     shutil.rmtree(folder)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import chain
+from .. import chain, progress
 from ..files import file_digest
 from ..kept import Kept
 from ..settings import FrontEnd, Layout, Project, Subset, declared
@@ -76,7 +76,9 @@ def embed(
     ) as store:
         if why or not len(waves):
             return
-        for index, values in enumerate(_tokens(project, front_end, waves, file, gpus, threads)):
+        tokens = _tokens(project, front_end, waves, file, gpus, threads)
+        counted = progress.current().over(tokens, len(waves), "clips")
+        for index, values in enumerate(counted):
             store.add(waves.clips[index], waves.seconds[index], values)
 
 

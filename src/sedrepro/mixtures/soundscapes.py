@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .. import audio, tables
+from .. import audio, progress, tables
 from ..errors import SedreproError
 from ..files import digest, file_digest
 from ..kept import Kept
@@ -95,7 +95,8 @@ def mix_shard(project: Project, subset: str, shard: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     events = []
     with _quiet():
-        for index in range(shard, recipe.clips[subset], recipe.shards):
+        numbers = range(shard, recipe.clips[subset], recipe.shards)
+        for index in progress.current().over(numbers, len(numbers), "soundscapes"):
             events.append(_mix(recipe, bank, subset, index, folder))
         table = _labels(recipe, events)
     table["recipe"] = _recipe_key(project, subset)

@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ class Flow:
         self.models = papers.settings_of()
         self.root = Path(root)
         self.papers = project.selected_papers()
-        self.inputs = self._inputs()
         self.run_files = OUTPUTS
         self.overlay: dict[str, Any] = {}
 
@@ -69,6 +68,7 @@ class Flow:
         )
         flow = cls(project, root)
         coverage.check(project, flow.models, flow.registry)
+        coverage.check_local(project)
         flow.overlay = dict(overlay)
         return flow
 
@@ -80,7 +80,8 @@ class Flow:
         how = {RUNTIME_VARIABLE: runtime(self.project)}
         return {"PYTHONPATH": path, DRIVER: identity(), **threads, **how}
 
-    def _inputs(self) -> list[tuple[Subset, str]]:
+    @cached_property
+    def inputs(self) -> list[tuple[Subset, str]]:
         """Every store any row of any paper could ask for."""
         found: dict[tuple[str, str, str], None] = {}
         for paper, spec in self.project.papers.items():
@@ -192,7 +193,7 @@ class Flow:
 
     def resources(self, subset: Subset) -> list[str]:
         """What is fetched for a subset's tables."""
-        return self._fetched(self.registry.behind(subset, self.project.data))
+        return self.fetched(self.registry.behind(subset, self.project.data))
 
     def statuses(self, wildcards: Any) -> list[str]:
         """The statuses a subset's tables are made from."""
@@ -296,7 +297,7 @@ class Flow:
         subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
         tables = [path for subset in subsets for path in self.tables(subset)]
         source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
-        weights = [self.layout.status(name) for name in self._fetched(plan.resources)]
+        weights = [self.layout.status(name) for name in self.fetched(plan.resources)]
         return stores + tables + weights + source
 
     @cache  # noqa: B019 (one flow per process)
@@ -304,7 +305,7 @@ class Flow:
         """Papers are looked at when somebody asks for one of their runs."""
         check_windows(self.project, paper, self.models[paper])
 
-    def _fetched(self, names: list[str]) -> list[str]:
+    def fetched(self, names: list[str]) -> list[str]:
         """Those of the resources that are not in a folder of the user's own."""
         data = self.project.data
         return [name for name in names if not registry.local(data, self.registry[name].corpus)]
@@ -395,7 +396,7 @@ class Flow:
                 for subset, _ in self.of(run).inputs():
                     statuses = [self.layout.status(name) for name in self.resources(subset)]
                     found |= dict.fromkeys(statuses + self.tables(subset))
-                weights = self._fetched(self.of(run).resources)
+                weights = self.fetched(self.of(run).resources)
                 found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
 

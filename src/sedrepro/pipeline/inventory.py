@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -327,6 +327,22 @@ def files_text(found: Shopping) -> str:
         lines.append(f"{paper}: {total}")
     lines.append(f"in all: {found.total}; already there: {found.there}")
     return "\n".join(lines)
+
+
+def plan_record(found: Shopping) -> dict[str, Any]:
+    """The plan as a program reads it."""
+    return {
+        "resources": {
+            name: {"title": r.title, "licence": r.licence, "papers": found.needs[name]}
+            for name, r in found.resources.items()
+        },
+        "files": [asdict(item) for item in found.items],
+        "own": found.own,
+        "rendered": found.rendered,
+        "papers": {paper: asdict(total) for paper, total in found.papers.items()},
+        "total": asdict(found.total),
+        "there": asdict(found.there),
+    }
 
 
 def audit(project: Project, models: Models | None = None, known: Registry | None = None) -> Audit:

@@ -14,6 +14,7 @@ from .. import papers
 from ..errors import SedreproError
 from ..files import ERROR, Disk, full_disk
 from ..liveness import ending_with_driver
+from ..progress import reporting
 from ..settings import Plan
 from ..settings.tasks import EvaluateTask, Task, TrainTask
 from ..training.stopping import Interrupted
@@ -38,7 +39,7 @@ def job(snakemake: Any, kind: type[AnyTask], *, outlives_driver: bool = False) -
         contextlib.redirect_stderr(out),
     ):
         try:
-            with full_disk(log.parent):
+            with full_disk(log.parent), reporting(log, name_of(log)):
                 yield kind.of(snakemake)
             return
         except Interrupted as stopped:
@@ -51,6 +52,11 @@ def job(snakemake: Any, kind: type[AnyTask], *, outlives_driver: bool = False) -
         print(line)
     print(line, file=sys.stderr)
     raise SystemExit(1)
+
+
+def name_of(log: Path) -> str:
+    """A job's name, by its log: the rule, and what it is for."""
+    return f"{log.parent.name} {log.stem}" if log.parent.name != "logs" else log.stem
 
 
 def plan_of(task: TrainTask | EvaluateTask) -> Plan:

@@ -80,7 +80,7 @@ def records(project: Project, paper: str, layout: Layout) -> list[Record]:
     """
     spec = project.papers[paper]
     model = settings_of()[paper]
-    selected = set(spec.selected())
+    selected = set(project.selected_rows(paper))
     found = []
     for row in spec.table:
         if spec.table[row].kind == "published":

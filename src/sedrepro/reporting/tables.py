@@ -162,7 +162,7 @@ def to_markdown(
     if not tables:
         parts.append("The paper's configuration names no tables.")
     for table in tables:
-        parts += [f"## {table.caption}", _markdown_grid(*_grid(table, "–"))]
+        parts += [f"## {table.caption}", _markdown_grid(*grid(table))]
         parts.append("\n".join(f"- {note}" for note in [*table.notes, interval_note(confidence)]))
         if under := compared.get(table.name):
             parts += [f"### {under.caption}", _markdown_grid(under.heads, under.rows)]
@@ -181,7 +181,7 @@ def _pipe(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _grid(table: PrintedTable, dash: str) -> tuple[list[str], list[list[str]]]:
+def grid(table: PrintedTable, dash: str = "–") -> tuple[list[str], list[list[str]]]:
     """Heads and texts: a published column stands beside ours wherever a number was published."""
     table = table.as_read()
     conditions = len({column.condition for column in table.columns}) > 1
@@ -233,7 +233,7 @@ def to_latex(title: str, tables: list[PrintedTable], confidence: float, compared
 
 def latex_table(table: PrintedTable, confidence: float) -> str:
     notes = [*table.notes, interval_note(confidence)]
-    return _latex_grid(table.caption, *_grid(table, "–"), notes)
+    return _latex_grid(table.caption, *grid(table), notes)
 
 
 def _latex_grid(

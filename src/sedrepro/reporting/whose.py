@@ -102,7 +102,7 @@ def whose(
     Any of them may be missing: clip tables where results were copied alone, runs before they are
     made.
     """
-    running = project.papers[paper].selected()  # others may be impossible under these settings
+    running = project.selected_rows(paper)  # others may be impossible under these settings
     chosen = [row for row in dict.fromkeys(rows) if row in running]
     told: dict[str, list[Origin]] = {}
     for subset in dict.fromkeys(s for row in chosen for s in _subsets(project, paper, row)):

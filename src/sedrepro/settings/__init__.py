@@ -8,7 +8,7 @@ from .load import load, read_yaml
 from .paper import PaperSettings
 from .project import Paper, Project, Row
 from .rows import named
-from .runs import Layout, Plan, Run, plan, runs, scored
+from .runs import Layout, Plan, Run, plan, runs, runs_of_row, scored
 from .streams import Grid, HeldOut, Overlap, Stream, Subset
 
 __all__ = [
@@ -38,5 +38,6 @@ __all__ = [
     "published",
     "read_yaml",
     "runs",
+    "runs_of_row",
     "scored",
 ]

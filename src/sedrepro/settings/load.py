@@ -108,7 +108,7 @@ def load(
         names.check(project, paper, papers[paper], root)
     for paper in project.run or [] if lazily else project.selected_papers():
         spec = project.papers[paper]
-        for row in spec.selected():
+        for row in project.selected_rows(paper):
             for condition in spec.conditions:
                 settled(project, paper, row, condition, papers[paper])
         check_windows(project, paper, papers[paper])

@@ -178,8 +178,8 @@ class Paper(Block):
     )
     folds: list[int] | None = Field(None, description="cross-validation folds to run")
     seeds: list[int] | None = Field(None, description="seeds to run; null: the project's")
-    rows: Literal["headline", "all"] | list[str] = Field(
-        "headline", description="rows to run: headline, all, or a list of names"
+    rows: Literal["headline", "all"] | list[str] | None = Field(
+        None, description="rows to run: headline, all, or a list of names; null: the project's"
     )
     headline: list[str] = Field(description="the rows that carry the paper's claim")
     baseline: str | None = Field(
@@ -202,7 +202,7 @@ class Paper(Block):
         named = [("headline", self.headline)]
         if self.baseline is not None:
             named.append(("baseline", [self.baseline]))
-        if not isinstance(self.rows, str):
+        if isinstance(self.rows, list):
             named.append(("rows", self.rows))
         named += [(f"tables.{name}.rows", table.rows or []) for name, table in self.tables.items()]
         for where, rows in named:
@@ -230,12 +230,12 @@ class Paper(Block):
         """The fold of each run; one run without a fold where nothing is cross-validated."""
         return self.folds or [None]
 
-    def selected(self) -> list[str]:
-        """The rows to run, in printing order."""
-        if self.rows == "all":
+    def runnable(self, wanted: str | list[str]) -> list[str]:
+        """The wanted rows that can be run, in printing order."""
+        if wanted == "all":
             chosen = set(self.table)
         else:
-            chosen = set(self.headline if self.rows == "headline" else self.rows)
+            chosen = set(self.headline if wanted == "headline" else wanted)
         return [row for row in self.table if row in chosen and self.table[row].kind != "published"]
 
 
@@ -245,6 +245,9 @@ class Report(Block):
     bootstrap: int = Field(200, ge=0, description="bootstrap resamples; 0: no intervals over clips")
     confidence: float = Field(0.95, gt=0, lt=1, description="level of every interval")
     examples: int = Field(4, ge=0, le=8, description="clips shown and played per paper")
+    audio: bool = Field(
+        True, description="recordings in the page; false: a page that can be passed on"
+    )
 
 
 class Project(Block):
@@ -255,6 +258,11 @@ class Project(Block):
     run: list[str] | None = Field(None, description="papers `all` runs; null: every paper")
     seeds: list[int] = Field(
         [42], min_length=1, description="training seeds; tables average over them"
+    )
+    rows: Literal["headline", "all"] | list[str] = Field(
+        "headline",
+        description="rows to run of every paper: headline, all, or a list of names; a paper runs "
+        "those of the names that it has",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU if the job has one, else the CPU"
@@ -309,6 +317,19 @@ class Project(Block):
 
     def selected_papers(self) -> list[str]:
         return [paper for paper in self.papers if self.run is None or paper in self.run]
+
+    def selected_rows(self, paper: str) -> list[str]:
+        """The rows of a paper to run, in printing order."""
+        spec = self.papers[paper]
+        return spec.runnable(self.rows if spec.rows is None else spec.rows)
+
+    @model_validator(mode="after")
+    def _rows_exist(self) -> Project:
+        known = {row for spec in self.papers.values() for row in spec.table}
+        for row in self.rows if isinstance(self.rows, list) and known else []:
+            if row not in known:
+                raise ValueError(f"rows names row {row!r}{neighbour(row, known)}; no paper has it")
+        return self
 
     @model_validator(mode="after")
     def _papers_exist(self) -> Project:

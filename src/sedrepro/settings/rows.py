@@ -84,7 +84,7 @@ def check_windows(project: Project, paper: str, model: Model) -> None:
     """
     spec = project.papers[paper]
     readers: dict[str, str] = {}
-    for row in spec.selected():
+    for row in project.selected_rows(paper):
         settings = named(project, paper, row, next(iter(spec.conditions)), model)
         if settings is None:
             continue

@@ -200,10 +200,14 @@ class Plan:
 
 def runs(project: Project, paper: str) -> list[Run]:
     """Every selected run of a paper, in printing order."""
+    return [run for row in project.selected_rows(paper) for run in runs_of_row(project, paper, row)]
+
+
+def runs_of_row(project: Project, paper: str, row: str) -> list[Run]:
+    """Every run of a row, selected or not."""
     spec = project.papers[paper]
     return [
         Run(paper, row, condition, seed, fold)
-        for row in spec.selected()
         for condition in spec.conditions
         for fold in spec.run_folds
         for seed in seeds_of(project, paper, row)
@@ -310,6 +314,14 @@ class Layout:
     def log(self, stage: str, run: Run) -> str:
         """What a run's latest job of a stage (`train`, `evaluate`) printed."""
         return f"{self.results}/logs/{stage}/{run.folder.replace('/', '.')}.log"
+
+    def data_log(self, stage: str, name: str) -> str:
+        """What the latest job before training printed."""
+        return f"{self.data}/logs/{stage}/{name}.log"
+
+    def results_log(self, stage: str, paper: str = "") -> str:
+        """What the latest job after evaluation printed: of a paper, or of the page."""
+        return f"{self.results}/logs/{stage}{'/' if paper else ''}{paper}.log"
 
     def paper_table(self, paper: str, form: str = "csv") -> str:
         return f"{self.results}/tables/{paper}.{form}"

@@ -146,7 +146,9 @@ class ReportTask(Task):
         shown = [f"papers.{paper}" for paper in with_sources(project, chosen)]
         corpora = {name for names in TABLES_OF.values() for name in names if "data." in name}
         data = sorted(corpora - {"data.look.videos"})
-        given = pick(project, "name", "scale", "seeds", "report", "front_ends", *data, *shown)
+        given = pick(
+            project, "name", "scale", "seeds", "rows", "report", "front_ends", *data, *shown
+        )
         return cls(given=given, papers=chosen)
 
     @property

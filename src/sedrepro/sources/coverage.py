@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..errors import SedreproError
 from ..settings import PaperSettings, Project, Subset, declared, named
@@ -23,6 +24,17 @@ def check(project: Project, models: Mapping[str, type[PaperSettings]], known: Re
                     if subset not in seen:
                         seen.add(subset)
                         _check(subset, known, f"papers.{paper}, row {row}: {part}")
+
+
+def check_local(project: Project) -> None:
+    """Refuse a tree of the user's own that is not there: jobs would find it missing one by one."""
+    for corpus in type(project.data).model_fields:
+        own = getattr(getattr(project.data, corpus), "local", None)
+        if own and not Path(own).expanduser().is_dir():
+            raise SedreproError(
+                f"data.{corpus}.local: {own}: no such folder; name the folder of your copy, or "
+                "leave the setting out to download"
+            )
 
 
 def _subsets(settings: PaperSettings) -> list[tuple[str, Subset]]:

@@ -11,6 +11,7 @@ from typing import Any
 from .. import locks
 from ..errors import SedreproError
 from ..files import read_json, write_json
+from ..progress import current
 from ..settings import Project
 from . import http, registry, soundbank, verify, youtube
 from .errand import Errand, Outcome
@@ -49,6 +50,8 @@ class Fetching(Errand):
     """The fetch of one resource."""
 
     def run(self) -> dict[str, Any]:
+        known = sum(file.bytes or file.about or 0 for file in self.resource.files)
+        current().expect(known, "bytes")
         outcomes = self._files()
         self._stop_if_arriving(outcomes)
         if self.resource.clips:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import SedreproError
 from ..files import full_disk, read_json, write_json
+from ..progress import current
 from . import drive, policies
 from .gate import GoneError, RefusedError, TransientError, UnreachableError
 from .session import DRIVE, LONGEST_WAIT, Session, host_of
@@ -253,6 +254,7 @@ def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: in
                 view = view[out.write(view) :]
             done += len(data)
             bar.update(len(data))
+            current().note(done, part.name)
     if total is not None and done < total:
         raise TransientError(f"the connection ended after {done} of {total} bytes")
 

@@ -17,7 +17,8 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
-from ..files import full_disk, read_json, write_json
+from ..files import full_disk, read_json
+from ..progress import current
 from ..settings import Layout
 from . import http
 from .clips import BYTES_PER_CLIP, Clip, fetch_clip, listed
@@ -26,7 +27,6 @@ from .gate import GoneError, RefusedError, TransientError, UnreachableError, tel
 from .http import check_space
 from .ledger import CONFIRMED, DOUBTFUL, FINAL, Ledger, Try
 from .policies import HOUR
-from .progress import FILE, line
 from .unpack import place
 from .ytdlp import HOST, Player, classify, player
 
@@ -379,8 +379,23 @@ class Arrival:
             "time": now,
             "wall": self.gate.left(),
         }
-        write_json(self.errand.downloads / FILE, found)
-        tell(f"{self.errand.name}: {line(found)}")
+        said = line(found)
+        done = (there + gone) / max(1, len(self.every))
+        current()(done, said, left=ahead, force=True)
+        tell(f"{self.errand.name}: {said}")
+
+
+def line(found: dict[str, float]) -> str:
+    """One line on how far a resource's clips are."""
+    text = f"{found['there']:,} of {found['clips']:,} clips there, {found['gone']:,} gone"
+    if not found["left"]:
+        return text
+    text += f", {found['left']:,} to come at {found['per_hour']:.0f} an hour: about "
+    text += f"{found['seconds_left'] / HOUR:.1f} h at YouTube's limit"
+    if found["wall"]:
+        over = time.localtime(found["time"] + found["wall"])
+        text += f"; left alone until {time.strftime('%d %b %H:%M', over)}"
+    return text
 
 
 def _unsound(path: Path) -> str | None:

@@ -9,7 +9,6 @@ import os
 import platform
 import resource
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..files import write_json, write_text
-from ..liveness import identity
+from ..files import write_text
 
 _PACKAGES = (
     "torch",
@@ -112,13 +110,6 @@ def _cpu() -> str:
     return platform.machine()
 
 
-def duration(seconds: float) -> str:
-    """For people: 45 s, 12.5 min, 3.2 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 class Cost:
     """Wall time, peak memory and energy of a run, summed over its starts."""
 
@@ -168,50 +159,3 @@ class Cost:
             return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
         except Exception:  # a counter that cannot be read is a missing figure, not a failed run
             return None
-
-
-class Progress:
-    """A bar on a terminal, and a small file that `sedrepro status` reads."""
-
-    def __init__(self, path: Path, run: str, epochs: int, every: float = 2.0) -> None:
-        self.path = path
-        self.run = run
-        self.epochs = epochs
-        self.every = every
-        self._next = self._since = 0.0
-        self._begin = time.monotonic()
-        self._shown = False
-        self._from: float | None = None
-
-    def __call__(self, epoch: int, position: int, steps: int, *, force: bool = False) -> None:
-        now = time.monotonic()
-        if not force and now < self._next:
-            return
-        self._next = now + self.every
-        done = (epoch * steps + position) / max(1, self.epochs * steps)
-        self._from = done if self._from is None else self._from
-        write_json(
-            self.path,
-            {
-                "run": self.run,
-                "process": identity(),
-                "host": platform.node(),
-                "epoch": epoch,
-                "epochs": self.epochs,
-                "step": position,
-                "steps": steps,
-                "done": round(done, 4),
-                "from": round(self._from, 4),
-                "seconds": round(now - self._begin, 1),
-                "time": time.time(),
-            },
-        )
-        if sys.__stderr__ is not None and sys.__stderr__.isatty():
-            width = int(30 * done)
-            bar = "█" * width + "░" * (30 - width)
-            print(f"\r{self.run} {bar} {done:6.1%}", end="", file=sys.__stderr__, flush=True)
-            self._shown = True
-
-    def close(self) -> None:
-        if self._shown:
-            print(file=sys.__stderr__, flush=True)

@@ -352,4 +352,3 @@ def forget(run_folder: str | Path) -> None:
     state = State(folder)
     with exclusive(state.lock, patience=1.0):
         state.forget()
-        state.progress.unlink(missing_ok=True)

@@ -28,13 +28,13 @@ MEASURED = ("metrics.json", "resamples.npz")
 
 
 class State:
-    """`.state/` of a run folder: the resumable checkpoint, the finished outputs, the progress."""
+    """`.state/` of a run folder: the resumable checkpoint, the history, the finished outputs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.home = folder / ".state"
         self.resume = self.home / "resume.pt"
-        self.progress = self.home / "progress.json"
+        self.history = self.home / "history.csv"
         self.lock = self.home / "lock"
         self._key = self.home / "key"
         self._finished = Kept(self.home / "finished", [folder / name for name in OUTPUTS])
@@ -55,6 +55,7 @@ class State:
         numbers that were measured on it."""
         self._key.unlink(missing_ok=True)
         self.resume.unlink(missing_ok=True)
+        self.history.unlink(missing_ok=True)
         self._finished.drop()
         shutil.rmtree(measured(self.folder), ignore_errors=True)
         for name in (*reversed(OUTPUTS), *MEASURED):
@@ -79,6 +80,7 @@ class State:
         finally:
             shutil.rmtree(draft, ignore_errors=True)  # a full disk has no room for a failed one
         self.resume.unlink(missing_ok=True)
+        self.history.unlink(missing_ok=True)
 
     def publish(self) -> None:
         """Put the finished outputs under their declared names, newer than everything they use."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from functools import reduce
@@ -11,15 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import progress
 from ..errors import SedreproError
 from ..files import whole
 from ..inference.devices import random_state, restore_random_state
 from ..inference.networks import load_networks
 from ..networks.weights import load_checkpoint
 from ..papers.contract import MEASURE, Batch, Epoch, Method, Term
+from ..progress import duration
 from ..settings import Layout
 from .data import Held, Loader
-from .record import Cost, Progress
+from .record import Cost, write_table
 from .scoring import score
 from .selection import Judge, is_finite
 from .state import State
@@ -81,12 +84,11 @@ class Trainer:
 
     def run(self) -> None:
         """All remaining epochs."""
-        progress = Progress(self.state.progress, str(self.plan.run), self.options.epochs)
         while self.epoch < self.options.epochs:
             began = time.monotonic()
             for batch in self.loader.epoch(self.epoch, self.position):
                 self._step(batch)
-                progress(self.epoch, self.position, self.loader.steps)
+                self._report()
                 if self.stop:
                     self.save()
                     self.stop.check(self.plan.run, f"at epoch {self.epoch}, batch {self.position}")
@@ -94,8 +96,17 @@ class Trainer:
             if self.epoch % self.options.checkpoint_every == 0 or self.stop:
                 self.save()
                 self.stop.check(self.plan.run, f"after epoch {self.epoch - 1}")
-        progress(self.epoch, 0, self.loader.steps, force=True)
-        progress.close()
+        progress.current()(1.0, "trained; scoring", force=True)
+
+    def _report(self, *, force: bool = False) -> None:
+        progress.current()(self._done(), f"epoch {self._epoch_of()}", force=force)
+
+    def _done(self) -> float:
+        """The share of the schedule that is behind us."""
+        return (self.epoch + self.position / self.loader.steps) / self.options.epochs
+
+    def _epoch_of(self) -> str:
+        return f"{min(self.epoch + 1, self.options.epochs)} of {self.options.epochs}"
 
     def _step(self, batch: Batch) -> None:
         self.step += 1
@@ -178,10 +189,26 @@ class Trainer:
             row["select"] = score
         self.history.append(row)
         self.timing.append({"epoch": ended, "seconds": round(seconds, 3)})
+        self._tell(row, seconds)
         self.epoch = ended + 1
         self.position = 0
         self.sums = {}
         self.weights = {}
+
+    def _tell(self, row: Mapping[str, Any], seconds: float) -> None:
+        """A line for the log, and the history so far with what each epoch took."""
+        left = progress.current().left((self.epoch + 1) / self.options.epochs)
+        parts = [f"epoch {self._epoch_of()}: loss {row.get('loss/total', math.nan):.4f}"]
+        if "select" in row and self.best is not None:
+            best = f"best {self.best['value']:.4f} of epoch {self.best['epoch'] + 1}"
+            parts.append(f"selection {row['select']:.4f}, {best}")
+        parts += [f"rate {row['rate']:.2e}", duration(seconds)]
+        parts += [] if left is None else [f"about {duration(left)} left"]
+        print(", ".join(parts))
+        timed = [{"seconds": one["seconds"]} for one in self.timing]
+        rows = [past | took for past, took in zip(self.history, timed, strict=True)]
+        rows[-1] = rows[-1] | {"seconds_left": "" if left is None else round(left)}
+        write_table(self.state.history, rows, ["epoch", "step"])
 
     def _tests(self, held: list[Held], layout: Layout) -> Judges:
         """The reported set in the place of the one that selects, for the selection on test data."""

@@ -79,7 +79,7 @@ def _paper(
         "id": paper,
         "whose": whose(project, paper, spec.table, layout, found),
         "spec": spec,
-        "state": overview.state(spec, found),
+        "state": overview.state(project.selected_rows(paper), found),
         "intervals": overview.intervals(spec, tables),
         "claims": overview.claims(project, spec, tables, found),
         "tables": [table_view(project, paper, table, [*found, *systems]) for table in tables],
@@ -89,7 +89,7 @@ def _paper(
         "curves": curves(project, found),
         "room": room(project, found, layout),
         "audit": runs.audit(project, paper, layout),
-        "groups": runs.groups(project, found, root),
+        "groups": runs.groups(project, found, root, layout),
     }
 
 

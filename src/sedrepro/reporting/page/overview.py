@@ -14,9 +14,8 @@ from ..records import Record
 from ..tables import ours_text, published_text
 
 
-def state(spec: Paper, found: Sequence[Record]) -> dict[str, Any]:
+def state(selected: Sequence[str], found: Sequence[Record]) -> dict[str, Any]:
     """Done, partial or pending, and the count of runs behind the word."""
-    selected = set(spec.selected())
     wanted = [record for record in found if record.run.row in selected]
     done = sum(record.done for record in wanted)
     word = "pending" if not done else "done" if done == len(wanted) else "partial"

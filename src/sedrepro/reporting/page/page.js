@@ -18,11 +18,10 @@
 
   const open = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target && target.tagName === "DETAILS") {
-      target.open = true;
-      target.querySelector("summary").focus({ preventScroll: true });
-      target.scrollIntoView();
-    }
+    if (!target) return;
+    for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
+    if (target.tagName === "DETAILS") target.querySelector("summary").focus({ preventScroll: true });
+    target.scrollIntoView();
   };
   window.addEventListener("hashchange", open);
   document.addEventListener("click", (event) => {
@@ -75,6 +74,73 @@
         markContext(body);
       });
     }
+  }
+
+  // What is printed is whole: every part is open on paper.
+  window.addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details.part, details.table, details.notes")) part.open = true;
+  });
+
+  // Filters: by paper, by a part of a row's name, by metric, and what was never run.
+  const field = (name) => document.getElementById(`filter-${name}`);
+  const tables = [...document.querySelectorAll("details.table table.sortable")];
+  const metrics = new Set(tables.flatMap((table) => [...table.querySelectorAll("th.group")].map((head) => head.dataset.metric)));
+  for (const metric of [...metrics].sort()) field("metric").add(new Option(metric, metric));
+  const hide = (part, away) => part.classList.toggle("filtered", away);
+  const filter = () => {
+    const paper = field("paper").value, metric = field("metric").value;
+    const words = field("row").value.trim().toLowerCase();
+    root.classList.toggle("only-run", field("run").checked);
+    for (const part of document.querySelectorAll("[data-paper]")) hide(part, paper !== "" && part.dataset.paper !== paper);
+    for (const table of tables) {
+      for (const row of table.tBodies[0].rows) hide(row, !row.cells[0].textContent.toLowerCase().includes(words));
+      for (const cell of table.querySelectorAll("[data-metric]")) hide(cell, metric !== "" && cell.dataset.metric !== metric);
+    }
+    const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
+    const hidden = rows.filter((row) => row.closest(root.classList.contains("only-run") ? ".filtered, .unrun" : ".filtered"));
+    document.getElementById("hidden").textContent = hidden.length ? `(${hidden.length} of ${rows.length} rows hidden)` : "";
+  };
+  for (const name of ["paper", "row", "metric", "run"]) field(name).addEventListener("input", filter);
+  filter();
+
+  // A table as it is shown, in the form somebody writes in.
+  const shown = (cell) => !cell.closest(root.classList.contains("only-run") ? ".filtered, .unrun" : ".filtered");
+  const words = (cell) => cell.innerText.replace(/\s+/g, " ").trim();
+  const heads = (table) => {
+    const [upper, lower] = table.tHead.rows;
+    const found = [...upper.cells].filter((cell) => cell.rowSpan > 1).map(words);
+    const groups = [...upper.cells].filter((cell) => cell.rowSpan === 1).flatMap((cell) => Array(cell.colSpan).fill(cell));
+    [...lower.cells].forEach((cell, place) => { if (shown(cell)) found.push(`${words(groups[place])}, ${words(cell)}`); });
+    return found;
+  };
+  const grid = (table) => [
+    heads(table),
+    ...[...table.tBodies[0].rows].filter(shown).map((row) => [...row.cells].filter(shown).map(words)),
+  ];
+  const latex = (text) => text.replace(/[\\&%$#_{}~^±–−]/g, (sign) => ({
+    "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "–": "--", "−": "$-$",
+  })[sign] || `\\${sign}`);
+  const forms = {
+    Markdown: ([head, ...rows]) => [head, head.map((_, place) => (place ? "---:" : "---")), ...rows]
+      .map((row) => `| ${row.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`).join("\n"),
+    CSV: (rows) => rows.map((row) => row.map((text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(",")).join("\n"),
+    LaTeX: ([head, ...rows]) => [
+      `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\toprule", `${head.map(latex).join(" & ")} \\\\`, "\\midrule",
+      ...rows.map((row) => `${row.map(latex).join(" & ")} \\\\`), "\\bottomrule", "\\end{tabular}",
+    ].join("\n"),
+  };
+  for (const button of document.querySelectorAll("button.copy")) {
+    button.addEventListener("click", async () => {
+      const text = forms[button.dataset.form](grid(button.closest("details.table").querySelector("table.sortable")));
+      const told = button.parentNode.querySelector("span");
+      button.dataset.copied = text;
+      try {
+        await navigator.clipboard.writeText(text);
+        told.textContent = "copied";
+      } catch {
+        told.textContent = "the browser does not allow it; use the downloads";
+      }
+    });
   }
 
   for (const part of document.querySelectorAll(".differences")) {

@@ -52,7 +52,10 @@ def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str,
         "classes": [{"name": readable(name), "colour": colours[name]} for name in shown.classes],
         "hop": shown.hop,
         "sources": sources,
-        "clips": [_clip(shown, clip, spec.headline) for clip in shown.clips],
+        "silent": "not on this machine" if project.report.audio else "left out of this page",
+        "clips": [
+            _clip(shown, clip, spec.headline, audible=project.report.audio) for clip in shown.clips
+        ],
     }
 
 
@@ -71,7 +74,7 @@ def _chosen(headline: Sequence[str], shown: Examples, clip: str) -> list[int]:
     return [others[0] if others else ranked[-1], first]
 
 
-def _clip(shown: Examples, clip: str, headline: Sequence[str]) -> dict[str, Any]:
+def _clip(shown: Examples, clip: str, headline: Sequence[str], *, audible: bool) -> dict[str, Any]:
     sound = ogg(shown.paths[clip], shown.seconds[clip]) if clip in shown.paths else None
     spectrum = shown.spectra.get(clip)
     place = {name: index for index, name in enumerate(shown.classes)}
@@ -83,7 +86,7 @@ def _clip(shown: Examples, clip: str, headline: Sequence[str]) -> dict[str, Any]
     return {
         "id": clip,
         "seconds": round(shown.seconds[clip], 3),
-        "audio": data_uri(sound, "audio/ogg") if sound else "",
+        "audio": data_uri(sound, "audio/ogg") if sound and audible else "",
         "image": data_uri(spectrum_png(spectrum), "image/png") if spectrum is not None else "",
         "truth": [
             [place[name], onset, offset]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ... import settings
 from ...errors import SedreproError
+from ...files import read_json
 from ...papers import settings_of
+from ...progress import duration
 from ...settings import Layout, Project, Run
-from ...training.record import code_digest, duration
+from ...training.record import code_digest
 from ..records import Record, finite, read_rows
 
 ABSENT = "(absent)"
@@ -21,7 +24,18 @@ def anchor(run: Run) -> str:
     return f"runs-{run.paper}-{run.row}-{run.condition}"
 
 
-def groups(project: Project, found: Sequence[Record], root: str | Path) -> list[dict[str, Any]]:
+def files(run: Run, layout: Layout) -> list[tuple[str, str]]:
+    """What lies beside the page of a run, as links: they work where the page was made."""
+    found = [("run folder", layout.run(run)), ("settings", layout.run(run, "run.json"))]
+    found += [(name, layout.run(run, name)) for name in ("history.csv", "metrics.json")]
+    found += [(f"log of {stage}", layout.log(stage, run)) for stage in ("train", "evaluate")]
+    home = Path(layout.report).parent
+    return [(name, os.path.relpath(path, home)) for name, path in found if Path(path).exists()]
+
+
+def groups(
+    project: Project, found: Sequence[Record], root: str | Path, layout: Layout
+) -> list[dict[str, Any]]:
     """The runs by row and condition, each with everything its record says."""
     papers_own = _full_scale(root)
     made: dict[str, dict[str, Any]] = {}
@@ -37,7 +51,7 @@ def groups(project: Project, found: Sequence[Record], root: str | Path) -> list[
                 "runs": [],
             },
         )
-        group["runs"].append(_run(record, papers_own))
+        group["runs"].append(_run(record, papers_own) | {"files": files(record.run, layout)})
     for group in made.values():
         done = sum(run["state"] == "done" for run in group["runs"])
         group["summary"] = f"{done} of {len(group['runs'])} runs done"
@@ -68,6 +82,7 @@ def _run(record: Record, papers_own: Project | None) -> dict[str, Any]:
         "packages": _words(record.block("packages")),
         "hardware": _words(record.block("hardware")),
         "key": record.described.get("key", ""),
+        "merged": merged_from(record),
         "data": [
             {"store": store, **audit}
             for store, audit in record.block("data").items()
@@ -83,6 +98,14 @@ def _run(record: Record, papers_own: Project | None) -> dict[str, Any]:
         "selected": selected if isinstance(selected, dict) else None,
         "parameters": _words(record.block("parameters")),
     }
+
+
+def merged_from(record: Record) -> str:
+    """The result set of another machine that a run was taken from."""
+    try:
+        return str(read_json(record.file(".state/merged.json"))["from"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _words(block: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ def table_view(
             "anchor": anchors.get(where, f"{paper}-runs"),
             "sort": digits(mean),
             "published_sort": digits(cell.published.value),
+            "source": source_link(cell.published.source, project.papers[paper].url),
         }
 
     made = differences.differences(project, table, found)
@@ -42,9 +44,14 @@ def table_view(
         "columns": [_column(shown, index) for index in range(len(shown.columns))],
         "conditions": len({column.condition for column in shown.columns}) > 1,
         "rows": [
-            {"row": row, "cells": [item(cell, line, k) for k, cell in enumerate(row.cells)]}
+            {
+                "row": row,
+                "cells": [item(cell, line, k) for k, cell in enumerate(row.cells)],
+                "is_run": row.context or any(cell.ours is not None for cell in row.cells),
+            }
             for line, row in enumerate(shown.rows)
         ],
+        "is_run": any(cell.ours is not None for row in table.rows for cell in row.cells),
         "notes": table.notes,
         "differences": _differences(project, paper, table, made),
         "csv": data_uri(to_csv([table]), "text/csv"),
@@ -52,6 +59,18 @@ def table_view(
         "pairs": data_uri(differences.to_csv([table], {table.name: made}), "text/csv"),
         "file": f"{paper}.{table.name}",
     }
+
+
+def source_link(source: str, paper: str) -> str:
+    """Where a published number can be read: the address, repository or preprint its source names,
+    else the paper."""
+    if address := re.search(r"https?://[^\s,;]+", source):
+        return address[0]
+    if preprint := re.search(r"arXiv:? ?(\d{4}\.\d{4,5})", source):
+        return f"https://arxiv.org/abs/{preprint[1]}"
+    if repository := re.match(r"([\w.-]+/[\w.-]+),", source):
+        return f"https://github.com/{repository[1]}"
+    return paper
 
 
 def _column(table: PrintedTable, index: int) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from pathlib import Path
 
+import pytest
 from loopback import Host
 
-from sedrepro.files import read_json, write_json
-from sedrepro.sources import progress
+from sedrepro import progress
+from sedrepro.cli import status
+from sedrepro.files import read_json
+from sedrepro.pipeline.jobs import Job
+from sedrepro.progress import current, reporting
+from sedrepro.sources.youtube import line
 
 main = importlib.import_module("sedrepro.cli.commands")
 
@@ -25,24 +30,28 @@ FOUND = {
 
 
 def test_a_line_says_how_far_and_how_long() -> None:
-    assert progress.line(FOUND) == (
+    assert line(FOUND) == (
         "900 of 14,412 clips there, 30 gone, 13,482 to come at 291 an hour: about 44.9 h at "
         "YouTube's limit"
     )
-    assert "left alone until" in progress.line({**FOUND, "wall": 1800.0})
-    assert progress.line({**FOUND, "there": 14382, "left": 0}) == (
-        "14,382 of 14,412 clips there, 30 gone"
-    )
+    assert "left alone until" in line({**FOUND, "wall": 1800.0})
+    assert line({**FOUND, "there": 14382, "left": 0}) == ("14,382 of 14,412 clips there, 30 gone")
 
 
-def test_status_tells_of_what_is_arriving(project) -> None:
-    settings = project({"thing": {"files": [{"name": "a"}]}})
-    write_json("data/full/downloads/thing/progress.json", FOUND)
-    write_json("data/full/downloads/other/progress.json", {**FOUND, "left": 0})
-    Path("data/full/downloads/torn").mkdir()
-    Path("data/full/downloads/torn/progress.json").write_text("{")
-    (line,) = progress.arriving(settings)
-    assert line.startswith("fetch thing  arriving: 900 of 14,412")
+def test_status_tells_of_what_is_arriving(tmp_path, monkeypatch) -> None:
+    """While a fetch runs, and after it was stopped."""
+    monkeypatch.chdir(tmp_path)
+    log = "data/full/logs/fetch/thing.log"
+    job = Job("fetch", "thing", log, "data/full/status/thing.json")
+    with contextlib.suppress(KeyboardInterrupt), reporting(log, "fetch thing"):
+        current()(0.0645, line(FOUND), left=161784, force=True)
+        running = status.step_of(job)
+        raise KeyboardInterrupt
+    assert (running.word, running.left) == ("running", pytest.approx(161784, abs=60))
+    assert running.detail.startswith("6%, 900 of 14,412 clips there")
+    stopped = status.step_of(job)
+    assert (stopped.word, stopped.log) == ("waiting", log)
+    assert stopped.detail.startswith("stopped at 900 of 14,412 clips there")
 
 
 def test_one_resource_by_hand(host: Host, project, monkeypatch, capsys) -> None:
@@ -52,6 +61,7 @@ def test_one_resource_by_hand(host: Host, project, monkeypatch, capsys) -> None:
     assert main.run(["fetch", "thing"]) == 0
     assert capsys.readouterr().out == "thing: ok\n"
     assert read_json("data/full/status/thing.json")["files"] == 1
+    assert progress.read("data/full/logs/fetch/thing.log")["ended"]
     assert main.run(["fetch", "nothing"]) == 1
     assert "'nothing' is no resource" in capsys.readouterr().err
 
