@@ -296,7 +296,8 @@ _PLANS: dict[Any, tuple[Any, Plan]] = {}
 def new_process() -> None:
     """Forget what a process remembers while it lives."""
     for remembering in (links._stamp, links._seal, links._key_of_store):
-        remembering.cache_clear()
+        if hasattr(remembering, "cache_clear"):
+            remembering.cache_clear()
 
 
 @contextmanager
