@@ -1,8 +1,8 @@
 """Snakemake's own decisions in a hundred lines: which jobs to start, and what becomes of outputs.
 
 As in Snakemake 9 under the triggers of profiles/default: dates, params, the set of inputs. Small
-inputs that are newer, but have the content they had, are no reason. What a job depends on comes from
-the project's own `Flow`; its heads repeat rules/*.smk.
+inputs that are newer, but have the content they had, are no reason. What a job depends on comes
+from the project's own `Flow`; its heads repeat rules/*.smk.
 """
 
 from __future__ import annotations

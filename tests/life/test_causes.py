@@ -82,10 +82,10 @@ CAUSES: dict[str, Callable[[], list]] = {
         mock.patch.object(evaluation, "file_digest", of_any_scores)
     ],
     "changed clip tables are read": lambda: [
-        mock.patch.object(chain, "refuse_changed", lambda path, kind: None)
+        mock.patch.object(chain, "refuse_changed")
     ],
     "a decoded row's source is of other settings": lambda: [
-        mock.patch.object(links, "_source", lambda *_: "")
+        mock.patch.object(links, "_source", return_value="")
     ],
 }
 

@@ -243,7 +243,7 @@ class World:
             yield
 
     def files(self) -> list[Path]:
-        """Every file of the working folder, hidden ones too, but for what a job keeps for itself."""
+        """Every file of the working folder but what Snakemake keeps."""
         found = []
         for place, _, names in os.walk(self.tree):
             if not place.endswith(".snakemake"):
