@@ -278,7 +278,7 @@ _really_read_yaml = settings.read_yaml
 _really_plan = settings.plan
 
 
-def _read_yaml(path: str | Path) -> Any:
+def _read_yaml(path: str | Path, *, shipped: bool = False) -> Any:
     """A file of settings; yaml parses the same text once."""
     return copy.deepcopy(_parsed(str(path), Path(path).read_bytes()))
 

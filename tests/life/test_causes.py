@@ -81,9 +81,7 @@ CAUSES: dict[str, Callable[[], list]] = {
     "damaged scores are read": lambda: [
         mock.patch.object(evaluation, "file_digest", of_any_scores)
     ],
-    "changed clip tables are read": lambda: [
-        mock.patch.object(chain, "refuse_changed")
-    ],
+    "changed clip tables are read": lambda: [mock.patch.object(chain, "refuse_changed")],
     "a decoded row's source is of other settings": lambda: [
         mock.patch.object(links, "_source", return_value="")
     ],
