@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -31,7 +32,7 @@ from .driver import Driver, Kill, Outcome
 from .world import PAPER, World
 
 SEED = int(os.environ.get("SEDREPRO_WALK_SEED", "14"))
-WALKS = int(os.environ.get("SEDREPRO_WALKS", "62"))
+WALKS = int(os.environ.get("SEDREPRO_WALKS", "12"))
 STEPS = 50
 ROUNDS = 6
 """Starts after which advice that is followed must have led somewhere."""
@@ -447,7 +448,16 @@ def walk(walks: int = WALKS) -> str:
     return f"{Life.counts.total()} actions in {Life.walks} walks, seed {SEED}: {kinds}"
 
 
+@pytest.mark.slow
 def test_whatever_people_do_nothing_printed_is_wrong(record_property):
     told = walk()
+    assert Life.counts.total() >= 40 * WALKS
+    record_property("counted", told)
+
+
+@pytest.mark.system  # minutes of one processor
+@pytest.mark.slow
+def test_a_long_walk(record_property):
+    told = walk(80)
     assert Life.counts.total() >= 3000
     record_property("counted", told)
