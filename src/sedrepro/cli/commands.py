@@ -200,7 +200,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from .doctor import Doctor, text
 
     project = _project(options)
-    found = Doctor(project, registry.load(places.checkout()), options.conda).lines()
+    known, models = registry.load(places.checkout()), papers.settings_of()
+    found = Doctor(project, known, options.conda, models).lines()
     print(text(found))
     return 1 if any(line.state == "wrong" for line in found) else 0
 

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import __version__, locks
 from ..errors import SedreproError
-from ..papers import settings_of
 from ..pipeline import inventory
 from ..settings import Layout, Project
 from ..settings.data import Fetch
@@ -76,6 +75,8 @@ class Doctor:
     project: Project
     known: Registry
     conda: bool = False
+    models: inventory.Models = field(default_factory=dict)
+    """The papers' settings; without them everything there is counts as needed."""
     needed: list[str] = field(default_factory=list)
     """Resources that are to come."""
     _times: list[float] = field(default_factory=list)
@@ -86,7 +87,7 @@ class Doctor:
         if project.data.origin == "download":
             self.needed = [
                 name
-                for name in inventory.needs(project, settings_of(), self.known)
+                for name in inventory.needs(project, self.models, self.known)
                 if not Path(layout.status(name)).exists()
                 and not registry.local(project.data, self.known[name].corpus)
             ]
@@ -248,7 +249,7 @@ class Doctor:
 
     def disk(self) -> Line:
         """Room for what is to come: each archive, and as much again unpacked."""
-        found = inventory.plan(self.project, self.known)
+        found = inventory.plan(self.project, self.models, self.known)
         left = [item for item in found.items if not item.there]
         wanted = sum((2 - (item.count > 1)) * (item.bytes or item.about or 0) for item in left)
         folder = Path(self.project.data_folder)

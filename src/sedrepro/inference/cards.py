@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Protocol
 
 import torch
 
@@ -46,7 +47,8 @@ class Visible:
         return int(found.free), int(found.total)
 
 
-class Claim(NamedTuple):
+@dataclass(frozen=True)
+class Claim:
     """A place on a device, held until the lock file is closed or the process ends."""
 
     index: int

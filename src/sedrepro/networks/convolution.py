@@ -66,7 +66,7 @@ class _Convolution(torch.autograd.Function):
         before = None
         if ctx.needs_input_grad[0]:
             before, *_ = _gradients(ctx, gradient, x, weight, [True, False, False])
-        plain = (tensor.contiguous() for tensor in (gradient, x, weight))
+        plain = gradient.contiguous(), x.contiguous(), weight.contiguous()
         wanted = [False, True, ctx.biases is not None]
         _, of_weight, of_bias = _gradients(ctx, *plain, wanted)
         return before, of_weight, of_bias, None
