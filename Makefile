@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: setup demo test test-system test-data lint format lock config-docs clean help
+.PHONY: setup demo rehearsal bench test test-system test-data lint format lock config-docs clean help
 
 setup: ## build .venv from requirements.lock; does nothing when it is there
 	@tools/setup.sh
@@ -30,6 +30,13 @@ demo: setup ## the miniature of every paper: tables, figures and the results pag
 	sedrepro table --configfile config/mini.yaml; \
 	echo "tables: $(CURDIR)/results/mini/tables"; \
 	echo "results page: $(CURDIR)/results/mini/report/index.html"; exit $$status
+
+rehearsal: setup ## a few full-size steps of each headline row; `sedrepro plan` then tells what all costs
+	@sedrepro rehearse
+	@sedrepro plan
+
+bench: setup ## training steps side by side, into docs/benchmarks.md
+	@PYTHONPATH=src python benchmarks/steps.py --write
 
 test: lint ## lint, then all tests that need neither root nor a service, with coverage
 	@rm -f .coverage .coverage.*

@@ -18,13 +18,20 @@ def rate(work: Callable[[], object], clips: int) -> float:
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a Markdown table."""
+    print(lines(heading, rows))
+    print()
+
+
+def lines(heading: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
     cells = [[str(cell) for cell in row] for row in [heading, *rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heading))]
-    for number, row in enumerate(cells):
-        print("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |")
-        if number == 0:
-            print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    print()
+    made = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
+    made.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(made)
 
 
 def line() -> None:

@@ -15,29 +15,8 @@ import torch
 
 from sedrepro import papers, settings
 from sedrepro.inference.devices import prepare
-from sedrepro.papers.contract import Batch
+from sedrepro.training.rehearsal import trainer
 from sedrepro.training.trainer import Trainer
-
-
-class Drawn:
-    """Stands in for the loader: the same random batch, at the size the streams ask for."""
-
-    def __init__(self, plan: settings.Plan, device: torch.device, steps: int) -> None:
-        grid, classes, streams = plan.grid, len(plan.classes), plan.streams
-        count = sum(stream.group for stream in streams)
-        parts, start = {}, 0
-        for stream in streams:
-            parts[stream.name] = slice(start, start := start + stream.group)
-        self.steps = steps
-        self.batch = Batch(
-            {
-                n: torch.rand(count, *plan.front_ends[n].shape, device=device)
-                for n in streams[0].inputs
-            },
-            (torch.rand(count, grid.frames, classes, device=device) > 0.9).float(),
-            (torch.rand(count, classes, device=device) > 0.8).float(),
-            parts,
-        )
 
 
 def prepared(
@@ -45,33 +24,20 @@ def prepared(
 ) -> Trainer:
     """A trainer before its first step, its one batch beside it as `trainer.drawn`."""
     prepare(0, torch.get_num_threads(), False)
-    made = papers.method_of(plan.run.paper, plan.method)
-    method = made(plan, steps_per_epoch=steps, device=device, amp=amp and device.type == "cuda")
-    method.load_weights(files)
-    trainer = Trainer.__new__(Trainer)
-    trainer.method = method
-    trainer.plan = plan
-    trainer.options = plan.settings.training
-    trainer.optimiser = method.optimiser()
-    trainer.base_rates = [group["lr"] for group in trainer.optimiser.param_groups]
-    trainer.epoch = trainer.position = trainer.step = 0
-    trainer.sums = {}
-    trainer.weights = {}
-    trainer.pending = None
-    trainer.drawn = Drawn(plan, device, steps).batch
-    return trainer
+    made, made.drawn = trainer(plan, device, steps, amp and device.type == "cuda", files)
+    return made
 
 
-def timed(trainer: Trainer, device: torch.device, steps: int) -> tuple[float, float]:
+def timed(made: Trainer, device: torch.device, steps: int) -> tuple[float, float]:
     """Seconds per step, and the peak GiB on a GPU."""
     for _ in range(3):
-        trainer._step(trainer.drawn)
+        made._step(made.drawn)
     if device.type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     begin = time.perf_counter()
     for _ in range(steps):
-        trainer._step(trainer.drawn)
+        made._step(made.drawn)
     if device.type == "cuda":
         torch.cuda.synchronize()
     seconds = (time.perf_counter() - begin) / steps
@@ -83,8 +49,8 @@ def measure(project: settings.Project, paper: str, row: str, device: torch.devic
     condition = next(iter(project.papers[paper].conditions))
     run = settings.Run(paper, row, condition, 0)
     plan = settings.plan(project, run, papers.settings_of()[paper])
-    trainer = prepared(plan, device, steps, project.amp, {})
-    return len(trainer.drawn.clips), *timed(trainer, device, steps)
+    made = prepared(plan, device, steps, project.amp, {})
+    return len(made.drawn.clips), *timed(made, device, steps)
 
 
 def main() -> None:

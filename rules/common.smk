@@ -11,7 +11,7 @@ SOURCE = os.path.join(CHECKOUT, "src")
 sys.path.insert(0, SOURCE)
 
 from sedrepro import places
-from sedrepro.pipeline.driver import outdate, starting, undate
+from sedrepro.pipeline.driver import outdate, starting, reset_future_mtimes
 from sedrepro.pipeline.flow import Flow
 from sedrepro.errors import SedreproError
 
@@ -39,7 +39,7 @@ if workflow.is_main_process:
         STARTING = starting(os.getcwd())
     # Dates say what has to be made again: none may lie in the future, where a clock that was wrong
     # put it.
-    undate(FLOW.dated())
+    reset_future_mtimes(FLOW.dated())
     # The same for tables of a tree of one's own that is no longer what they describe.
     outdate(FLOW.seals())
 

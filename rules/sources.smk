@@ -14,6 +14,7 @@ rule fetch:
     localrule: True
     conda:
         "../envs/data.yaml"
+    threads: FLOW.fetch_threads
     params:
         task=FLOW.fetch_task,
     message:

@@ -14,9 +14,10 @@ from .settings import Overlap
 
 CLIPS = ["clip", "subset", "path", "seconds", "fold"]
 EVENTS = ["clip", "label", "onset", "offset", "confidence"]
-AUDIT = ["subset", "expected", "found", "note"]
+AUDIT = ["subset", "expected", "found", "note", "origin"]
+"""`origin`: whose the recordings are (`sources/whose.py`)."""
 
-_TEXT = {"clip", "subset", "path", "fold", "label", "note"}
+_TEXT = {"clip", "subset", "path", "fold", "label", "note", "origin"}
 _TEXT |= {"filename", "event_label", "event_labels"}  # of DESED's own tables
 
 

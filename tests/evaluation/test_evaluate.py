@@ -16,6 +16,7 @@ from sedrepro import papers, settings, tables
 from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate, write
 from sedrepro.evaluation.measures import Measures
+from sedrepro.evaluation.run import read
 from sedrepro.metrics.bootstrap import Interval, around, draws
 from sedrepro.metrics.decode import detect, median_filter
 from sedrepro.metrics.f1 import (
@@ -281,9 +282,32 @@ def test_a_set_that_was_not_scored_is_an_error(world, plan_of, project):
 def test_a_set_without_clips_is_left_out(world, plan_of, project):
     world.change(MT, lambda file: file.pop("public_eval"))
     audit = Path(world.layout.table(Subset("desed", "public_eval"), "audit"))
-    audit.write_text("subset\texpected\tfound\tnote\npublic_eval\t17\t0\tgone\n")
+    audit.write_text("subset\texpected\tfound\tnote\torigin\npublic_eval\t17\t0\tgone\tofficial\n")
     metrics = evaluate(plan_of(MT), project, world.layout)["metrics"]
     assert {entry["set"] for entry in metrics} == {"validation"}
+
+
+def test_events_after_what_is_heard_are_counted_beside_every_score(world, plan_of):
+    heard = 3.0
+
+    def shorten(file):
+        seconds = file["validation"]["seconds"]
+        seconds[...] = np.minimum(seconds[:], heard)
+
+    world.change(MT, shorten)
+    measured = Measures({("psds1", "psds_eval", ""): Interval(0.5)})
+    told = {}
+    for held, truth, _ in read(plan_of(MT), world.layout):
+        (entry,) = measured.entries(held.name, "student", truth)
+        told[held.name] = entry["n_cut"], entry["n_events"]
+    counts = {}
+    for name, clips in world.clips.items():
+        events = world.events[name]
+        events = events[events["clip"].isin(clips)]
+        late = events["offset"] > heard + HOP if name == "validation" else events["offset"] < 0
+        counts[name] = int(late.sum()), len(events)
+    assert told == counts
+    assert told["validation"][0] > 0
 
 
 def test_tags_without_times_give_the_weak_score_only(world, plan_of, project):

@@ -15,7 +15,9 @@ from sedrepro.features.encoders import scaled
 from sedrepro.features.extract import form
 from sedrepro.files import file_digest, write_json
 from sedrepro.metrics.events import reference
+from sedrepro.mixtures import origins
 from sedrepro.settings import Layout, Plan, Run, Subset
+from sedrepro.settings.runs import TABLES
 from sedrepro.store import writing
 
 HOP, FRAMES, CLIPS, EXPECTED = 0.064, 100, 14, 17
@@ -71,7 +73,7 @@ class World:
         listed = pd.DataFrame(
             {"clip": clips, "subset": name, "path": "", "seconds": self.seconds, "fold": ""}
         )
-        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, ""]], columns=tables.AUDIT)
+        audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, "", "official"]], columns=tables.AUDIT)
         tables.write(self.layout.table(home, "clips"), listed, tables.CLIPS)
         tables.write(self.layout.table(home, "events"), self.events[name], tables.EVENTS)
         tables.write(self.layout.table(home, "audit"), audit, tables.AUDIT)
@@ -119,14 +121,21 @@ def lay_set(
     )
     rows = [(name, ("Speech", "Dog")[index % 2], *event, 1.0) for index, name in enumerate(names)]
     events = pd.DataFrame(rows, columns=tables.EVENTS)
-    audit = pd.DataFrame([(subset.name, len(names), len(names), "")], columns=tables.AUDIT)
+    counts = (subset.name, len(names), len(names), "", "official")
+    audit = pd.DataFrame([counts], columns=tables.AUDIT)
     tables.write(layout.table(subset, "clips"), clips, tables.CLIPS)
     tables.write(layout.table(subset, "events"), events, tables.EVENTS)
     tables.write(layout.table(subset, "audit"), audit, tables.AUDIT)
+    written = [layout.table(subset, name) for name in TABLES]
+    heard = origins.recordings(subset, layout)
+    key = layout.tables_key(subset)
+    chain.seal(key, "tables", written, depends={}, parents={}, recordings=heard, trees={})
     for name, front_end in plan.front_ends.items():
         path = layout.store(subset, name)
         shape, attributes = front_end.shape, {"front_end": front_end.model_dump(mode="json")}
-        with writing(path, shape=shape, dtype=form(front_end), attributes=attributes) as store:
+        made_of = chain.link("store", {"front_end": name}, origins.of_clips(subset, layout))
+        kind = form(front_end)
+        with writing(path, shape=shape, dtype=kind, attributes=attributes, origin=made_of) as store:
             for clip, values in zip(names, samples, strict=True):
                 store.add(clip, seconds, scaled(values / np.float32(32768)))
 

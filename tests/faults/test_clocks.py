@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sedrepro.files import read_json
-from sedrepro.pipeline.driver import undate
+from sedrepro.pipeline.driver import reset_future_mtimes
 
 from .conftest import RESULTS, ROWS, made, run, run_folder
 
@@ -24,10 +24,10 @@ def test_the_future_becomes_the_distant_past(tmp_path):
         (tmp_path / "a" / "b" / name).touch()
         os.utime(tmp_path / "a" / "b" / name, (date, date))
     kept = {p.name: p.stat().st_mtime for p in (tmp_path / "a/b").iterdir()}
-    assert undate([tmp_path / "a", tmp_path / "nowhere"]) == [tmp_path / "a/b/future"]
+    assert reset_future_mtimes([tmp_path / "a", tmp_path / "nowhere"]) == [tmp_path / "a/b/future"]
     found = {p.name: p.stat().st_mtime for p in (tmp_path / "a/b").iterdir()}
     assert found == kept | {"future": 1}
-    assert undate([tmp_path]) == []
+    assert reset_future_mtimes([tmp_path]) == []
 
 
 def test_a_file_of_somebody_elses_keeps_its_date_and_no_other(tmp_path, monkeypatch):
@@ -42,7 +42,7 @@ def test_a_file_of_somebody_elses_keeps_its_date_and_no_other(tmp_path, monkeypa
         change(path, *times)
 
     monkeypatch.setattr(os, "utime", utime)
-    assert {path.name for path in undate([tmp_path])} == {"a", "z"}
+    assert {path.name for path in reset_future_mtimes([tmp_path])} == {"a", "z"}
     assert {p.name for p in tmp_path.iterdir() if p.stat().st_mtime == 0} == {"a", "z"}
 
 

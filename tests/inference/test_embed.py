@@ -11,7 +11,7 @@ from sedrepro.files import write_json
 from sedrepro.inference.embed import embed
 from sedrepro.inference.networks import as_input
 from sedrepro.miniature import weights as look
-from sedrepro.networks.pretrained import Listener
+from sedrepro.networks.pretrained import FrozenEncoder
 from sedrepro.settings import Layout, Project, Subset
 from sedrepro.sources import weights
 from sedrepro.store import Store, writing
@@ -52,7 +52,7 @@ def test_stored_tokens_are_those_computed_online(resource, project):
     assert store.seconds.tolist() == [0.5] * 35
     width = project.front_ends[resource].channels
     assert store.shape == (35, 15, width)
-    network = Listener(resource, path, width).eval()
+    network = FrozenEncoder(resource, path, width).eval()
     for k in (0, 34):
         with torch.no_grad():
             online = network(as_input(torch.from_numpy(waves.read([k]))), 15)[0]

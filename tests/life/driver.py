@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from sedrepro.pipeline.driver import outdate, undate
+from sedrepro.pipeline.driver import outdate, reset_future_mtimes
 from sedrepro.pipeline.flow import FORMS, Flow
 from sedrepro.settings import Run, Subset
 from sedrepro.training.state import MEASURED, OUTPUTS
@@ -132,7 +132,7 @@ class Driver:
     ) -> Outcome:
         """As `snakemake TARGET`, with `--forcerun` of some rules or files; maybe killed."""
         with self.world.inside():
-            undate(self.flow.dated())
+            reset_future_mtimes(self.flow.dated())
             outdate(self.flow.seals())
             self.records = json.loads(self.home.read_text()) if self.home.exists() else {}
             outcome = self._run(self._needed(self._targets(target), set(forced)), kill)

@@ -41,7 +41,11 @@ def project(**recipe) -> Project:
         "f_max": 4000.0,
     }
     return Project.model_validate(
-        {"scale": "mini", "data": {"snr_mix": settings}, "front_ends": {"tiny": front_end}}
+        {
+            "scale": "mini",
+            "data": {"origin": "render", "snr_mix": settings},
+            "front_ends": {"tiny": front_end},
+        }
     )
 
 

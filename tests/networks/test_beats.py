@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from sedrepro.errors import SedreproError
 from sedrepro.miniature import weights as look
-from sedrepro.networks.beats import Beats, Config, Walk, bucket
+from sedrepro.networks.beats import Beats, Config, PartialForward, bucket
 
 TINY = Config(
     embed_dim=6,
@@ -128,7 +128,7 @@ def reference(network: Beats, fbank):
 def test_every_block_is_the_formula():
     network = shuffled()
     fbank = torch.randn(2, 70, 32, dtype=torch.double)
-    walk = Walk(network, fbank)
+    walk = PartialForward(network, fbank)
     for block, wanted in enumerate(reference(network, fbank), 1):
         torch.testing.assert_close(walk.to(block), wanted, rtol=1e-9, atol=1e-9)
     assert block == network.depth
@@ -141,12 +141,14 @@ def test_blocks_are_left_out_and_gradients_scaled_only_in_training():
     fbank = torch.randn(1, 32, 32, dtype=torch.double)
     with torch.no_grad():
         whole = network(fbank)
-        torch.testing.assert_close(Walk(network, fbank, drop=1.0, gradient=0.1).to(2), whole)
-    walk = Walk(network, fbank, drop=1.0)
+        torch.testing.assert_close(
+            PartialForward(network, fbank, drop=1.0, gradient=0.1).to(2), whole
+        )
+    walk = PartialForward(network, fbank, drop=1.0)
     torch.testing.assert_close(walk.to(2), walk.beats.tokens(fbank))
 
     def gradient(**options):
-        walk = Walk(network, fbank, **options)
+        walk = PartialForward(network, fbank, **options)
         start = walk.tokens = walk.tokens.detach().requires_grad_()
         value = walk.to(2).square().mean()
         return value.detach(), torch.autograd.grad(value, start)[0]

@@ -5,7 +5,7 @@ import torch
 from test_beats import shuffled
 from torch.nn import functional as F
 
-from sedrepro.networks.beats import Recorded, Walk
+from sedrepro.networks.beats import CachedLayers, PartialForward
 from sedrepro.networks.fusion import Fusion
 from sedrepro.networks.hetero import Hetero, drop_steps, pooled
 
@@ -115,11 +115,11 @@ def test_tokens_join_where_they_should_and_maps_go_back():
     options = {**SMALL, "depth": 2, "bands": 2, "stages": {0: 1, 1: 2}}
     fusions = [Fusion(8, 4, bands=2), Fusion(8, 6, bands=2)]
     network = Hetero(3, 8, **options, fusions=fusions).eval()
-    walk = Walk(beats, fbank)
-    recorded = Recorded({block: walk.to(block) for block in (1, 2)})
-    found = network(mel, Walk(beats, fbank))
+    walk = PartialForward(beats, fbank)
+    recorded = CachedLayers({block: walk.to(block) for block in (1, 2)})
+    found = network(mel, PartialForward(beats, fbank))
     torch.testing.assert_close(network(mel, recorded).frame, found.frame)
-    other = Recorded({1: recorded.to(1), 2: recorded.to(2) + 1})
+    other = CachedLayers({1: recorded.to(1), 2: recorded.to(2) + 1})
     first, second = ([m.clone() for m in network.maps(mel, s)] for s in (recorded, other))
     assert torch.equal(first[0], second[0])
     assert not torch.equal(first[1], second[1])
@@ -128,6 +128,6 @@ def test_tokens_join_where_they_should_and_maps_go_back():
         3, 8, **options, fusions=[Fusion(8, c, bands=2, back=True) for c in (4, 6)]
     ).eval()
     both.load_state_dict(network.state_dict(), strict=False)
-    torch.testing.assert_close(both(mel, Walk(beats, fbank)).frame, found.frame)
+    torch.testing.assert_close(both(mel, PartialForward(beats, fbank)).frame, found.frame)
     torch.nn.init.normal_(both.fusions[0].back.weight)
-    assert not torch.allclose(both(mel, Walk(beats, fbank)).frame, found.frame)
+    assert not torch.allclose(both(mel, PartialForward(beats, fbank)).frame, found.frame)

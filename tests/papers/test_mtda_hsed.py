@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from sedrepro import tables
 from sedrepro.errors import SedreproError
 from sedrepro.miniature import weights as look
-from sedrepro.networks.beats import Beats, Config, Recorded, Walk
-from sedrepro.networks.pretrained import Listener
+from sedrepro.networks.beats import Beats, CachedLayers, Config, PartialForward
+from sedrepro.networks.pretrained import FrozenEncoder
 from sedrepro.objectives import mixup
 from sedrepro.objectives.aliases import overwritten
 from sedrepro.objectives.warp import warped
@@ -176,7 +176,7 @@ def test_every_row_takes_a_step(row, files):
     optimiser = torch.optim.Adam(method.param_groups())
     trained = {id(p) for p in method.networks["student"].parameters() if p.requires_grad}
     assert {id(p) for p in parameters_of(method)} == trained
-    frozen = method.listener and copy.deepcopy(method.listener.state_dict())
+    frozen = method.frozen and copy.deepcopy(method.frozen.state_dict())
     before = copy.deepcopy(method.networks["student"].state_dict())
     for step in (1, 2):
         terms = method.losses(batch, step)
@@ -193,7 +193,7 @@ def test_every_row_takes_a_step(row, files):
     assert moved == {part_of(name) for name in after}
     assert all(p.grad is None for p in method.networks["teacher"].parameters())
     if frozen:
-        for name, value in method.listener.state_dict().items():
+        for name, value in method.frozen.state_dict().items():
             assert torch.equal(value, frozen[name])
 
 
@@ -253,10 +253,14 @@ def test_step_0_of_adapter_rows_is_frozen_beats(files):
         method, batch = ready(row, files, STEADY)
         method.networks.eval()
         with torch.no_grad():
-            spectra = method.listener.heard(batch.inputs["wave"])
-            adapted = Walk(method.listener.encoder, spectra, method.networks["student"].adapters)
+            spectra = method.frozen.spectrum(batch.inputs["wave"])
+            adapted = PartialForward(
+                method.frozen.encoder, spectra, method.networks["student"].adapters
+            )
             outputs.append(adapted.to(2))
-            torch.testing.assert_close(outputs[-1], Walk(method.listener.encoder, spectra).to(2))
+            torch.testing.assert_close(
+                outputs[-1], PartialForward(method.frozen.encoder, spectra).to(2)
+            )
     assert all(torch.equal(one, outputs[0]) for one in outputs)
 
 
@@ -264,8 +268,8 @@ def test_frozen_blocks_are_computed_once_for_student_and_teacher(files):
     method, batch = ready("dbmf", files, STEADY)
     method.networks.eval()
     given = method.linear(batch.inputs)
-    assert isinstance(given["heard"], Recorded)
-    walk = Walk(method.listener.encoder, method.listener.heard(batch.inputs["wave"]))
+    assert isinstance(given["encoding"], CachedLayers)
+    walk = PartialForward(method.frozen.encoder, method.frozen.spectrum(batch.inputs["wave"]))
     with torch.no_grad():
         torch.testing.assert_close(
             method.detect("student", given).frame,
@@ -350,12 +354,12 @@ def test_losses_are_the_definition(files):
             parameter.add_(0.01 * torch.randn_like(parameter))
     reference = copy.deepcopy(method.networks)
     terms = method.losses(batch, 3)
-    wave, beats = batch.inputs["wave"], method.listener.encoder
-    fbank = method.listener.heard(wave)
+    wave, beats = batch.inputs["wave"], method.frozen.encoder
+    fbank = method.frozen.spectrum(wave)
     valid, y = method.valid(batch), method.aliased(batch)
 
     def run(name):
-        walk = Walk(beats, fbank, reference[name].adapters)
+        walk = PartialForward(beats, fbank, reference[name].adapters)
         return reference[name](db(method.mel(wave)), walk, valid)
 
     s, t = run("student"), run("teacher")
@@ -412,16 +416,16 @@ def test_mixup_of_each_kind(kind, files):
     torch.testing.assert_close(seen.mel, mixed(mel, one))
     assert torch.equal(seen.mel[9:], mel[9:])  # unlabelled clips never mix
     if kind == "coherent":
-        torch.testing.assert_close(seen.heard, mixed(tokens, one))
+        torch.testing.assert_close(seen.encoder_input, mixed(tokens, one))
         torch.testing.assert_close(seen.frames, mixed(frames, one))
         torch.testing.assert_close(seen.clips, mixed(batch.clips, one))
     elif kind == "spectra":
-        assert torch.equal(seen.heard, tokens)
+        assert torch.equal(seen.encoder_input, tokens)
         torch.testing.assert_close(seen.frames, mixed(frames, one))
     else:
         other = mixup.draw(12, kinds, **options)
         assert not torch.equal(one.ratio, other.ratio)
-        torch.testing.assert_close(seen.heard, mixed(tokens, other))
+        torch.testing.assert_close(seen.encoder_input, mixed(tokens, other))
         torch.testing.assert_close(seen.frames, mixed(mixed(frames, one), other))
         assert torch.equal(seen.clips, (mixed(mixed(batch.clips, one), other) > 0).float())
 
@@ -440,7 +444,7 @@ def test_waveforms_are_mixed_before_the_filter_bank(files):
         device=torch.device("cpu"),
         fires=torch.tensor(True),
     )
-    torch.testing.assert_close(seen.heard, mixed(batch.inputs["wave"], one))
+    torch.testing.assert_close(seen.encoder_input, mixed(batch.inputs["wave"], one))
     torch.testing.assert_close(seen.mel, mixed(method.mel(batch.inputs["wave"]), one))
 
 
@@ -500,7 +504,7 @@ def test_weights_of_another_depth_are_refused(files):
     with pytest.raises(SedreproError, match=r"has 2 blocks; encoder.depth says 5"):
         method.load_weights(files)
     with pytest.raises(SedreproError, match="tokens have 24 values"):
-        Listener("beats", files["beats"], 16)
+        FrozenEncoder("beats", files["beats"], 16)
 
 
 @pytest.mark.parametrize(

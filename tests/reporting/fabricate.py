@@ -19,11 +19,12 @@ import soundfile
 from sedrepro import papers, settings
 from sedrepro.metrics.resamples import Draws
 from sedrepro.settings import Layout, Plan, Project, Run
+from sedrepro.settings.runs import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from written import numbers, run_record  # noqa: E402 (this file is also a script)
+from written import numbers, rewrite, run_record  # noqa: E402 (this file is also a script)
 
 SECONDS = 10.0
 CLIPS = 12
@@ -46,6 +47,7 @@ def project_of(**overlay) -> Project:
     """A miniature of one paper with every row selected and two seeds (or what `overlay` says)."""
     everything = {
         "scale": "mini",
+        "data": {"origin": "render"},
         "run": ["lgc_sed"],
         "seeds": [42, 43],
         "papers": {
@@ -64,8 +66,11 @@ def layout_of(folder: Path, project: Project) -> Layout:
     return Layout(str(folder / project.data_folder), str(folder / project.result_folder))
 
 
-def fabricate(folder: Path, project: Project) -> Layout:
-    """Data tables, audio and every selected run of the project's papers under `folder`."""
+def fabricate(folder: Path, project: Project, *, origin: str = "official") -> Layout:
+    """Data tables, audio and every selected run of the project's papers under `folder`.
+
+    `origin`: whose the recordings are, as clip tables tell it.
+    """
     layout = layout_of(folder, project)
     truths: dict[settings.Subset, Events] = {}
     made: list[tuple[Plan, np.random.Generator]] = []
@@ -74,7 +79,9 @@ def fabricate(folder: Path, project: Project) -> Layout:
             plan = settings.plan(project, run, papers.settings_of()[paper])
             for held in plan.held_out:
                 if held.subset not in truths:
-                    truths[held.subset] = _data(layout, held.subset, plan.classes, len(truths))
+                    truths[held.subset] = _data(
+                        layout, held.subset, plan.classes, len(truths), origin
+                    )
             made.append((plan, np.random.default_rng(index)))
             if plan.kind == "reevaluate" and plan.source not in [one.run for one, _ in made]:
                 source = settings.plan(
@@ -87,7 +94,9 @@ def fabricate(folder: Path, project: Project) -> Layout:
     return layout
 
 
-def _data(layout: Layout, home: settings.Subset, classes: list[str], seed: int) -> Events:
+def _data(
+    layout: Layout, home: settings.Subset, classes: list[str], seed: int, origin: str
+) -> Events:
     """Clips with one tone per event, and their tables."""
     rng = np.random.default_rng(seed)
     subset = home.name
@@ -112,14 +121,31 @@ def _data(layout: Layout, home: settings.Subset, classes: list[str], seed: int) 
     _table(layout.table(home, "clips"), ["clip", "subset", "path", "seconds", "fold"], clips)
     columns = ["clip", "label", "onset", "offset", "confidence"]
     _table(layout.table(home, "events"), columns, [(*event, 1.0) for event in events])
-    audit = [(subset, CLIPS + 1, CLIPS, "one recording is no longer available")]
-    _table(layout.table(home, "audit"), ["subset", "expected", "found", "note"], audit)
+    audit = [(subset, CLIPS + 1, CLIPS, "one recording is no longer available", origin)]
+    columns = ["subset", "expected", "found", "note", "origin"]
+    _table(layout.table(home, "audit"), columns, audit)
+    for path in {*layout.truths(home).values()} - {layout.table(home, name) for name in TABLES}:
+        _table(path, ["clip"], [])  # of what mixed clips are made
     name = f"{home.corpus}_{subset}"
     status = Path(layout.status(name))
     status.parent.mkdir(parents=True, exist_ok=True)
     state = {"resource": name, "status": "partial", "reason": "1 recording is gone"}
     status.write_text(json.dumps(state | {"files": CLIPS, "bytes": CLIPS * 320044}))
     return events
+
+
+def whole_data(layout: Layout) -> None:
+    """Every expected clip is there after all."""
+    for path in Path(layout.results).rglob("metrics.json"):
+        content = json.loads(path.read_text())
+        for entry in content["metrics"]:
+            entry["n_clips"] = entry["n_expected"]
+        rewrite(path, content)
+    for path in Path(layout.results).rglob("run.json"):
+        content = json.loads(path.read_text())
+        for audit in content["data"].values():
+            audit["found"] = audit["expected"]
+        path.write_text(json.dumps(content))
 
 
 def _names(home: settings.Subset) -> list[str]:

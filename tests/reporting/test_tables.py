@@ -62,21 +62,12 @@ def change(place, row, seed, edit):
 
 
 def at_full_scale(place):
-    return place.project.model_copy(update={"scale": "full"})
+    data = place.project.data.model_copy(update={"origin": "download"})
+    return place.project.model_copy(update={"scale": "full", "data": data})
 
 
 def whole_data(place):
-    """Every expected clip is there."""
-    for path in Path(place.layout.results).rglob("metrics.json"):
-        content = json.loads(path.read_text())
-        for entry in content["metrics"]:
-            entry["n_clips"] = entry["n_expected"]
-        rewrite(path, content)
-    for path in Path(place.layout.results).rglob("run.json"):
-        content = json.loads(path.read_text())
-        for audit in content["data"].values():
-            audit["found"] = audit["expected"]
-        path.write_text(json.dumps(content))
+    fabricate.whole_data(place.layout)
 
 
 def with_published(tmp_path, place, value, spread=""):
@@ -286,8 +277,8 @@ def test_folds_and_seeds_are_averaged_together(tmp_path):
         rng = np.random.default_rng(0)
         content = fabricate.metrics_of([], {"held_out": []}, 0.3 + index / 50, rng, [key])
         for held in plan.reported:
-            for table in ("clips", "events", "audit"):
-                write_json(layout.table(held.subset, table), {})
+            for path in layout.truths(held.subset).values():
+                write_json(path, {})
         write_json(layout.run(run, "scores.h5"), {})
         write_json(layout.run(run, "run.json"), run_record(plan, layout))
         write_json(layout.run(run, "metrics.json"), numbers(content, plan, project, layout))

@@ -17,6 +17,7 @@ from sedrepro.files import write_json, write_text
 from sedrepro.reporting.collect import collect
 from sedrepro.reporting.figures import draw, drawing
 from sedrepro.reporting.figures.material import Material, MissingError
+from sedrepro.reporting.records import records
 from sedrepro.reporting.tables import to_csv
 from sedrepro.settings import Layout, Subset, declared
 from written import numbers, run_record
@@ -59,8 +60,9 @@ def lay_tables(layout: Layout) -> None:
         rows = [f"{clip}\tBark\t0.2\t1.1\t1.0" for clip in CLIPS]
         path = layout.table(Subset("snr_mix", condition), "events")
         write_text(path, "\n".join(["\t".join(tables.EVENTS), *rows]) + "\n")
-        for table in ("clips", "audit"):
-            write_text(layout.table(Subset("snr_mix", condition), table), "nothing\n")
+        files = layout.truths(Subset("snr_mix", condition))
+        for name in ("clips", "audit", "recipe"):
+            write_text(files[name], "nothing\n")
 
 
 def entry(metric, model, label, value, ends) -> dict:
@@ -113,6 +115,17 @@ def material(made) -> Material:
 
 def printed(made) -> dict:
     return {table.name: table for table in collect(made[0], PAPER, made[1], made[2])[0]}
+
+
+def test_numbers_of_other_mixtures_are_not_printed(made):
+    project, layout, _ = made
+    recipe = Path(layout.recipe(Subset("snr_mix", "snr20")))
+    before = recipe.read_text()
+    recipe.write_text("other mixtures\n")
+    found = records(project, PAPER, layout)
+    recipe.write_text(before)
+    others = {record.run.condition for record in found if "other clip tables" in record.reason}
+    assert others == {"snr20"}
 
 
 def test_tables_of_one_condition_have_only_its_columns(made):

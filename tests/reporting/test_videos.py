@@ -47,7 +47,7 @@ def made(tmp_path, root):
     events = [(c, *label, 1.0) for c, label in zip(clips, LABELS, strict=True)]
     events = pd.DataFrame(events, columns=tables.EVENTS)
     tables.write(layout.table(where, "events"), events, tables.EVENTS)
-    audit = pd.DataFrame([("test", 4, 4, "")], columns=tables.AUDIT)
+    audit = pd.DataFrame([("test", 4, 4, "", "rendered")], columns=tables.AUDIT)
     tables.write(layout.table(where, "audit"), audit, tables.AUDIT)
 
     def fill(*rows: str) -> Material:

@@ -10,7 +10,15 @@ import yaml
 
 from sedrepro.papers import PAPERS, settings_of
 from sedrepro.settings import Project
-from sedrepro.settings.document import REGENERATE, config_yaml, describe, files, leaves, type_name
+from sedrepro.settings.document import (
+    REGENERATE,
+    config_yaml,
+    describe,
+    files,
+    leaves,
+    type_name,
+    with_papers,
+)
 from sedrepro.settings.project import Paper
 
 
@@ -21,6 +29,12 @@ def test_generated_files_are_current(root, path, text):
         f"{path} differs from the settings models: run `{REGENERATE}` (your own settings belong in "
         "a file given with --configfile)"
     )
+
+
+def test_readmes_table_of_papers_is_current(root):
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert all(f"| `{paper}` |" in text for paper in PAPERS)
+    assert with_papers(text, root / "config/papers") == text, f"run `{REGENERATE}`"
 
 
 def test_the_configuration_holds_every_default():

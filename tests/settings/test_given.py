@@ -99,3 +99,9 @@ def test_a_decoding_is_in_no_training(root):
     (train, evaluate), (train_changed, evaluate_changed) = found
     assert train == train_changed
     assert evaluate != evaluate_changed
+
+
+def test_what_mixtures_are_made_of_is_an_input_of_what_resamples_them(project, root):
+    flow = Flow(project, root)
+    wildcards = SimpleNamespace(paper="weak_mtl", row="2apae", variant="snr20.fold4", seed="42")
+    assert flow.recipe("snr20") in flow.evaluate_inputs(wildcards)

@@ -277,6 +277,24 @@ def test_a_front_end_nobody_defined(project):
         project(settings({"front_end": "mel12"}))
 
 
+def test_front_ends_of_one_paper_hear_clips_for_the_same_time(project):
+    wave = {"label": "On waves", "settings": {"front_end": "wave16k"}}
+    paper = {"table": {"wave": wave}}
+    longer = {"front_ends": {"mel128": {"seconds": 12.0}}}
+    project(longer, paper=paper)  # by default one row is run, which reads one front end
+    both = paper | {"rows": ["mt", "wave"]}
+    words = (
+        r"front_ends\.mel128\.seconds is 12 and front_ends\.wave16k\.seconds is 10, and "
+        r"papers\.lgc_sed reads both \(rows mt and wave\)"
+    )
+    with pytest.raises(SedreproError, match=f"^--config: {words}"):
+        project(longer, paper=both)
+    with pytest.raises(SedreproError, match=rf"mine\.yaml: {words}"):
+        project(paper=both, mine=longer)
+    alike = {name: {"seconds": 12.0} for name in ("mel128", "wave16k")}
+    project({"front_ends": alike}, paper=both)
+
+
 def test_a_paper_that_is_not_there(project):
     with pytest.raises(SedreproError, match=r"run names paper 'lgc' \(did you mean lgc_sed\?\)"):
         project({"run": ["lgc"]})

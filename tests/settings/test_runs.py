@@ -119,7 +119,7 @@ def test_a_plan_holds_what_its_condition_and_source_say(project):
 )
 def test_data_without_which_there_can_be_no_run(project, row, empty, hindered):
     planned = plan(project(), Run("lgc_sed", row, "desed", 42), MODEL)
-    found = planned.hindered([Subset("desed", name) for name in empty])
+    found = planned.missing_required_subsets([Subset("desed", name) for name in empty])
     assert {subset.name for subset in found} == set(hindered)
 
 

@@ -56,7 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pr
     Path("src/sedrepro").mkdir(parents=True)
 
     def make(resources: dict, **data) -> Project:
-        common = {"corpus": "ave", "title": "t", "licence": "none", "papers": ["p"]}
+        common = {"corpus": "ave", "title": "t", "licence": "none"}
         listed = {name: {**common, **complete(value)} for name, value in resources.items()}
         Path("config").mkdir(exist_ok=True)
         Path("config/datasets.yaml").write_text(yaml.safe_dump({"resources": listed}))

@@ -129,7 +129,7 @@ def test_row_orders_that_cannot_be_had_are_absent_data_with_the_reason(tree, mon
     clips, events, audit = adapt(tree, "test")
     assert clips.empty
     assert events.empty
-    assert audit.values.tolist() == [["test", 402, 0, "ave_orders: host is gone"]]
+    assert audit.values.tolist() == [["test", 402, 0, "ave_orders: host is gone", "official"]]
 
 
 def test_a_corrupt_video_is_counted_a_short_one_keeps_its_length(tree):

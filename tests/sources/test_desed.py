@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -52,10 +51,10 @@ class Tree:
         path.write_text(text)
         return path
 
-    def clip(self, subset: str, name: str, seconds: float = 0.5, suffix: str = "") -> Path:
+    def clip(self, subset: str, name: str, seconds: float = 10.0, suffix: str = "") -> Path:
         path = self.root / (desed.PLACES[subset].audio + suffix) / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        audio.write(path, np.full(round(seconds * 44100), 0.1), 44100)
+        audio.write(path, np.full(round(seconds * 8000), 0.1), 8000)
         return path
 
     def adapt(self, subset: str, **changes):
@@ -75,7 +74,7 @@ def real(tmp_path_factory, acceptance) -> Tree:
     with tarfile.open(acceptance / "desed-tables" / "metadata.tar.xz") as archive:
         archive.extractall(tree.root / "metadata", filter="data")
     sound = folder / "sound.wav"
-    audio.write(sound, np.full(80, 0.1), 8000)
+    audio.write(sound, np.full(11 * 8000, 0.1), 8000)
     for subset in ("weak", "unlabelled", "validation", "public_eval"):
         place = desed.PLACES[subset]
         if not (tree.root / place.table).exists():  # it comes inside its audio's archive
@@ -98,7 +97,7 @@ def test_real_weak_labels_and_their_cut(real):
     assert events["offset"].isna().all()
     first = events[events["clip"] == "YKK227gPpRn4_30.000_40.000"]
     assert first["label"].tolist() == ["Alarm_bell_ringing", "Speech"]
-    assert audit.values.tolist() == [["weak", 1578, 1578, ""]]
+    assert audit.values.tolist() == [["weak", 1578, 1578, "", "official"]]
     table = pd.read_csv(real.root / "metadata/train/weak.tsv", sep="\t")
     train = table.sample(frac=0.9, random_state=42)["filename"].str.removesuffix(".wav")
     assert set(clips.loc[clips["fold"] == "train", "clip"]) == set(train)
@@ -108,7 +107,7 @@ def test_real_unlabelled(real):
     clips, events, audit = real.adapt("unlabelled")
     assert len(clips) == 14412
     assert events.empty
-    assert audit.values.tolist() == [["unlabelled", 14412, 14412, ""]]
+    assert audit.values.tolist() == [["unlabelled", 14412, 14412, "", "official"]]
 
 
 def test_real_validation_keeps_event_free_clips(real):
@@ -116,7 +115,7 @@ def test_real_validation_keeps_event_free_clips(real):
     assert len(clips) == 1168
     assert events["label"].value_counts().to_dict() == REAL_COUNTS
     assert len(set(clips["clip"]) - set(events["clip"])) == 15
-    assert audit.values.tolist() == [["validation", 1168, 1168, ""]]
+    assert audit.values.tolist() == [["validation", 1168, 1168, "", "official"]]
     first = events[events["clip"] == CLIP].iloc[0]
     assert first[["onset", "offset", "label"]].tolist() == [0.0, 9.971, "Vacuum_cleaner"]
 
@@ -128,7 +127,7 @@ def test_real_public_eval(real):
     assert len(clips) == 692
     assert "1Ro0FgMWTUE_120_130" in set(clips["clip"])
     assert len(events) == 2765
-    assert audit.values.tolist() == [["public_eval", 692, 692, ""]]
+    assert audit.values.tolist() == [["public_eval", 692, 692, "", "official"]]
 
 
 def test_what_was_adapted_reads_back_through_the_checked_tables(real, tmp_path):
@@ -157,7 +156,7 @@ def test_absent_clips_are_counted_and_do_not_move_the_cut(tree):
     assert clips["clip"].tolist() == names[4:]
     assert clips["fold"].tolist() == [folds[name] for name in names[4:]]
     assert set(events["clip"]) == set(names[4:])
-    assert audit.values.tolist() == [["weak", 10, 6, ""]]
+    assert audit.values.tolist() == [["weak", 10, 6, "", "official"]]
 
 
 def test_the_length_is_the_true_one_and_the_path_leads_to_the_file(tree):
@@ -197,7 +196,9 @@ def test_a_table_that_cannot_be_had_is_absent_data_with_its_reason(tree):
     assert clips.empty
     assert events.empty
     assert list(clips) == tables.CLIPS
-    assert audit.values.tolist() == [["public_eval", 692, 0, "desed_public_eval: record is gone"]]
+    assert audit.values.tolist() == [
+        ["public_eval", 692, 0, "desed_public_eval: record is gone", "official"]
+    ]
 
 
 def test_a_table_that_did_not_come_with_the_others_is_absent_data_too(tree):
@@ -209,7 +210,7 @@ def test_a_table_that_did_not_come_with_the_others_is_absent_data_too(tree):
     (folder / "desed_metadata.json").write_text('{"status": "partial", "reason": "no weak.tsv"}')
     clips, _, audit = tree.adapt("weak")
     assert clips.empty
-    assert audit.values.tolist() == [["weak", 1578, 0, "desed_metadata: no weak.tsv"]]
+    assert audit.values.tolist() == [["weak", 1578, 0, "desed_metadata: no weak.tsv", "official"]]
 
 
 # One's own copy
@@ -264,7 +265,7 @@ def test_soundscapes_without_a_target_event_are_clips_too(tree):
     clips, events, audit = tree.adapt("synth_train")
     assert clips["clip"].tolist() == ["10", "2", "7"]
     assert set(events["clip"]) == {"10", "2"}
-    assert audit.values.tolist() == [["synth_train", 3, 3, ""]]
+    assert audit.values.tolist() == [["synth_train", 3, 3, "", "official"]]
 
 
 def test_soundscapes_mixed_here_are_not_looked_for_in_the_users_tree(tree, tmp_path):
@@ -363,11 +364,10 @@ def test_overlapping_events_of_one_class_become_one_and_are_counted(tree):
     assert "2 overlapping events of one class merged" in audit["note"][0]
 
 
-def test_another_version_of_the_validation_labels_is_noted_at_full_scale_only(tree, tmp_path):
+def test_another_version_of_the_validation_labels_is_noted_of_real_ones_only(tree, tmp_path):
     tree.table("validation", STRONG + f"{CLIP}.wav\t0\t1\tCat\n")
     assert "validation.tsv is another version" in tree.adapt("validation")[2]["note"][0]
-    shutil.copytree(tmp_path / "full", tmp_path / "mini")
-    small = Project.model_validate({"scale": "mini", "data": {"folder": str(tmp_path)}})
+    small = Project.model_validate({"data": {"folder": str(tmp_path), "origin": "render"}})
     assert desed.adapt("validation", small)[2]["note"][0] == ""
 
 
@@ -380,14 +380,52 @@ def test_audioset_strong_leaves_out_the_recordings_of_the_validation_set(tree):
     assert clips["clip"].tolist() == [OTHER]
     assert events["clip"].tolist() == [OTHER]
     assert audit.values.tolist() == [
-        ["strong_real", 1, 1, "1 recordings of the validation set left out"]
+        ["strong_real", 1, 1, "1 recordings of the validation set left out", "official"]
     ]
     # The DCASE 2024 baseline trained on them: one can do so, and the audit says it.
     clips, events, audit = tree.adapt("strong_real", strong_real_in_validation="kept")
     assert clips["clip"].tolist() == events["clip"].tolist() == [CLIP, OTHER]
     assert audit.values.tolist() == [
-        ["strong_real", 2, 2, "1 recordings of the validation set kept"]
+        ["strong_real", 2, 2, "1 recordings of the validation set kept", "official"]
     ]
+
+
+# No event goes on after its clip
+
+
+def test_an_event_beyond_its_clip_is_refused(tree):
+    tree.table("validation", STRONG + "a.wav\t1\t4\tDog\na.wav\t9\t14.5\tCat\n")
+    tree.clip("validation", "a", seconds=10)
+    with pytest.raises(
+        SedreproError,
+        match=r"validation\.tsv: row 3: event 'Cat' of clip 'a' ends at 14\.5 s, and the clip is "
+        "10 s long; correct",
+    ):
+        tree.adapt("validation")
+
+
+def test_within_a_frame_it_is_cut_and_counted(tree):
+    # DESED's own rule makes events 0.25 s long: its tables have such ends at the end of a clip.
+    rows = ["0\t10.06\tCat", "9.865\t10.115\tDog", "10.01\t10.05\tSpeech", "2\t10\tBlender"]
+    tree.table("validation", STRONG + "".join(f"a.wav\t{row}\n" for row in rows))
+    tree.clip("validation", "a", seconds=10)
+    _, events, audit = tree.adapt("validation")
+    assert events[["label", "onset", "offset"]].values.tolist() == [
+        ["Cat", 0.0, 10.0],
+        ["Blender", 2.0, 10.0],
+        ["Dog", 9.865, 10.0],
+    ]
+    assert "3 events end within a frame after their clip: cut" in audit["note"][0]
+
+
+def test_of_a_video_that_lost_its_end_the_events_are_cut_and_counted(tree):
+    name = "YAAAAAAAAAAA_30.000_40.000"  # ten seconds, it says
+    rows = ["0\t10\tCat", "9.4\t10\tDog"]
+    tree.table("validation", STRONG + "".join(f"{name}.wav\t{row}\n" for row in rows))
+    tree.clip("validation", name, seconds=9.25)
+    _, events, audit = tree.adapt("validation")
+    assert events[["label", "onset", "offset"]].values.tolist() == [["Cat", 0.0, 9.25]]
+    assert "2 events reach beyond the end of shortened recordings: cut" in audit["note"][0]
 
 
 # The miniature goes through the same code
@@ -407,7 +445,7 @@ def test_the_rendered_miniature_is_adapted_like_the_real_thing(tmp_path):
     for resource in ("desed_metadata", "desed_weak", "desed_unlabelled", "desed_validation"):
         look.render(resource, mini)
     clips, events, audit = desed.adapt("validation", mini)
-    assert audit.values.tolist() == [["validation", 10, 10, ""]]
+    assert audit.values.tolist() == [["validation", 10, 10, "", "rendered"]]
     assert len(set(clips["clip"]) - set(events["clip"])) == 1
     lengths = clips.set_index("clip")["seconds"]
     assert lengths.max() == pytest.approx(1.5, abs=1e-3)

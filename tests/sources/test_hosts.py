@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from loopback import Host, md5, noise
@@ -14,8 +15,9 @@ from simulated import Time
 
 from sedrepro import __version__
 from sedrepro.errors import SedreproError
-from sedrepro.sources import policies, registry
+from sedrepro.sources import gate, policies, registry
 from sedrepro.sources.fetch import obtain
+from sedrepro.sources.gate import Clock
 from sedrepro.sources.policies import HOUR, Policy
 
 BODY = noise(300_000)
@@ -171,6 +173,22 @@ def test_the_size_hugging_face_states_ends_a_transfer_without_length(
     url = host.add("resolve", b"", ("redirect", "storage", linked), ("redirect", "storage", linked))
     assert obtain("thing", project(one([url])))["status"] == "ok"
     assert FINAL.read_bytes() == BODY
+
+
+def test_a_computer_that_was_asleep_does_not_wait_again(monkeypatch) -> None:
+    """The lid is closed for a night, ten minutes after a wait of six hours began."""
+    slept: list[float] = []
+
+    def clock_gettime(_: int) -> float:
+        return sum(slept) + (8 * HOUR if sum(slept) >= 600 else 0.0)
+
+    faked = SimpleNamespace(sleep=slept.append, clock_gettime=clock_gettime, CLOCK_MONOTONIC=1)
+    monkeypatch.setattr(gate, "time", faked)
+    Clock().sleep(6 * HOUR)
+    assert sum(slept) == 600
+    slept.clear()
+    Clock().sleep(90.0)
+    assert slept == [60.0, 30.0]
 
 
 def test_a_copy_stands_in_for_what_is_gone(host: Host, project) -> None:

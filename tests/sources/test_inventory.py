@@ -59,7 +59,7 @@ def tree(folder: Path, clips: int = 4) -> Path:
         cells = {"none": "", "weak": "\tDog"}.get(place.labels, "\t0.1\t0.5\tDog")
         rows = []
         for number in range(clips):
-            soundfile.write(folder / place.audio / f"{name}{number}.wav", np.zeros(1600), 16000)
+            soundfile.write(folder / place.audio / f"{name}{number}.wav", np.zeros(8000), 16000)
             rows.append(f"{name}{number}.wav{cells}")
         (folder / place.table).write_text("\n".join([heading, *rows]) + "\n")
     return folder
@@ -125,7 +125,7 @@ def test_a_partial_copy(lgc, root: Path, tmp_path: Path) -> None:
 def test_what_could_not_be_had_is_named_with_its_remedy(lgc, root: Path) -> None:
     project = lgc()
     layout = Layout.of(project)
-    for name in registry.load(root).needed(["lgc_sed"]):
+    for name in inventory.needs(project, papers.settings_of(), registry.load(root)):
         status = "unavailable" if name == "desed_synth" else "ok"
         content = {"resource": name, "status": status, "reason": "HTTP 410", "files": 1, "bytes": 5}
         write_json(layout.status(name), content)
@@ -165,7 +165,7 @@ def test_the_loss_of_a_file_without_clips_is_spelt_out(project) -> None:
 
 
 def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
-    found = inventory.plan(lgc(), registry.load(root))
+    found = inventory.plan(lgc(), papers.settings_of(), registry.load(root))
     tables_ = 72_813 + 455_056 + 221_316
     clips = 1578 + 14412 + 1168
     assert found.total == found.papers["lgc_sed"]
@@ -179,13 +179,15 @@ def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
 
 
 def test_plan_knows_own_copies_and_the_miniature(lgc, root: Path, tmp_path: Path) -> None:
-    own = inventory.plan(lgc(desed={"local": str(tmp_path)}), registry.load(root))
+    own = inventory.plan(
+        lgc(desed={"local": str(tmp_path)}), papers.settings_of(), registry.load(root)
+    )
     assert own.total.files == 0
     assert f"local copy at {tmp_path}" in inventory.files_text(own)
     text = inventory.plan_text(own, Data())
     assert f"your own copy {tmp_path}" in re.sub(" +", " ", text)
     assert "lgc_sed: nothing to get" in text
-    rendered = inventory.plan(lgc(origin="render"), registry.load(root))
+    rendered = inventory.plan(lgc(origin="render"), papers.settings_of(), registry.load(root))
     assert rendered.total.files == 0
     assert "the miniature is rendered" in inventory.files_text(rendered)
     assert "rendered here" in inventory.plan_text(rendered, Data())
@@ -196,7 +198,8 @@ def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatc
 
     def text(**data) -> str:
         project = settings.load({"data": data}, papers=papers.settings_of(), root=root)
-        return inventory.plan_text(inventory.plan(project, registry.load(root)), project.data)
+        found = inventory.plan(project, papers.settings_of(), registry.load(root))
+        return inventory.plan_text(found, project.data)
 
     lines = text().splitlines()
     assert len(lines) <= 45
@@ -206,7 +209,7 @@ def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatc
     assert line["desed_weak"] == "desed_weak 1,578 clips ~1.4 GB YouTube 5.3 h"
     strong = "desed_strong_real 1,909 clips + 1 file ~1.7 GB Zenodo + YouTube 6.4 h"
     assert line["desed_strong_real"] == strong
-    assert line["mtda_hsed:"].startswith("mtda_hsed: 19,067 clips + 11 files, 30.5 GB, 2.6 days")
+    assert line["mtda_hsed:"].startswith("mtda_hsed: 19,067 clips + 10 files, 30.2 GB, 2.6 days")
     assert line["weak_mtl:"] == "weak_mtl: 25 files, 40.6 GB, 14 min"
     assert [way for way in lines if "data.fetch.cookies" in way and "10.6 h" in way]
     assert [way for way in lines if "data.fetch.mirrors: all" in way and "17,158" in way]

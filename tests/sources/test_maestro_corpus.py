@@ -174,6 +174,16 @@ def test_an_unknown_label_is_named(raw, tmp_path):
         maestro.adapt("train", project(tmp_path))
 
 
+@pytest.mark.parametrize("times", [(20.2, 20.8), (5, 21.5)])
+def test_a_label_beyond_its_recording_is_refused(raw, tmp_path, times):
+    record(raw, "cafe_restaurant_00", np.zeros(20 * 8000), 8000)
+    annotate(raw, "cafe_restaurant_00", [(0, 1, "car", 1.0), (19, 20.9, "car", 1.0)])
+    assert len(maestro.adapt("train", project(tmp_path))[0])
+    annotate(raw, "cafe_restaurant_00", [(0, 1, "car", 1.0), (*times, "car", 1.0)])
+    with pytest.raises(SedreproError, match=r"restaurant_00: label 'car' lasts from .* is 20 s"):
+        maestro.adapt("train", project(tmp_path))
+
+
 def test_the_look_alike_is_adapted_like_the_real_thing(tmp_path):
     rendered = Project.model_validate(
         {

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sedrepro import settings
 from sedrepro.errors import SedreproError
-from sedrepro.papers import PAPERS
-from sedrepro.settings import Data
+from sedrepro.papers import PAPERS, settings_of
+from sedrepro.pipeline import inventory
 from sedrepro.sources import policies, registry
 from sedrepro.sources.verify import measure
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -85,27 +88,29 @@ def test_checksums_of_the_desed_tables(known, acceptance: Path, tmp_path: Path) 
         assert (measured["bytes"], measured["md5"]) == (file.bytes, file.md5)
 
 
-def test_what_a_paper_needs(known) -> None:
-    desed = ["desed_metadata", "desed_weak", "desed_unlabelled", "desed_validation"]
-    assert known.needed(["lgc_sed"]) == [*desed, "desed_public_eval", "desed_synth"]
-    assert known.needed(["weak_mtl"]) == ["fsdkaggle2018", "tau2019"]
-    everything = known.needed(PAPERS)
+def test_what_a_paper_needs_follows_from_its_rows(known) -> None:
+    def needed(*names: str, **data) -> set[str]:
+        every_row = {name: {"rows": "all"} for name in names}
+        overlay = {"run": list(names), "papers": every_row, "data": data}
+        project = settings.load(overlay, papers=settings_of(), root=ROOT)
+        return set(inventory.needs(project, settings_of(), known))
+
+    desed = {"desed_metadata", "desed_weak", "desed_unlabelled", "desed_validation"}
+    lgc = needed("lgc_sed")
+    assert lgc == {*desed, "desed_public_eval", "desed_synth", "desed_strong_real"}
+    assert needed("weak_mtl") == {"fsdkaggle2018", "tau2019"}
+    everything = needed(*PAPERS)
     assert "tut2018" not in everything
-    assert {"beats", "atst_frame", "maestro_audio", "ave_visual_features"} <= set(everything)
+    assert {"beats", "atst_frame", "maestro_audio", "ave_visual_features"} <= everything
     videos = {"audioclip", "ave_videos", "ave_negatives"}
-    assert not videos & set(everything)
-    watched = Data.model_validate({"ave": {"features": False, "videos": True}})
-    assert set(known.needed(["dmsf_avel"], watched)) == videos | {"ave_annotations", "ave_orders"}
-    mixed = Data.model_validate({"desed": {"synthetic": "mix"}})
-    more = set(known.needed(["lgc_sed"], mixed)) - set(known.needed(["lgc_sed"]))
-    assert more == {"desed_soundbank"}
-    assert "desed_synth" not in known.needed(["lgc_sed"], mixed)
+    assert not videos & everything
+    mixed = needed("lgc_sed", desed={"synthetic": "mix"})
+    assert mixed - lgc == {"desed_soundbank"}
+    assert "desed_synth" not in mixed
 
 
 def test_every_resource_can_be_had_somehow_and_says_what_its_loss_means(known) -> None:
     for name, resource in known.resources.items():
-        assert resource.papers, name
-        assert set(resource.papers) <= set(PAPERS), name
         assert resource.loss or resource.optional, name
         if resource.kind == "manual":
             assert resource.help, name

@@ -166,7 +166,7 @@ def test_best_on_test_stands_beside_the_best_on_validation(monkeypatch, layout):
     class Named(Judge):
         def __init__(self, held, *args):
             super().__init__(held, *args)
-            self.name = held.held.name
+            self.name = held.spec.name
 
     monkeypatch.setattr("sedrepro.training.trainer.Judge", Named)
     states = []

@@ -353,7 +353,7 @@ def _subset(layout: Layout, subset: Subset, count: int, expected: int, rng) -> N
         {"clip": names, "subset": subset.name, "path": names, "seconds": 1.0, "fold": folds}
     )
     note = "" if count else "not to be had"
-    audit = pd.DataFrame([(subset.name, expected, count, note)], columns=tables.AUDIT)
+    audit = pd.DataFrame([(subset.name, expected, count, note, "official")], columns=tables.AUDIT)
     for kind, rows, columns in (
         ("clips", clips, tables.CLIPS),
         ("events", table, tables.EVENTS),

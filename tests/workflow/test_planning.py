@@ -119,15 +119,18 @@ def test_settings_import_nothing_heavy(light):
     assert done.returncode == 0, done.stderr
 
 
-def test_with_one_core_clips_from_youtube_wait_until_every_archive_is_there(clone, tmp_path):
-    """Snakemake prints a job's priority where its rule says nothing of its own."""
+def test_clips_from_youtube_come_last_and_hold_no_core(clone, tmp_path):
+    """Snakemake prints a job's priority and threads where its rule says nothing of its own."""
     (tmp_path / "Snakefile").write_text(
         f'module whole:\n    snakefile: "{clone}/workflow/Snakefile"\n'
         "use rule * from whole\n"
         'use rule fetch from whole as fetch with:\n    message: ""\n'
     )
     plan = snakemake(tmp_path, "-n", "data").stdout
-    found = re.findall(r"wildcards: resource=(\w+)\n( +priority: 1\n)?", plan)
-    last = {name for name, first in found if not first}
-    assert last == {"desed_weak", "desed_unlabelled", "desed_validation", "desed_strong_real"}
-    assert len({name for name, first in found if first}) > 10
+    entries = re.findall(r"wildcards: resource=(\w+)\n((?: +\w+: \w+\n)*)", plan)
+    found = {name: set(re.findall(r"(?:priority|threads): \d", said)) for name, said in entries}
+    clips = {name for name, said in found.items() if said == {"threads: 0"}}
+    assert clips == {"desed_weak", "desed_unlabelled", "desed_validation", "desed_strong_real"}
+    archives = {name for name, said in found.items() if said == {"priority: 1"}}
+    assert archives == found.keys() - clips
+    assert len(archives) > 10

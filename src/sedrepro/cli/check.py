@@ -117,8 +117,8 @@ def text(copy: Copy) -> str:
 
     clips, lines = copy.there.truth.clips, []
     for kind in KINDS:
-        named = [(clip, copy.faults[clip]) for clip in clips if clip in copy.faults]
-        named = [(clip, fault.detail) for clip, fault in named if fault.kind == kind]
+        found = [(clip, copy.faults[clip]) for clip in clips if clip in copy.faults]
+        named = [(clip, fault.detail) for clip, fault in found if fault.kind == kind]
         if named:
             told = [f"{clip} ({detail})" if detail else clip for clip, detail in named[:NAMED]]
             more = ", …" if len(named) > NAMED else ""
@@ -128,9 +128,9 @@ def text(copy: Copy) -> str:
     values = copy.values()
     counts = [len(clips), int(copy.heard.sum()), int(copy.heard.sum())]
     lines += ["", f"{'detections':32}{'clips':>7}{'PSDS 1':>9}{'PSDS 2':>9}"]
-    for (name, found), count in zip(values.items(), counts, strict=True):
-        lines.append(f"{name:32}{count:7,}{found['psds1']:9.4f}{found['psds2']:9.4f}")
-    everything, there, here = (found["psds1"] for found in values.values())
+    for (name, value), count in zip(values.items(), counts, strict=True):
+        lines.append(f"{name:32}{count:7,}{value['psds1']:9.4f}{value['psds2']:9.4f}")
+    everything, there, here = (value["psds1"] for value in values.values())
     lines.append(
         f"PSDS 1 moves by {there - everything:+.4f} for clips that are {MISSING}, and by "
         f"{here - there:+.4f} for what the others sound like"

@@ -105,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
         "--long", action="store_true", help="every file, with checksum and licence"
     )
     for_programs(command)
+    text = "a few full-size steps of each headline row: what training costs on this machine"
+    add("rehearse", _rehearse, text)
     text = "what data is there, and what that means for each paper"
     for_programs(add("audit", _audit, text))
     text = "before a long download: hosts, yt-dlp, GPU, disk and clock, a line each"
@@ -208,19 +210,38 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _rehearse(options: argparse.Namespace) -> int:
+    import torch
+
+    from ..training import rehearsal
+    from ..training.record import hardware
+
+    project = _project(options)
+    layout = Layout.of(project)
+    there = project.device != "cpu" and torch.cuda.is_available()
+    entries = rehearsal.rehearse(project, papers.settings_of(), gpus=int(there))
+    device = torch.device("cuda" if there else "cpu")
+    rehearsal.write(entries, hardware(device), layout)
+    return 0
+
+
 def _plan(options: argparse.Namespace) -> int:
-    from ..pipeline import inventory
+    from ..pipeline import costs, inventory
+    from ..sources import registry
     from .status import hours, standings
 
     project = _project(options)
-    found = inventory.plan(project)
+    found = inventory.plan(project, papers.settings_of())
     if options.json:
         print(as_json(inventory.plan_record(found)))
         return 0
+    cost = costs.text(project, papers.settings_of(), registry.load(), Layout.of(project))
     if not options.long:
         print(inventory.plan_text(found, project.data))
+        print(cost)
         return 0
     print(inventory.files_text(found))
+    print(cost)
     print(hours(project, standings(project, Layout.of(project))))
     return 0
 
@@ -237,7 +258,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from .doctor import Doctor, text
 
     project = _project(options)
-    found = Doctor(project, registry.load(places.checkout()), options.conda).lines()
+    known = registry.load(places.checkout())
+    found = Doctor(project, known, options.conda, papers.settings_of()).lines()
     print(text(found))
     return 1 if any(line.state == "wrong" for line in found) else 0
 

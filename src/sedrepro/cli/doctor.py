@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from .. import __version__, locks
 from ..errors import SedreproError
 from ..pipeline import inventory
+from ..pipeline.inventory import Models
 from ..settings import Layout, Project
 from ..settings.data import Fetch
 from ..sources import policies, registry, ytdlp
@@ -75,6 +76,8 @@ class Doctor:
     project: Project
     known: Registry
     conda: bool = False
+    models: Models = field(default_factory=dict)
+    """The papers' settings; without them everything in the registry is thought to be needed."""
     needed: list[str] = field(default_factory=list)
     """Resources that are to come."""
     _times: list[float] = field(default_factory=list)
@@ -85,7 +88,7 @@ class Doctor:
         if project.data.origin == "download":
             self.needed = [
                 name
-                for name in self.known.needed(project.selected_papers(), project.data)
+                for name in inventory.needs(project, self.models, self.known)
                 if not Path(layout.status(name)).exists()
                 and not registry.local(project.data, self.known[name].corpus)
             ]
@@ -247,7 +250,7 @@ class Doctor:
 
     def disk(self) -> Line:
         """Room for what is to come: each archive, and as much again unpacked."""
-        found = inventory.plan(self.project, self.known)
+        found = inventory.plan(self.project, self.models, self.known)
         left = [item for item in found.items if not item.there]
         wanted = sum((2 - (item.count > 1)) * (item.bytes or item.about or 0) for item in left)
         folder = Path(self.project.data_folder)
@@ -351,7 +354,7 @@ def _meaning(code: int, policy: Policy) -> str:
 
 def _unreachable(vital: bool) -> str:
     if not vital:
-        return "copies by others cannot be had from it"
+        return "what it has can be had elsewhere too"
     return (
         "mend the network or its proxy, or fetch elsewhere and set data.<corpus>.local; if it "
         "stays closed, set data.fetch.unreachable: absent"

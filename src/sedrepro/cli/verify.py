@@ -121,7 +121,7 @@ class Walk:
         path = self.layout.results_key(part)
         described = chain.read_seal(path, "results")
         yield from chain.changed_files(path, described)
-        depends, parents = sealing.made_of(self.project, chosen, found, self.root)
+        depends, parents = sealing.made_of(self.project, chosen, found, self.layout, self.root)
         expected = chain.link(
             "results", {"settings": depends, "files": described["files"]}, parents
         )

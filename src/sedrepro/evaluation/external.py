@@ -136,7 +136,12 @@ def record_external(
     )
     draws.write(folder / "resamples.npz")
     write_json(folder / "metrics.json", {**metrics, "content": digest(found_here), **found_here})
-    about = {"status": "done", "reason": "", "row": "external", "name": external.name}
+    about: dict[str, Any] = {
+        "status": "done",
+        "reason": "",
+        "row": "external",
+        "name": external.name,
+    }
     scores = folder / SCORES
     about["content"] = {SCORES: file_digest(scores)} if external.network else {}
     paths = {what: str(path) for what, path in external.files.items()}

@@ -37,6 +37,20 @@ class Truth:
     unit: str = "clip"
     """What such a unit is called."""
 
+    hop: float = 0.064
+    """Seconds per frame, by default the DCASE baselines': ends are not told more finely."""
+
+    @property
+    def cut(self) -> tuple[int, int]:
+        """How many timed events go on after what was heard of their clip, and how many there are.
+
+        Whatever the system, it misses them in part or in whole.
+        """
+        heard = dict(zip(self.clips, self.seconds, strict=True))
+        timed = self.events[self.events["onset"].notna() & self.events["clip"].isin(heard)]
+        beyond = timed["offset"] > timed["clip"].map(heard) + self.hop
+        return int(beyond.sum()), len(timed)
+
     @property
     def n_units(self) -> int:
         return len(set(self.units or self.clips))
@@ -104,6 +118,7 @@ class Measures:
 
     def entries(self, subset: str, model: str, truth: Truth) -> list[dict[str, Any]]:
         """The values as metrics.json lists them."""
+        cut, events = truth.cut
         return [
             {
                 "metric": metric,
@@ -118,6 +133,8 @@ class Measures:
                 "n_units": truth.n_units,
                 "n_clips": len(truth.clips),
                 "n_expected": truth.n_expected,
+                "n_events": events,
+                "n_cut": cut,
             }
             for (metric, implementation, label), value in self.values.items()
         ]

@@ -189,6 +189,7 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
         paths=paths,
         units=units(held, clips, paths),
         unit=held.unit,
+        hop=float(file.attrs["hop"]),
     )
 
 

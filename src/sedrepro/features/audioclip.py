@@ -24,7 +24,7 @@ WINDOW, HOP, FFT = 1654, 561, 2048
 BANDS = 3  # the spectrum is cut into so many stacked bands: the network's channels
 HEAD = 64  # dimensions per attention head
 GROUPS = 32  # of the audio tower's convolutions
-TOLD_APART = ("fbsp.bias", "num_batches_tracked")  # may be absent from a checkpoint
+OPTIONAL_KEYS = ("fbsp.bias", "num_batches_tracked")  # may be absent from a checkpoint
 
 
 class Spectrogram(nn.Module):
@@ -260,7 +260,7 @@ def load(path: str | Path, tower: str) -> AudioTower | ImageTower:
     except (KeyError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SedreproError(f"{path}: not the {tower} tower of AudioCLIP ({reason})") from None
-    missing = [key for key in found.missing_keys if not key.endswith(TOLD_APART)]
+    missing = [key for key in found.missing_keys if not key.endswith(OPTIONAL_KEYS)]
     if missing or found.unexpected_keys:
         names = [*missing, *found.unexpected_keys]
         raise SedreproError(

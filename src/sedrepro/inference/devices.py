@@ -7,24 +7,24 @@ import ctypes
 import os
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from .. import locks
 from ..errors import SedreproError
+from .cards import Claim, Visible, wait
 
-_claimed: list[IO[str]] = []
-"""Lock files of devices this process uses, held until it ends."""
+_claimed: list[Claim] = []
+"""The device that this process uses, until it ends."""
 
 
-def choose(device: str, gpus: int) -> torch.device:
-    """`device` as configured (auto, cpu, cuda) for a job that asked for `gpus` GPUs."""
+def kind(device: str, gpus: int) -> str:
+    """What `device` (auto, cpu, cuda) means for a job that asked for `gpus` GPUs: cpu or cuda."""
     if device == "cpu" or (device == "auto" and gpus == 0):
-        return torch.device("cpu")
+        return "cpu"
     if not torch.cuda.is_available():
         raise SedreproError(
             "this job asked for a GPU and finds no working CUDA: torch "
@@ -32,17 +32,21 @@ def choose(device: str, gpus: int) -> torch.device:
             f"{_driver()}; update the driver, install a torch build that matches it, or set "
             "`device: cpu`"
         )
-    return torch.device("cuda", _free_device())
+    return "cuda"
 
 
-def _free_device() -> int:
-    """The first device no other job on this machine has claimed, else the first."""
-    for index in range(torch.cuda.device_count()):
-        name = f"sedrepro-gpu-{os.getuid()}-{torch.cuda.get_device_properties(index).uuid}.lock"
-        if handle := locks.take(Path(tempfile.gettempdir()) / name):
-            _claimed.append(handle)
-            return index
-    return 0
+def choose(
+    device: str, gpus: int, share: int = 1, check: Callable[[], None] = lambda: None
+) -> torch.device:
+    """The device that is meant (see `kind`), with a place on it until the process ends.
+
+    At most `share` jobs use one GPU. If none has a place, the job waits; `check` may end that.
+    """
+    if kind(device, gpus) == "cpu":
+        return torch.device("cpu")
+    if not _claimed:
+        _claimed.append(wait(Visible(), share, Path(tempfile.gettempdir()), check))
+    return torch.device("cuda", _claimed[0].index)
 
 
 def _driver() -> str:

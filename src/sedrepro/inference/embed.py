@@ -91,7 +91,7 @@ def _tokens(
     from .devices import choose, prepare
     from .networks import as_input
 
-    device = choose(project.device, gpus)
+    device = choose(project.device, gpus, project.gpu_share)
     prepare(0, threads, project.deterministic)
     encoder = declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
     network = encoder(front_end.kind, file, front_end.channels).to(device).eval()

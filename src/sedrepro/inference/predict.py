@@ -96,13 +96,13 @@ class Predictor:
                 f"{self.plan.run}: reads {name} ({front_end.kind}), which is not made of sound "
                 "files here"
             )
-        listener = kind(front_end.kind, files[front_end.kind], front_end.channels)
-        listener = listener.to(self.method.device).eval()
+        frozen = kind(front_end.kind, files[front_end.kind], front_end.channels)
+        frozen = frozen.to(self.method.device).eval()
         stored = WAVEFORM.encoder(front_end)
 
         def encode(samples: np.ndarray) -> np.ndarray:
             heard = as_input(torch.from_numpy(stored(samples))[None].to(self.method.device))
-            tokens = listener(heard, front_end.steps, front_end.pooling)[0]
+            tokens = frozen(heard, front_end.steps, front_end.pooling)[0]
             return tokens.cpu().numpy().astype(np.float16)
 
         return encode

@@ -20,7 +20,7 @@ from .. import audio, tables
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project, Subset
-from ..sources import fsdkaggle2018, scenes
+from ..sources import fsdkaggle2018, scenes, whose
 from . import recipe
 
 CORPUS = "snr_mix"
@@ -73,14 +73,25 @@ def write_recipe(project: Project, subset: str) -> None:
     tables.write(path, steps.assign(snr=snr), RECIPE)
     clips = steps.drop_duplicates("clip")
     clips = clips.assign(subset=subset, path=f"{path}#" + clips["clip"].astype(str))
-    audit = pd.DataFrame([[subset, expected, len(clips), note]], columns=tables.AUDIT)
+    origin = _origin(project)
+    note = "; ".join(filter(None, [*origin.notes, note]))
+    audit = pd.DataFrame([[subset, expected, len(clips), note, origin.kind]], columns=tables.AUDIT)
     tables.write(layout.table(where, "events"), steps.assign(confidence=1.0), tables.EVENTS)
     tables.write(layout.table(where, "audit"), audit, tables.AUDIT)
     tables.write(layout.table(where, "clips"), clips, tables.CLIPS)
 
 
 def recipe_path(project: Project, subset: str) -> str:
-    return f"{Layout.of(project).mixtures(CORPUS, subset)}.tsv"
+    return Layout.of(project).recipe(Subset(CORPUS, subset))
+
+
+def _origin(project: Project) -> whose.Origin:
+    """Whose the recordings are that mixtures are made of: events and scenes."""
+    files, places = fsdkaggle2018.read(project), scenes.read(project)
+    names = [] if files is None else files["fname"].tolist()
+    corpus = project.data.snr_mix.scenes
+    events = whose.of(project.data, fsdkaggle2018.CORPUS, "train", names)
+    return whose.worst([events, whose.of(project.data, corpus, "development", places or [])])
 
 
 def _listed(project: Project) -> pd.DataFrame | None:

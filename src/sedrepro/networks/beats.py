@@ -256,10 +256,10 @@ class Beats(nn.Module):
 
     def forward(self, fbank: Tensor, adapters: nn.ModuleList | None = None) -> Tensor:
         """All blocks."""
-        return Walk(self, fbank, adapters).to(self.depth)
+        return PartialForward(self, fbank, adapters).to(self.depth)
 
 
-class Walk:
+class PartialForward:
     """A batch on its way through the blocks, to one of them at a time.
 
     `tokens` may be replaced between blocks. `gradient` scales the gradient at each block's input,
@@ -306,7 +306,7 @@ class Walk:
         return self.tokens
 
 
-class Recorded:
+class CachedLayers:
     """The tokens of a walk somebody else took, by block."""
 
     def __init__(self, tokens: Mapping[int, Tensor]) -> None:

@@ -88,8 +88,8 @@ class CrossTask(nn.Module):
             )
 
         sizes = list(zip([1, *filters[:-1]], filters, pooling, strict=False))
-        *split, whole = sizes
-        self.shared = nn.ModuleList([*(block(*s, True) for s in split), block(*whole, False)])
+        *split, last_one = sizes
+        self.shared = nn.ModuleList([*(block(*s, True) for s in split), block(*last_one, False)])
         self.events = nn.Sequential(
             *(block(last, last, pool, False) for pool in pooling[len(filters) :])
         )

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .atst import Atst
-from .beats import Recorded, Walk
+from .beats import CachedLayers, PartialForward
 from .crnn import Cnn, Detection, Heads
 from .dropout import Dropout
 from .fusion import Fusion
 
 Pooling = Literal["flat", "bands"]
-Source = Tensor | Walk | Recorded
+Source = Tensor | PartialForward | CachedLayers
 
 
 def pooled(tokens: Tensor, frames: int, how: Pooling = "flat", bands: int = 8) -> Tensor:

@@ -14,7 +14,7 @@ from .beats import Beats
 from .hetero import Pooling, pooled
 
 
-class Listener(nn.Module):
+class FrozenEncoder(nn.Module):
     """A pre-trained encoder with what makes its input of waveforms."""
 
     def __init__(self, resource: str, path: str | Path, width: int) -> None:
@@ -33,11 +33,11 @@ class Listener(nn.Module):
                 f"{width} channels"
             )
 
-    def heard(self, waveform: Tensor) -> Tensor:
+    def spectrum(self, waveform: Tensor) -> Tensor:
         """What the encoder reads: (clip, frame, band) or (clip, band, frame)."""
-        heard = self.front(waveform)
-        return standardised(heard) if isinstance(self.encoder, Beats) else heard
+        made = self.front(waveform)
+        return standardised(made) if isinstance(self.encoder, Beats) else made
 
     def forward(self, waveform: Tensor, frames: int, how: Pooling = "flat") -> Tensor:
         """The last block's tokens, pooled to (clip, frame, width)."""
-        return pooled(self.encoder(self.heard(waveform)), frames, how, self.encoder.bands)
+        return pooled(self.encoder(self.spectrum(waveform)), frames, how, self.encoder.bands)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .convolution import Conv2d
+
 
 class Tagging(NamedTuple):
     """What a network says about a batch."""
@@ -33,7 +35,7 @@ class Tagging(NamedTuple):
 
 def convolution(channels_in: int, channels: int, size: int, **options: Any) -> nn.Conv2d:
     """A convolution with He's uniform initialisation and a bias, if any, of zero."""
-    made = nn.Conv2d(channels_in, channels, size, **options)
+    made = Conv2d(channels_in, channels, size, **options)
     nn.init.kaiming_uniform_(made.weight, nonlinearity="relu")
     if made.bias is not None:
         nn.init.zeros_(made.bias)

@@ -112,8 +112,9 @@ def _state(path: str | Path) -> dict[str, Tensor]:
     if isinstance(saved, dict):
         saved = saved.get("state_dict", saved)
     if isinstance(saved, dict):
-        parts = {name: saved.get(name.removesuffix(".")) for name in MODELS.values()}
-        if all(isinstance(part, dict) for part in parts.values()):
+        found = {name: saved.get(name.removesuffix(".")) for name in MODELS.values()}
+        parts = {name: part for name, part in found.items() if isinstance(part, dict)}
+        if len(parts) == len(found):
             saved = {f"{name}{key}": v for name, part in parts.items() for key, v in part.items()}
     return tensors(saved, path)
 

@@ -69,7 +69,7 @@ def starting(folder: str | Path, patience: float = 30.0) -> IO[str]:
     return io.StringIO()
 
 
-def undate(folders: Iterable[str | Path]) -> list[Path]:
+def reset_future_mtimes(folders: Iterable[str | Path]) -> list[Path]:
     """Make what is dated in the future the oldest of all; those files.
 
     A clock was wrong when they were written. Their true age is unknown, so none may pass for newer

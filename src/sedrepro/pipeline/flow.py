@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..settings import Layout, Plan, Project, Run, Subset, tasks
 from ..settings import given as given_settings
 from ..settings.blocks import EMBEDDINGS
 from ..settings.given import RUNTIME_VARIABLE, runtime
+from ..settings.rows import check_windows
 from ..settings.runs import TABLES
 from ..sources import coverage, registry
 from ..training.state import OUTPUTS
@@ -131,7 +132,7 @@ class Flow:
 
     def recipe(self, subset: str) -> str:
         """The recipe its clips are mixed by."""
-        return f"{self.layout.mixtures(SNR_MIX, subset)}.tsv"
+        return self.layout.recipe(Subset(SNR_MIX, subset))
 
     # What jobs are given
 
@@ -147,6 +148,11 @@ class Flow:
     def fetch_priority(self, wildcards: Any) -> int:
         """Archives come in hours and YouTube's clips in days: with few cores archives go first."""
         return 0 if self.registry[wildcards.resource].clips else 1
+
+    def fetch_threads(self, wildcards: Any) -> int:
+        """Whoever waits for YouTube for days holds no core meanwhile."""
+        waits = self.registry[wildcards.resource].clips and self.project.data.origin == "download"
+        return 0 if waits else 1
 
     def _source_settings(self, corpus: str) -> list[str]:
         """What decides a resource's content, beside the registry's entry."""
@@ -186,21 +192,8 @@ class Flow:
     # Sources and mixtures
 
     def resources(self, subset: Subset) -> list[str]:
-        """The resources a subset's tables are made from."""
-        data = self.project.data
-        if subset.corpus == SNR_MIX:
-            parts = ("fsdkaggle2018", data.snr_mix.scenes)
-            fetched = [corpus for corpus in parts if not registry.local(data, corpus)]
-            return [name for corpus in fetched for name in self.registry.of_corpus(corpus, data)]
-        if registry.local(data, subset.corpus):
-            return []
-        carrying = [
-            name
-            for name in self.registry.carrying(subset.corpus, subset.name)
-            if self.registry[name].wanted(data)
-        ]
-        before = [other for name in carrying for other in self.registry[name].after]
-        return list(dict.fromkeys([*before, *carrying]))
+        """What is fetched for a subset's tables."""
+        return self.fetched(self.registry.behind(subset, self.project.data))
 
     def statuses(self, wildcards: Any) -> list[str]:
         """The statuses a subset's tables are made from."""
@@ -299,23 +292,28 @@ class Flow:
     def train_inputs(self, wildcards: Any) -> list[str]:
         """Stores, their tables, weights, and the run this one starts from."""
         plan = self.of(self.run(wildcards))
+        self._check_windows(plan.run.paper)
         stores = [self.layout.store(subset, front_end) for subset, front_end in plan.inputs()]
         subsets = dict.fromkeys(subset for subset, _ in plan.inputs())
         tables = [path for subset in subsets for path in self.tables(subset)]
         source = [self.layout.run(plan.source, name) for name in OUTPUTS] if plan.source else []
-        weights = [self.layout.status(name) for name in self.fetched(plan)]
+        weights = [self.layout.status(name) for name in self.fetched(plan.resources)]
         return stores + tables + weights + source
 
-    def fetched(self, plan: Plan) -> list[str]:
-        """The resources of others' training that are not in a folder of the user's own."""
+    @cache  # noqa: B019 (one flow per process)
+    def _check_windows(self, paper: str) -> None:
+        """Papers are looked at when somebody asks for one of their runs."""
+        check_windows(self.project, paper, self.models[paper])
+
+    def fetched(self, names: list[str]) -> list[str]:
+        """Those of the resources that are not in a folder of the user's own."""
         data = self.project.data
-        own = [name for name in plan.resources if registry.local(data, self.registry[name].corpus)]
-        return [name for name in plan.resources if name not in own]
+        return [name for name in names if not registry.local(data, self.registry[name].corpus)]
 
     def evaluate_inputs(self, wildcards: Any) -> list[str]:
         """The scores (of the run, or of the run it re-reads) and the truth."""
         plan = self.of(self.run(wildcards))
-        truth = [path for subset in plan.truths for path in self.tables(subset)]
+        truth = [path for subset in plan.truths for path in self.layout.truths(subset).values()]
         scores, record = (self.layout.run(plan.scored, name) for name in ("scores.h5", "run.json"))
         return [scores, record, *truth]
 
@@ -398,7 +396,7 @@ class Flow:
                 for subset, _ in self.of(run).inputs():
                     statuses = [self.layout.status(name) for name in self.resources(subset)]
                     found |= dict.fromkeys(statuses + self.tables(subset))
-                weights = self.fetched(self.of(run))
+                weights = self.fetched(self.of(run).resources)
                 found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
 

@@ -79,6 +79,7 @@ class Shopping:
     own: dict[str, str] = field(default_factory=dict)  # resource → the user's own tree
     rendered: bool = False
     papers: dict[str, Sum] = field(default_factory=dict)
+    needs: dict[str, list[str]] = field(default_factory=dict)  # resource → papers
     total: Sum = field(default_factory=Sum)
     there: Sum = field(default_factory=Sum)
 
@@ -127,13 +128,42 @@ class Audit:
     mend: list[str] = field(default_factory=list)
 
 
-def plan(project: Project, known: Registry | None = None) -> Shopping:
-    """Every file the selected papers need under these settings."""
+def needs(project: Project, models: Models, known: Registry) -> dict[str, list[str]]:
+    """The resources that selected rows read, each with its papers, in the registry's order.
+
+    Without the papers' settings (`models`): all that the settings of the data ask for.
+    """
+    if not models:
+        return {name: [] for name, one in known.resources.items() if one.wanted(project.data)}
+    found: dict[str, dict[str, None]] = {}
+    seen: set[Run] = set()
+    for paper in project.selected_papers():
+        pending = settings.runs(project, paper)
+        while pending:
+            run = pending.pop()
+            if run in seen:
+                continue
+            seen.add(run)
+            planned = settings.plan(project, run, models[run.paper])
+            if planned.source is not None:
+                pending.append(planned.source)
+            names = list(planned.resources)
+            for subset, _ in planned.inputs():
+                # What nothing carries under these settings is mixed from the sound bank.
+                carried = known.behind(subset, project.data)
+                names += carried or known.of_corpus("desed_soundbank", project.data)
+            for name in names:
+                found.setdefault(name, {})[run.paper] = None
+    return {name: list(found[name]) for name in known.resources if name in found}
+
+
+def plan(project: Project, models: Models | None = None, known: Registry | None = None) -> Shopping:
+    """Every file the selected rows need under these settings."""
     known, lock = known or registry.load(), Lock(project.data_folder)
     found = Shopping(rendered=project.data.origin == "render")
-    papers = project.selected_papers()
-    found.papers = {paper: Sum() for paper in papers}
-    for name in known.needed(papers, project.data):
+    found.papers = {paper: Sum() for paper in project.selected_papers()}
+    found.needs = needs(project, models or {}, known)
+    for name, papers in found.needs.items():
         resource = found.resources[name] = known[name]
         own = registry.local(project.data, resource.corpus)
         if own:
@@ -145,8 +175,8 @@ def plan(project: Project, known: Registry | None = None) -> Shopping:
             found.items.append(item)
             for total in [found.total, *([found.there] if item.there else [])]:
                 total.add(item)
-            for paper in set(papers) & set(resource.papers):
-                found.papers[paper].add(item)
+            for paper in papers:
+                found.papers.setdefault(paper, Sum()).add(item)
     return found
 
 
@@ -199,7 +229,7 @@ def plan_text(found: Shopping, data: Data) -> str:
     lines = table(["to get", "what", "size", "from", "takes"], rows)
     lines.append("")
     for paper in found.papers:
-        mine = [item for item in left if paper in found.resources[item.resource].papers]
+        mine = [item for item in left if paper in found.needs[item.resource]]
         lines.append(f"{paper}: {_all(mine, youtube)}")
     lines.append(f"in all: {_all(left, youtube)}; already there: {size(found.there.bytes)}")
     if left:
@@ -280,7 +310,7 @@ def files_text(found: Shopping) -> str:
     lines = []
     for name, resource in found.resources.items():
         lines.append(f"{name}: {resource.title}")
-        lines.append(f"  licence: {resource.licence}; for {', '.join(resource.papers)}")
+        lines.append(f"  licence: {resource.licence}; for {', '.join(found.needs[name])}")
         if name in found.own:
             lines.append(f"  nothing to fetch: local copy at {found.own[name]}")
         elif found.rendered:
@@ -320,7 +350,7 @@ def audit(project: Project, models: Models | None = None, known: Registry | None
     known, layout = known or registry.load(), Layout.of(project)
     lock, found = Lock(project.data_folder), Audit()
     papers = project.selected_papers()
-    needed = known.needed(papers, project.data)
+    needed = list(needs(project, models or {}, known))
     found.stock = [_stock(name, known[name], project, lock) for name in needed]
     wanted: dict[tuple[str, str], None] = {}
     for paper, plans in _plans(project, papers, models or {}).items():
@@ -434,7 +464,9 @@ def _verdict(
         absent.append(why_not)
     if absent:
         return Verdict(paper, row, "not at all", "; ".join(absent))
-    if planned.hindered([subset for subset, count in counts.items() if count.found == 0]):
+    if planned.missing_required_subsets(
+        [subset for subset, count in counts.items() if count.found == 0]
+    ):
         return Verdict(paper, row, "not at all", why)
     if unknown:
         names = ", ".join(f"{count.corpus} {count.subset}" for count in unknown)

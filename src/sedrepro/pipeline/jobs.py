@@ -37,7 +37,7 @@ def before_training(flow: Flow) -> list[Job]:
         for run in flow.runs(paper):
             plan = flow.of(run)
             stores |= dict.fromkeys(plan.inputs())
-            resources |= dict.fromkeys(flow.fetched(plan))
+            resources |= dict.fromkeys(flow.fetched(plan.resources))
     for subset, front_end in list(stores):
         kind = flow.project.front_ends[front_end]
         if kind.kind in EMBEDDINGS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,143 +15,14 @@ from ..settings.project import Column, Paper, Released, Row, Table
 from . import stats
 from .externals import MODEL, externals
 from .notes import below, precision
+from .printed import Cell, PrintedColumn, PrintedRow, PrintedTable, Published
 from .records import Record, finite, number, records
 from .remarks import remarks
+from .whose import Whose, whose
 
 EXTERNAL = "somebody else's detections or scores, by `sedrepro score`; any model"
 NOTHING_TO_RUN = "other people's number: nothing to run"
 RECONSTRUCTED = "not comparable: the row is our reconstruction"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published number, or why there is none."""
-
-    value: float | None = None
-    sd: float | None = None
-    source: str = ""
-    status: str = ""
-    model: str = ""
-    text: str = ""
-    """The number as it is printed."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row under one column: ours beside the published number."""
-
-    published: Published
-    ours: stats.Summary | None
-    n_clips: int | None
-    n_expected: int | None
-    seeds: int
-    folds: int
-    verdict: str
-    note: str
-    partial: bool = False
-    """Some clips are missing, too few to forbid the verdict."""
-    mixed: str = ""
-    """That runs were made in mixed precision, where the authors' were not."""
-    unit: str = "clip"
-    """What intervals draw."""
-    n_units: int | None = None
-
-    @property
-    def judgement(self) -> str:
-        """The verdict as printed: partial data stand beside it."""
-        return f"{self.verdict}, partial data" if self.partial else self.verdict
-
-    @property
-    def gap(self) -> float | None:
-        """Ours minus published."""
-        if self.published.value is None or self.ours is None or not self.ours.finite:
-            return None
-        return self.ours.mean - self.published.value
-
-    @property
-    def aggregate(self) -> str:
-        """What the value averages over, and what its interval speaks of."""
-        if self.ours is None:
-            return ""
-        if not self.seeds:
-            return f"as released: {stats.estimand(self.ours.interval, self.unit)}"
-        runs = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
-        if self.folds:
-            runs += f" x {self.folds} fold{'s' * (self.folds != 1)}"
-        return f"{runs}: {stats.estimand(self.ours.interval, self.unit)}"
-
-
-@dataclass(frozen=True)
-class PrintedColumn:
-    """A column under a condition."""
-
-    column: Column
-    condition: str
-
-    @property
-    def metric(self) -> str:
-        """The metric's key in CSV files; the class of a class-wise value stands in brackets."""
-        name = self.column.metric
-        return f"{name}[{self.column.label}]" if self.column.label else name
-
-    @property
-    def heading(self) -> str:
-        return self.column.heading or (self.column.label or self.column.metric)
-
-    @property
-    def detail(self) -> str:
-        """What a metric is never printed without."""
-        return f"{self.column.implementation}, {self.column.model}"
-
-
-@dataclass(frozen=True)
-class PrintedRow:
-    """A row and its cells, in the order of the columns."""
-
-    name: str
-    row: Row
-    cells: list[Cell]
-    about: Sequence[str] = ()
-    """What the table says of the row itself, in the order of its headings."""
-
-    @property
-    def context(self) -> bool:
-        return self.row.kind == "published"
-
-
-@dataclass(frozen=True)
-class PrintedTable:
-    """A table with everything a reader needs beside it."""
-
-    name: str
-    caption: str
-    columns: list[PrintedColumn]
-    rows: list[PrintedRow]
-    notes: list[str]
-    transposed: bool = False
-    about: Sequence[str] = ()
-
-    def as_read(self) -> PrintedTable:
-        """What is shown to a reader: a transposed table with its columns as rows."""
-        if not self.transposed:
-            return self
-        shown, model = self.columns[0], {"label": None}
-        columns = [
-            PrintedColumn(
-                shown.column.model_copy(update=model | {"heading": row.row.label}), shown.condition
-            )
-            for row in self.rows
-        ]
-        several = len({column.condition for column in self.columns}) > 1
-        rows = [
-            PrintedRow(
-                column.metric,
-                Row(label=f"{column.heading}, {column.condition}" if several else column.heading),
-                [row.cells[index] for row in self.rows],
-            )
-            for index, column in enumerate(self.columns)
-        ]
-        return PrintedTable(self.name, self.caption, columns, rows, self.notes)
 
 
 def missing_clips(
@@ -209,6 +80,11 @@ def collect(
             for condition in table.conditions or spec.conditions
             for c in _spread(table.columns, project, paper)
         ]
+        listed = list(table.rows if table.rows is not None else spec.table)
+        shown = whose(project, paper, listed, layout, found)
+        if shown.own:  # what is known of the paper's corpus stands in no table of other data
+            listed = [row for row in listed if not _is_of_the_corpus(spec.table[row])]
+        known = {} if shown.own else numbers
         rows = [
             PrintedRow(
                 row,
@@ -220,22 +96,30 @@ def collect(
                         row,
                         by_row,
                         c,
-                        _published(numbers, name, row, c, spec.table[row].kind == "published"),
+                        shown,
+                        _published(known, name, row, c, spec.table[row].kind == "published"),
                     )
                     for c in columns
                 ],
                 [_about(project, paper, row, by_row, what) for what in table.about],
             )
-            for row in (table.rows if table.rows is not None else spec.table)
+            for row in listed
         ]
         rows += _external_rows(project, externals(layout, paper), columns, table)
-        notes = below(project, table, columns, rows)
+        notes = below(shown, table, columns, rows)
         wanted = {row.name: row.row for row in rows}
         notes += remarks(table.remarks, list(spec.conditions), wanted, by_row)
         tables.append(
-            PrintedTable(name, table.caption, columns, rows, notes, table.transposed, table.about)
+            PrintedTable(
+                name, table.caption, columns, rows, notes, table.transposed, table.about, shown
+            )
         )
     return tables, found
+
+
+def _is_of_the_corpus(row: Row) -> bool:
+    """Whether a row is of the paper's corpus whatever is read here: published, or detections."""
+    return row.kind == "published" or (row.released is not None and row.released.has_detections)
 
 
 def _external_rows(
@@ -276,6 +160,7 @@ def _external_cell(project: Project, found: list[Record], column: PrintedColumn)
         note="",
         unit=str(entry.get("unit") or "clip"),
         n_units=entry.get("n_units"),
+        cut=_cut([entry]),
     )
 
 
@@ -336,6 +221,7 @@ def _cell(
     name: str,
     by_row: Mapping[tuple[str, str], list[Record]],
     column: PrintedColumn,
+    shown: Whose,
     published: Published,
 ) -> Cell:
     row, found = spec.table[name], by_row.get((name, column.condition), [])
@@ -358,7 +244,7 @@ def _cell(
         )
     ours = stats.of_scores(stats.summarise(measured, project.report.confidence))
     clips = _clips([(record.run, entry) for record, entry in entries])
-    blocked = ["miniature: look-alike data"] if project.scale == "mini" else []
+    blocked = [shown.obstacle] if shown.obstacle else []
     short, partial = missing_clips([record for record, _ in entries], clips)
     blocked += short
     if published.status.startswith("not comparable"):
@@ -368,8 +254,9 @@ def _cell(
     if row.kind == "reevaluate" and row.source:
         trained = by_row.get((row.source, column.condition), [])
     mixed = precision(spec, trained)
+    cut = _cut([entry for _, entry in entries])
     if ours is not None:
-        notes += blocked + partial + ([mixed] if mixed else [])
+        notes += blocked + partial + list(filter(None, [mixed, cut]))
         if not ours.finite:
             notes.append("our value is undefined (not a number)")
     if row.released is None:
@@ -390,6 +277,18 @@ def _cell(
         mixed=mixed if ours is not None else "",
         unit=str(entries[0][1].get("unit") or "clip") if entries else "clip",
         n_units=_units([entry for _, entry in entries]),
+        cut=cut if ours is not None else "",
+    )
+
+
+def _cut(entries: Sequence[dict]) -> str:
+    """That some events could not be found: they go on after what was heard of their clips."""
+    most = max(entries, key=lambda entry: finite(entry.get("n_cut")) or 0, default={})
+    if not finite(most.get("n_cut")):
+        return ""
+    return (
+        f"{most['n_cut']:,} of {most['n_events']:,} events go on after what is heard of their "
+        "clips, and are missed in part or in whole"
     )
 
 

@@ -15,8 +15,8 @@ from ..metrics.bootstrap import Interval, around
 from ..settings import Project
 from ..settings.project import Paper
 from . import stats
-from .collect import PrintedColumn, PrintedTable
 from .externals import MODEL, is_external
+from .printed import PrintedColumn, PrintedTable
 from .records import Record, digits, finite
 
 COLUMNS = (

@@ -131,9 +131,8 @@ def _of_source(source: Run, layout: Layout) -> dict[str, Any]:
 
 def _there(plan: Plan, layout: Layout) -> bool:
     """Whether the truth lies on this machine; results that were copied alone still count."""
-    return all(
-        Path(layout.table(subset, name)).exists() for subset in plan.truths for name in TABLES
-    )
+    files = [path for subset in plan.truths for path in layout.truths(subset).values()]
+    return all(Path(path).exists() for path in files)
 
 
 def _anew(run: Run) -> str:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from ..settings import Project
 from ..settings.project import Paper, Table
+from .printed import PrintedColumn, PrintedRow
 from .records import Record
-
-if TYPE_CHECKING:
-    from .collect import PrintedColumn, PrintedRow
+from .whose import Whose
 
 PARAMETERS = "Parameters are those of the network that a row trains, without a frozen encoder's."
-MINIATURE = (
-    "Miniature: synthetic look-alike data and a small network; it cannot be compared with the "
-    "published numbers."
-)
 
 
 def precision(spec: Paper, trained: Sequence[Record]) -> str:
@@ -28,11 +21,11 @@ def precision(spec: Paper, trained: Sequence[Record]) -> str:
 
 
 def below(
-    project: Project, table: Table, columns: list[PrintedColumn], rows: list[PrintedRow]
+    shown: Whose, table: Table, columns: list[PrintedColumn], rows: list[PrintedRow]
 ) -> list[str]:
-    """What is printed under a table, in reading order."""
-    notes = [MINIATURE] if project.scale == "mini" else []
-    notes += [table.note] if table.note else []
+    """What is printed under a table, in reading order; a table's own note is on its corpus."""
+    notes = list(shown.notes)
+    notes += [table.note] if table.note and not shown.own else []
     notes += [PARAMETERS] if "parameters" in table.about else []
     notes += [f"{row.row.label}: {row.row.note}" for row in rows if row.row.note]
     sources: dict[str, dict[str, None]] = defaultdict(dict)
@@ -40,6 +33,7 @@ def below(
     absent: dict[str, dict[str, None]] = defaultdict(dict)
     provisos: dict[str, dict[str, None]] = defaultdict(dict)
     mixed: dict[str, dict[str, None]] = defaultdict(dict)
+    cut: dict[str, dict[str, None]] = defaultdict(dict)
     clips: dict[str, None] = {}
     intervals: dict[str, None] = {}
     for row in rows:
@@ -54,6 +48,8 @@ def below(
                 absent[cell.note][row.row.label] = None
             if cell.mixed:
                 mixed[cell.mixed][row.row.label] = None
+            if cell.cut:
+                cut[f"{cell.cut} ({column.column.subset})"][row.row.label] = None
             if cell.n_clips is not None:
                 units = "" if cell.n_units is None else f" in {cell.n_units} units"
                 known = f"{cell.n_clips} of {cell.n_expected} clips"
@@ -64,6 +60,7 @@ def below(
     notes += [f"Published, {', '.join(labels)}: {why}" for why, labels in provisos.items()]
     notes += [f"{count} published cells stay empty: {status}" for status, count in unread.items()]
     notes += [f"{', '.join(labels)}: {text}" for text, labels in mixed.items()]
+    notes += [f"{', '.join(labels)}: {text}" for text, labels in cut.items()]
     notes += [f"No value, {', '.join(labels)}: {why}" for why, labels in absent.items()]
     notes += [f"Intervals, {'; '.join(intervals)}."] if intervals else []
     return notes + ([f"Scored on {'; '.join(clips)}."] if clips else [])

@@ -86,6 +86,9 @@ def records(project: Project, paper: str, layout: Layout) -> list[Record]:
         if spec.table[row].kind == "published":
             continue
         for run in _runs_of(project, paper, row):
+            # A row that nobody asked for may be impossible under these settings.
+            if row not in selected and not Path(layout.run(run, "metrics.json")).exists():
+                continue
             record = read_record(layout, run, links.Asked(plan(project, run, model), project))
             # A row that is not selected may be there as the source of another, half done or whole.
             if row in selected or record.done:

@@ -10,6 +10,7 @@ from .. import chain
 from ..files import file_digest
 from ..settings import Layout, Project
 from .records import Record
+from .whose import whose
 
 
 def seal(
@@ -22,17 +23,25 @@ def seal(
     root: str | Path,
 ) -> None:
     """Write the key of a part of the results, once its files lie there."""
-    depends, parents = made_of(project, papers, found, root)
+    depends, parents = made_of(project, papers, found, layout, root)
     chain.seal(layout.results_key(part), "results", files, depends=depends, parents=parents)
 
 
 def made_of(
-    project: Project, papers: Sequence[str], found: Sequence[Record], root: str | Path
+    project: Project,
+    papers: Sequence[str],
+    found: Sequence[Record],
+    layout: Layout,
+    root: str | Path,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What is printed depends on: settings, and the numbers of every run or why there are none."""
     depends = {
         "papers": {paper: project.papers[paper].model_dump(mode="json") for paper in papers},
         "scale": project.scale,
+        "whose": {
+            paper: whose(project, paper, project.papers[paper].table, layout, found).notes
+            for paper in papers
+        },
         "report": project.report.model_dump(mode="json"),
     }
     parents = {record.run.folder: record.key or record.reason for record in found}

@@ -12,8 +12,9 @@ from ..files import write_text
 from ..settings import Layout, Project
 from ..settings.project import Paper
 from . import differences
-from .collect import Cell, PrintedColumn, PrintedTable, collect
+from .collect import collect
 from .externals import scored
+from .printed import Cell, PrintedColumn, PrintedTable
 from .records import digits
 from .sealing import seal
 

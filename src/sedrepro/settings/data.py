@@ -55,10 +55,32 @@ class WeakSplit(Block):
     seed: int = Field(42, description="seed of the draw (pandas sample on the table's rows)")
 
 
-class Desed(Block):
+class Corpus(Block):
+    """A corpus of which nothing can be set but where it lies."""
+
+    local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
+
+
+class Recordings(Corpus):
+    """A corpus whose recordings a user may replace with recordings of their own."""
+
+    own: bool = Field(
+        False,
+        description="true: the tree under `local` holds recordings of your own, and no score on "
+        "them is compared with a published one; other classes or clips than the corpus's are "
+        "noticed without it",
+    )
+
+    @model_validator(mode="after")
+    def _own_tree(self) -> Recordings:
+        if self.own and self.local is None:
+            raise ValueError("`own: true` needs `local`, the tree that your recordings lie in")
+        return self
+
+
+class Desed(Recordings):
     """The DESED corpus."""
 
-    local: str | None = Field(None, description="an existing DESED tree, used read-only")
     synthetic: Literal["download", "mix"] = Field(
         "download", description="download: ready-made dcase_synth.zip; mix: from the sound bank"
     )
@@ -105,22 +127,15 @@ class SnrMix(Block):
         return self
 
 
-class Ave(Block):
+class Ave(Recordings):
     """AVE, the audio-visual event corpus."""
 
-    local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
     features: bool = Field(True, description="use the released VGG-19 and VGGish features")
     videos: bool = Field(False, description="use the videos: for AudioCLIP, and to show frames")
     classes: Names = Field(list(AVE_CLASSES), description="event categories, in index order")
 
 
-class Corpus(Block):
-    """A corpus of which nothing can be set but where it lies."""
-
-    local: str | None = Field(None, description="an existing tree of this corpus, used read-only")
-
-
-class Maestro(Corpus):
+class Maestro(Recordings):
     """MAESTRO Real: recordings of minutes with soft labels, cut into windows."""
 
     window: Positive = Field(10.0, description="length of a window, seconds")
@@ -207,11 +222,17 @@ class Data(Block):
     )
     look: Look = Field(default_factory=Look, description="what `origin: render` renders")
     desed: Desed = Field(default_factory=Desed, description="the DESED corpus")
-    desed_soundbank: Corpus = Field(default_factory=Corpus, description="DESED's sound bank")
+    desed_soundbank: Recordings = Field(
+        default_factory=Recordings, description="DESED's sound bank"
+    )
     maestro: Maestro = Field(default_factory=Maestro, description="MAESTRO Real")
-    fsdkaggle2018: Corpus = Field(default_factory=Corpus, description="FSDKaggle2018")
-    tau2019: Corpus = Field(default_factory=Corpus, description="TAU Urban Acoustic Scenes 2019")
-    tut2018: Corpus = Field(default_factory=Corpus, description="TUT Urban Acoustic Scenes 2018")
+    fsdkaggle2018: Recordings = Field(default_factory=Recordings, description="FSDKaggle2018")
+    tau2019: Recordings = Field(
+        default_factory=Recordings, description="TAU Urban Acoustic Scenes 2019"
+    )
+    tut2018: Recordings = Field(
+        default_factory=Recordings, description="TUT Urban Acoustic Scenes 2018"
+    )
     snr_mix: SnrMix = Field(
         default_factory=SnrMix, description="mixtures at fixed SNRs of fsdkaggle2018 and scenes"
     )

@@ -9,6 +9,7 @@ import json
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from .load import read_yaml
 from .paper import PaperSettings
 from .project import Key, Paper, Project
 
@@ -305,3 +307,19 @@ def _with_limits(name: str, limits: list[Any]) -> str:
     ]
     first, *rest = name.split(" or ")  # a limit of `number or null` is the number's
     return " or ".join([" ".join([first, *" and ".join(texts).split()]), *rest])
+
+
+MARKS = "<!-- papers: `make config-docs` writes this table -->\n", "<!-- end -->"
+
+
+def with_papers(text: str, folder: Path) -> str:
+    """A document with its table of papers, made of the configurations in `folder`."""
+    lines = ["| paper | target | data | what could be read of it |", "|---|---|---|---|"]
+    for path in sorted(folder.glob("*/paper.yaml")):
+        paper = read_yaml(path)
+        named = f"[{paper['title']}]({paper['url']}) ({paper['venue']})"
+        data = ", ".join(f"`{corpus}`" for corpus in paper["corpora"])
+        lines.append(f"| {named} | `{path.parent.name}` | {data} | {paper.get('evidence', '')} |")
+    before, _, rest = text.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    return "".join((before, MARKS[0], "\n".join(lines), "\n", MARKS[1], after))

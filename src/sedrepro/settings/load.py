@@ -16,7 +16,7 @@ from .explain import explain, neighbour
 from .layers import COMMAND_LINE, Layer, blame, merge, origin
 from .paper import PaperSettings
 from .project import Paper, Project
-from .rows import same_complaint, settled
+from .rows import check_windows, same_complaint, settled
 
 
 class _KeysOnce(yaml.constructor.SafeConstructor):
@@ -111,6 +111,7 @@ def load(
         for row in project.selected_rows(paper):
             for condition in spec.conditions:
                 settled(project, paper, row, condition, papers[paper])
+        check_windows(project, paper, papers[paper])
     return project
 
 

@@ -171,6 +171,7 @@ class Paper(Block):
         description="what the authors computed in, where it is known; runs in mixed precision name "
         "it beside their scores",
     )
+    evidence: str = Field("", description="what could be read of it, for README's table")
     corpora: list[str] = Field(description="corpora the paper needs")
     conditions: dict[Key, dict[str, Any]] = Field(
         description="data variants, each with the settings it changes"
@@ -267,6 +268,12 @@ class Project(Block):
         "auto", description="auto: a GPU if the job has one, else the CPU"
     )
     gpu: int = Field(1, ge=0, description="GPUs a training job asks for; mini: 0")
+    gpu_share: int = Field(
+        1,
+        ge=1,
+        description="jobs that may use one GPU at once; a small network does not fill a large "
+        "device. Allow so many jobs with --resources gpu=<devices × gpu_share>",
+    )
     amp: bool | Literal["cpu"] = Field(
         False,
         description="mixed precision on a GPU: faster, but the papers' authors trained in float32; "

@@ -16,6 +16,7 @@ from .explain import explain, neighbour
 from .layers import Path, blame, merge
 from .paper import PaperSettings
 from .project import Project
+from .streams import HeldOut, Stream
 
 Model = type[PaperSettings]
 
@@ -74,6 +75,41 @@ def named(
         raise _refused(details, project, paper, row, condition, model) from None
     _raise_if(_front_end_missing, settings, project, paper, row, condition, model)
     return settings
+
+
+def check_windows(project: Project, paper: str, model: Model) -> None:
+    """Refuse a paper whose front ends hear clips for different times, in the rows to run.
+
+    The truth is the same for all of them: what one does not hear would count as missed.
+    """
+    spec = project.papers[paper]
+    readers: dict[str, str] = {}
+    for row in project.selected_rows(paper):
+        settings = named(project, paper, row, next(iter(spec.conditions)), model)
+        if settings is None:
+            continue
+        parts: list[Stream | HeldOut] = [*settings.streams(), *settings.held_out()]
+        for name in (name for part in parts for name in part.inputs):
+            readers.setdefault(name, row)
+    seconds = {name: project.front_ends[name].seconds for name in readers}
+    longest = max(seconds, key=seconds.__getitem__, default="")
+    for name, heard in seconds.items():
+        if heard == seconds[longest]:
+            continue
+
+        def differ(merged: dict[str, Any], name: str = name) -> bool:
+            try:
+                front_ends = Project.model_validate(merged).front_ends
+                return front_ends[name].seconds != front_ends[longest].seconds
+            except (ValidationError, KeyError):  # layers further up complete what is not there yet
+                return False
+
+        raise SedreproError(
+            f"{blame(project.layers, differ)}: front_ends.{longest}.seconds is "
+            f"{seconds[longest]:g} and front_ends.{name}.seconds is {heard:g}, and papers.{paper} "
+            f"reads both (rows {readers[longest]} and {readers[name]}): set both alike, or events "
+            "after the shorter would count as missed"
+        )
 
 
 # --- what may be wrong with a row, in words -------------------------------------------------------

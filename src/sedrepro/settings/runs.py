@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import SedreproError
 from ..files import file_digest
 from .blocks import FrontEnd
+from .declared import CORPORA
 from .paper import PaperSettings
 from .project import Project, Released, Report
 from .rows import settled
@@ -113,7 +114,7 @@ class Plan:
             found |= {(held.subset.corpus, held.subset.name, name): None for name in held.inputs}
         return [(Subset(corpus, name), front_end) for corpus, name, front_end in found]
 
-    def hindered(self, empty: Collection[Subset]) -> list[Subset]:
+    def missing_required_subsets(self, empty: Collection[Subset]) -> list[Subset]:
         """Those of the empty subsets, named as in `inputs`, without which there can be no run.
 
         Unlabelled data may be absent; labelled may not, nor all that is reported on, nor what
@@ -277,13 +278,24 @@ class Layout:
         """A subset's `clips`, `events` or `audit` table."""
         return f"{self.data}/corpora/{subset.corpus}/{subset.name}/{table}.tsv"
 
+    def recipe(self, subset: Subset) -> str:
+        """What the clips of a mixed corpus are mixed of, by which rules."""
+        return f"{self.mixtures(subset.corpus, subset.name)}.tsv"
+
+    def truths(self, subset: Subset) -> dict[str, str]:
+        """The files that say what is true of a subset: tables, and of mixed clips their recipe."""
+        files = {name: self.table(subset, name) for name in TABLES}
+        if CORPORA[subset.corpus].mixed:
+            files["recipe"] = self.recipe(subset)
+        return files
+
     def digests(self, subsets: Iterable[Subset]) -> dict[str, str]:
-        """The content of every table of some subsets, whatever their portions."""
+        """The content of every file that says what is true of some subsets."""
         wholes = sorted({(subset.corpus, subset.name) for subset in subsets})
         return {
-            f"{corpus}/{name}/{table}": file_digest(self.table(Subset(corpus, name), table))
+            f"{corpus}/{name}/{what}": file_digest(path)
             for corpus, name in wholes
-            for table in TABLES
+            for what, path in self.truths(Subset(corpus, name)).items()
         }
 
     def tables_key(self, subset: Subset) -> str:

@@ -18,10 +18,13 @@ from .runs import Layout, Plan
 from .streams import Subset
 
 TABLES_OF = {
-    "desed": ("scale", "data.origin", "data.desed"),
+    "desed": ("scale", "data.origin", "data.desed", "data.desed_soundbank"),
     "maestro": ("data.origin", "data.maestro"),
     "ave": ("data.origin", "data.ave", "data.look.videos"),
-    "snr_mix": ("data.snr_mix", "data.fsdkaggle2018", "data.tau2019", "data.tut2018"),
+    "snr_mix": (
+        "data.origin",
+        *("data.snr_mix", "data.fsdkaggle2018", "data.tau2019", "data.tut2018"),
+    ),
 }
 """Settings that decide a corpus's clip tables, beside its files."""
 
@@ -141,7 +144,8 @@ class ReportTask(Task):
     def plan(cls, project: Project, papers: Iterable[str]) -> ReportTask:
         chosen = list(papers)
         shown = [f"papers.{paper}" for paper in with_sources(project, chosen)]
-        data = [f"data.{corpus}" for corpus in ("desed", "maestro", "snr_mix", "ave")]
+        corpora = {name for names in TABLES_OF.values() for name in names if "data." in name}
+        data = sorted(corpora - {"data.look.videos"})
         given = pick(
             project, "name", "scale", "seeds", "rows", "report", "front_ends", *data, *shown
         )

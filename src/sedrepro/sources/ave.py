@@ -18,7 +18,7 @@ from .. import tables
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
-from . import registry
+from . import registry, whose
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
@@ -73,16 +73,18 @@ def adapt(subset: str, project: Project) -> Tables:
     path = top / ANNOTATIONS
     if not path.exists():
         reason = _reason(["ave_annotations"], project) or f"{path}: no such file"
-        return _absent(subset, reason)
+        return _absent(subset, reason, project)
     rows = read_annotations(path, project.data.ave.classes)
     files = {name: top / f"data/{file}.h5" for name, file in ORDERS.items()}
     if not all(file.exists() for file in files.values()) and (
         reason := _reason(["ave_orders"], project)
     ):
-        return _absent(subset, reason)
+        return _absent(subset, reason, project)
     orders = {name: order(file, len(rows)) for name, file in files.items()}
     chosen = [rows[index] for index in orders[subset]]
+    origin = whose.of(project.data, "ave", subset, [row.clip for row in chosen])
     videos, notes = _videos(top, [row.video for row in chosen], project)
+    notes += origin.notes
     featured = _has_features(top, project, negatives=False)
     listed = [row for row in chosen if featured or videos[row.video]]
     twice = {name: {rows[i].video for i in orders[name]} for name in ("validation", "test")}
@@ -105,7 +107,8 @@ def adapt(subset: str, project: Project) -> Tables:
         },
         columns=tables.CLIPS,
     )
-    return clips, _events(listed), _audit(subset, len(chosen), len(listed), "; ".join(notes))
+    audit = _audit(subset, len(chosen), len(listed), "; ".join(notes), origin)
+    return clips, _events(listed), audit
 
 
 def read_annotations(path: Path, classes: Sequence[str]) -> list[Row]:
@@ -201,7 +204,7 @@ def _negatives(project: Project) -> Tables:
         subset=NEGATIVES, fold=""
     )
     note = "; ".join(filter(None, notes + reasons))
-    audit = _audit(NEGATIVES, expected, len(rows), note)
+    audit = _audit(NEGATIVES, expected, len(rows), note, whose.declared(project.data, "ave"))
     return clips[tables.CLIPS], pd.DataFrame(columns=tables.EVENTS), audit
 
 
@@ -259,11 +262,12 @@ def _reason(resources: Sequence[str], project: Project) -> str:
     return ""
 
 
-def _absent(subset: str, reason: str) -> Tables:
+def _absent(subset: str, reason: str, project: Project) -> Tables:
     expected = {"train": 3339, "validation": 402, "test": 402}[subset]
     clips, events = pd.DataFrame(columns=tables.CLIPS), pd.DataFrame(columns=tables.EVENTS)
-    return clips, events, _audit(subset, expected, 0, reason)
+    audit = _audit(subset, expected, 0, reason, whose.declared(project.data, "ave"))
+    return clips, events, audit
 
 
-def _audit(subset: str, expected: int, found: int, note: str) -> pd.DataFrame:
-    return pd.DataFrame([[subset, expected, found, note]], columns=tables.AUDIT)
+def _audit(subset: str, expected: int, found: int, note: str, origin: whose.Origin) -> pd.DataFrame:
+    return pd.DataFrame([[subset, expected, found, note, origin.kind]], columns=tables.AUDIT)

@@ -43,6 +43,12 @@ def parse(file: str) -> Clip:
     return Clip(file, match["video"], float(match["start"]), float(match["end"]))
 
 
+def promised_seconds(file: str) -> float | None:
+    """How long the clip of this file name is to be; None where the name does not tell."""
+    match = _NAME.match(file)
+    return float(match["end"]) - float(match["start"]) if match else None
+
+
 def listed(table: Path) -> list[Clip]:
     """The clips a table names, each once, in its order."""
     with open(table, encoding="utf-8", newline="") as handle:

@@ -8,18 +8,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .. import audio, tables
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
-from . import registry
+from . import registry, whose
+from .clips import promised_seconds
 
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 # The validation labels without same-class overlaps; an older version with them circulates.
 VALIDATION_MD5 = "a5f66487feaea5c5d8f028bf1ef5bd41"
+FRAME = 0.064
+"""Seconds: a label frame of the DCASE baselines; ends are not told more finely."""
+SHORTEST = 0.25
+"""Seconds: DESED's rules make every event at least as long, also at the end of a clip."""
 
 
 @dataclass(frozen=True)
@@ -94,19 +100,22 @@ def adapt(subset: str, project: Project) -> Tables:
     if subset not in PLACES:
         raise SedreproError(f"desed has no subset {subset!r}; subsets are {', '.join(PLACES)}")
     place, root = PLACES[subset], _root(subset, project)
+    corpus = "desed_soundbank" if _is_mixed(subset, project) else "desed"
     path = root / place.table
     if not path.exists():
+        unknown = whose.declared(project.data, corpus)
         if project.data.desed.local and subset in OPTIONAL:
-            return _absent(subset, 0, f"{path}: not in the own tree")
+            return _absent(subset, 0, f"{path}: not in the own tree", unknown)
         if reason := _unavailable(place, project):
-            return _absent(subset, place.clips, reason)
-    notes: list[str] = []
+            return _absent(subset, place.clips, reason, unknown)
     table, events = read_table(path, place.labels, project.data.desed.classes)
     names = list(dict.fromkeys(table["clip"]))
     folder = _audio_folder(root, place.audio)
     if subset.startswith("synth"):  # soundscapes without a target event are not in the table
         names += sorted({file.stem for file in folder.glob("*.wav")} - set(names), key=_numerically)
-    if subset == "validation" and project.scale == "full":
+    origin = whose.of(project.data, corpus, subset, names)
+    notes = origin.notes
+    if subset == "validation" and origin.kind == whose.OFFICIAL:
         notes += _version_note(path)
     notes += _arriving(place, project)
     if subset == "strong_real":
@@ -123,13 +132,49 @@ def adapt(subset: str, project: Project) -> Tables:
         },
         columns=tables.CLIPS,
     )
-    events = events[events["clip"].isin(present)].reset_index(drop=True)
+    events = events[events["clip"].isin(present)]
     if place.labels == "strong":
+        events, cut = within_clips(path, events, clips)
+        notes += cut
         separate = merge_overlaps(events)
         if len(separate) < len(events):
             notes.append(f"{len(events) - len(separate)} overlapping events of one class merged")
         events = separate
-    return clips, events, _audit(subset, len(names), len(present), "; ".join(notes))
+    events = events.reset_index(drop=True)
+    return clips, events, _audit(subset, len(names), len(present), "; ".join(notes), origin)
+
+
+def within_clips(
+    path: Path, events: pd.DataFrame, clips: pd.DataFrame
+) -> tuple[pd.DataFrame, list[str]]:
+    """Timed events, none of which goes on after its clip ends, and what was cut.
+
+    An event may reach a frame too far, or as far as DESED's own rule lengthens it; and of a video
+    that lost its end less may be left than the clip's name promises. Anything else is a mistake.
+    """
+    seconds = events["clip"].map(dict(zip(clips["clip"], clips["seconds"], strict=True)))
+    beyond = events["offset"] > seconds
+    lengthened = (events["offset"] - events["onset"] < SHORTEST + 0.001) & (
+        events["onset"] < seconds
+    )
+    promised = events["clip"].map(lambda clip: promised_seconds(f"{clip}.wav") or 0.0)
+    lost = beyond & (promised > seconds + FRAME) & (events["offset"] <= promised + FRAME)
+    wrong = beyond & (events["offset"] > seconds + FRAME) & ~lengthened & ~lost
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        event = events.iloc[row]
+        raise SedreproError(
+            f"{path}: row {events.index[row] + 2}: event {event['label']!r} of clip "
+            f"{event['clip']!r} ends at {event['offset']:g} s, and the clip is "
+            f"{seconds.iloc[row]:g} s long; correct the time, or the recording"
+        )
+    notes = []
+    if (beyond & ~lost).any():
+        notes.append(f"{(beyond & ~lost).sum()} events end within a frame after their clip: cut")
+    if lost.any():
+        notes.append(f"{lost.sum()} events reach beyond the end of shortened recordings: cut")
+    cut = events.assign(offset=events["offset"].where(~beyond, seconds))
+    return cut[cut["onset"] < cut["offset"]], notes
 
 
 def merge_overlaps(events: pd.DataFrame) -> pd.DataFrame:
@@ -148,8 +193,14 @@ def merge_overlaps(events: pd.DataFrame) -> pd.DataFrame:
 
 def _root(subset: str, project: Project) -> Path:
     """The user's own tree, where one is set; soundscapes mixed here are never in it."""
-    mixed = subset.startswith("synth") and project.data.desed.synthetic == "mix"
-    return Path(Layout.of(project).raw("desed")) if mixed else registry.raw(project, "desed")
+    if _is_mixed(subset, project):
+        return Path(Layout.of(project).raw("desed"))
+    return registry.raw(project, "desed")
+
+
+def _is_mixed(subset: str, project: Project) -> bool:
+    """Whether a subset is mixed here, from a sound bank."""
+    return subset.startswith("synth") and project.data.desed.synthetic == "mix"
 
 
 def recordings(subset: str, project: Project) -> Path:
@@ -252,13 +303,13 @@ def _arriving(place: Place, project: Project) -> list[str]:
     return [f"still arriving: {s['files']:,} so far" for s in found if s["status"] == "arriving"]
 
 
-def _absent(subset: str, expected: int, reason: str) -> Tables:
+def _absent(subset: str, expected: int, reason: str, origin: whose.Origin) -> Tables:
     return (
         pd.DataFrame(columns=tables.CLIPS),
         pd.DataFrame(columns=tables.EVENTS),
-        _audit(subset, expected, 0, reason),
+        _audit(subset, expected, 0, reason, origin),
     )
 
 
-def _audit(subset: str, expected: int, found: int, note: str) -> pd.DataFrame:
-    return pd.DataFrame([[subset, expected, found, note]], columns=tables.AUDIT)
+def _audit(subset: str, expected: int, found: int, note: str, origin: whose.Origin) -> pd.DataFrame:
+    return pd.DataFrame([[subset, expected, found, note, origin.kind]], columns=tables.AUDIT)

@@ -22,6 +22,8 @@ from .policies import DAY, Policy
 
 Given = TypeVar("Given")
 
+NAP = 60.0
+"""Seconds after which whoever waits looks whether the computer was asleep."""
 LEAST = 10.0
 """Seconds a refusal is heeded at the least."""
 
@@ -53,7 +55,15 @@ class Clock:
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        """Wait; the time that a computer is asleep itself counts."""
+        end = _since_boot() + seconds
+        while (left := end - _since_boot()) > 0:
+            time.sleep(min(left, NAP))
+
+
+def _since_boot() -> float:
+    """Seconds that nobody sets, and that go on in a computer's sleep where it tells them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def tell(line: str) -> None:

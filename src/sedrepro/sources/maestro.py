@@ -15,7 +15,7 @@ from ..files import read_json
 from ..settings import Layout, Project
 from ..settings.classes import MAESTRO_CLASSES
 from ..settings.data import Maestro
-from . import registry
+from . import registry, whose
 
 CORPUS = "maestro"
 SCENES = ("cafe_restaurant", "city_center", "grocery_store", "metro_station", "residential_area")
@@ -57,6 +57,8 @@ def adapt(subset: str, project: Project) -> Tables:
         raise SedreproError(f"maestro has no subset {subset!r}; subsets are {', '.join(EXPECTED)}")
     settings, root = project.data.maestro, registry.raw(project, CORPUS)
     lengths, notes = _lengths(root, subset)
+    origin = whose.of(project.data, CORPUS, subset, list(lengths))
+    notes += origin.notes
     hop = settings.train_hop if subset == "train" else settings.validation_hop
     held_out = _held_out(list(lengths), settings) if subset == "train" else set()
     clips, events, expected = [], [], 0
@@ -70,6 +72,7 @@ def adapt(subset: str, project: Project) -> Tables:
         expected += len(cut)
         if labels is None or not wav.exists():
             continue
+        _check_end(recording, seconds, labels)
         for window in cut:
             path = f"{wav}#{window.start!r}-{window.end!r}"
             clips.append((window.name, subset, path, window.end - window.start, fold))
@@ -77,7 +80,8 @@ def adapt(subset: str, project: Project) -> Tables:
     if not lengths:
         notes, expected = [_unavailable(project) or "no recording is there"], EXPECTED[subset]
     joined = pd.concat(events, ignore_index=True) if events else pd.DataFrame(columns=tables.EVENTS)
-    audit = pd.DataFrame([(subset, expected, len(clips), "; ".join(notes))], columns=tables.AUDIT)
+    told = (subset, expected, len(clips), "; ".join(notes), origin.kind)
+    audit = pd.DataFrame([told], columns=tables.AUDIT)
     return pd.DataFrame(clips, columns=tables.CLIPS), joined, audit
 
 
@@ -98,6 +102,19 @@ def within(labels: pd.DataFrame, window: Window) -> pd.DataFrame:
     inside["offset"] = (inside["offset"] - window.start).clip(upper=window.end - window.start)
     inside["clip"] = window.name
     return inside[tables.EVENTS]
+
+
+def _check_end(recording: str, seconds: float, labels: pd.DataFrame) -> None:
+    """Refuse a label beyond its recording; labels are of whole seconds, the last one may be cut."""
+    begins, ends = labels["onset"] >= seconds + TOLERANCE, labels["offset"] >= seconds + 1
+    late = labels[begins | ends]
+    if len(late):
+        label = late.iloc[0]
+        raise SedreproError(
+            f"{recording}: label {label['label']!r} lasts from {label['onset']:g} to "
+            f"{label['offset']:g} s, and the recording is {seconds:g} s long; correct the time, or "
+            "the recording"
+        )
 
 
 def is_validation(recording: str) -> bool:

@@ -6,7 +6,6 @@ Light on purpose (pydantic and yaml only): the DAG is planned from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from .. import places
 from ..errors import SedreproError
-from ..settings import Block, Data, Layout, Project, read_yaml
+from ..settings import Block, Data, Layout, Project, Subset, read_yaml
 from ..settings.declared import CORPORA
 from ..settings.explain import neighbour
 from . import policies
@@ -148,7 +147,6 @@ class Resource(Block):
     corpus: Corpus
     title: str
     licence: str = Field(min_length=1, description="as far as known")
-    papers: list[Key] = Field(description="papers that need it")
     subsets: dict[Key, int] = Field(
         default_factory=dict, description="subsets it carries the audio of, and their clips"
     )
@@ -258,14 +256,18 @@ class Registry(Block):
             )
         return self.resources[resource]
 
-    def needed(self, papers: Iterable[str], data: Data | None = None) -> list[str]:
-        """The resources these papers need under these settings (default: as shipped), in order."""
-        chosen, data = set(papers), data or Data()
-        return [
+    def behind(self, subset: Subset, data: Data) -> list[str]:
+        """The resources that a subset's tables are made from, under these settings."""
+        if CORPORA[subset.corpus].mixed:
+            parts = ("fsdkaggle2018", data.snr_mix.scenes)
+            return [name for corpus in parts for name in self.of_corpus(corpus, data)]
+        carrying = [
             name
-            for name, resource in self.resources.items()
-            if chosen & set(resource.papers) and resource.wanted(data)
+            for name in self.carrying(subset.corpus, subset.name)
+            if self.resources[name].wanted(data)
         ]
+        before = [other for name in carrying for other in self.resources[name].after]
+        return list(dict.fromkeys([*before, *carrying]))
 
     def of_corpus(self, corpus: str, data: Data | None = None) -> list[str]:
         """The resources a corpus consists of under these settings."""

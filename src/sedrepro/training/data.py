@@ -197,7 +197,7 @@ class Held:
     """A held-out set, read batch by batch in table order."""
 
     def __init__(self, held: HeldOut, layout: Layout) -> None:
-        self.held = held
+        self.spec = held
         self.data = Clips.of(held.subset, held.inputs, layout)
 
     def __len__(self) -> int:

@@ -50,10 +50,10 @@ def precision(project: Project, gpus: int) -> str:
     """What a run computes with: mixed precision is for GPUs, and for CPUs only where asked for."""
     if not project.amp:
         return "float32"
-    from ..inference.devices import choose, has_bfloat16
+    from ..inference.devices import has_bfloat16, kind
 
-    device = choose(project.device, gpus)
-    mixed = device.type == "cuda" or (project.amp == "cpu" and has_bfloat16())
+    on_gpu = kind(project.device, gpus) == "cuda"
+    mixed = on_gpu or (project.amp == "cpu" and has_bfloat16())
     return "bf16" if mixed else "float32"
 
 
@@ -74,6 +74,7 @@ def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
             "expected": int(counts["expected"]),
             "found": int(counts["found"]),
             "note": store.attributes.get("lacking") or str(counts["note"]),
+            "origin": str(counts["origin"]),
         }
     return found
 
@@ -84,7 +85,7 @@ def _data_missing(plan: Plan, data: Mapping[str, Mapping[str, Any]]) -> str | No
     reasons = [
         f"{subset.corpus} {subset.name}: none of {empty[subset]['expected']} clips"
         + (f" ({empty[subset]['note']})" if empty[subset]["note"] else "")
-        for subset in plan.hindered(empty)
+        for subset in plan.missing_required_subsets(empty)
     ]
     return "; ".join(reasons) or None
 
@@ -226,7 +227,12 @@ class Fit:
         from .record import Cost
         from .trainer import Trainer
 
-        device = choose(self.project.device, gpus)
+        device = choose(
+            self.project.device,
+            gpus,
+            self.project.gpu_share,
+            lambda: self.stop.check(self.plan.run, "while it waited for a GPU"),
+        )
         prepare(self.plan.run.seed, threads, self.project.deterministic)
         loader = None
         if self.plan.kind == "train":
@@ -269,7 +275,7 @@ class Fit:
 
         kept = self._kept(method, trainer)
         scored = [h for h in held if len(h)]
-        reported = [h for h in scored if h.held.reports]
+        reported = [h for h in scored if h.spec.reports]
         with self.state.finishing() as folder:
             with score_file(folder / "scores.h5", self.plan, self.link["key"]) as scores:
                 for suffix, networks in reversed(kept.items()):

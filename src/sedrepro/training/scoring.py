@@ -24,21 +24,21 @@ Scores = dict[str, np.ndarray]
 
 
 @torch.no_grad()
-def score(method: Method, model: str, held: Held, stop: Stop | None = None) -> Scores:
+def score(method: Method, model: str, eval_set: Held, stop: Stop | None = None) -> Scores:
     """A model's named scores of every clip of a set, in the set's order."""
     method.networks.eval()
     found: dict[str, list[np.ndarray]] = defaultdict(list)
-    for inputs in held.batches(method.settings.training.score_batch, method.device):
+    for inputs in eval_set.batches(method.settings.training.score_batch, method.device):
         for name, values in method.scores(model, inputs).items():
             found[name].append(values.float().cpu().numpy())
         if stop:
             stop.check(method.plan.run, "while scoring")
     scores = {name: np.concatenate(parts) for name, parts in found.items()}
     for name, values in scores.items():
-        if len(values) != len(held):
+        if len(values) != len(eval_set):
             raise SedreproError(
                 f"{method.plan.run}: {model} gave {len(values)} rows of {name!r} for "
-                f"{len(held)} clips"
+                f"{len(eval_set)} clips"
             )
     return scores
 
@@ -53,11 +53,11 @@ class ScoreFile:
         file.attrs["hop"] = plan.grid.seconds
         file.attrs["run_key"] = key
 
-    def add(self, held: Held, model: str, scores: Scores) -> None:
-        group = self._file.require_group(held.held.name)
+    def add(self, eval_set: Held, model: str, scores: Scores) -> None:
+        group = self._file.require_group(eval_set.spec.name)
         if "clips" not in group:
-            group["clips"] = np.array(held.data.names, dtype=h5py.string_dtype())
-            group["seconds"] = held.data.seconds
+            group["clips"] = np.array(eval_set.data.names, dtype=h5py.string_dtype())
+            group["seconds"] = eval_set.data.seconds
         for name, values in scores.items():
             group[f"{model}/{name}"] = values.astype(np.float32)
         self._models[model] = None
@@ -72,28 +72,30 @@ def score_file(path: Path, plan: Plan, key: str) -> Iterator[ScoreFile]:
 
 
 def write_examples(
-    path: Path, method: Method, held: Held | None, layout: Layout, count: int
+    path: Path, method: Method, eval_set: Held | None, layout: Layout, count: int
 ) -> None:
     """`examples.h5`: the input and the method's maps of a few clips that show many classes."""
     with creating(path) as (file, _):
-        if held is None or not len(held) or not count:
+        if eval_set is None or not len(eval_set) or not count:
             return
         plan = method.plan
-        events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
-        places = varied(held.data.names, events[["clip", "label"]].itertuples(index=False), count)
-        front_end = held.held.inputs[0]
-        file.attrs["set"] = held.held.name
+        events = tables.read_events(layout.table(eval_set.spec.subset, "events"), plan.classes)
+        places = varied(
+            eval_set.data.names, events[["clip", "label"]].itertuples(index=False), count
+        )
+        front_end = eval_set.spec.inputs[0]
+        file.attrs["set"] = eval_set.spec.name
         file.attrs["front_end"] = front_end
         file.attrs["hop"] = plan.grid.seconds
         method.networks.eval()
-        inputs = held.read(places, method.device)
+        inputs = eval_set.read(places, method.device)
         with torch.no_grad():
             maps = {name: m.float().cpu().numpy() for name, m in method.explain(inputs).items()}
         shown = maps.pop("input", None)
         shown = inputs[front_end].cpu().numpy() if shown is None else shown
-        file.attrs["order"] = json.dumps([held.data.names[place] for place in places])
+        file.attrs["order"] = json.dumps([eval_set.data.names[place] for place in places])
         for index, place in enumerate(places):
-            group = file.create_group(held.data.names[place])
+            group = file.create_group(eval_set.data.names[place])
             group["input"] = shown[index].astype(np.float16)
             for name, values in maps.items():
                 group[name] = values[index]

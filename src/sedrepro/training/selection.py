@@ -18,12 +18,12 @@ from .scoring import Scores
 class Judge:
     """Scores → `{metric: value}` for one held-out set; the truth is prepared once."""
 
-    def __init__(self, held: Held, plan: Plan, layout: Layout) -> None:
+    def __init__(self, eval_set: Held, plan: Plan, layout: Layout) -> None:
         self.decoding = plan.settings.training.select_decoding
         self.hop = plan.grid.seconds
         self.windows = self.decoding.windows(plan.classes)
-        clips, seconds = held.data.names, held.data.seconds
-        events = tables.read_events(layout.table(held.held.subset, "events"), plan.classes)
+        clips, seconds = eval_set.data.names, eval_set.data.seconds
+        events = tables.read_events(layout.table(eval_set.spec.subset, "events"), plan.classes)
         self.clips = clips
         self.seconds = seconds
         self.events = events
@@ -33,7 +33,7 @@ class Judge:
         self.truth = reference(
             clips=clips, seconds=seconds, classes=plan.classes, events=columns(timed)
         )
-        families = [declared.METRICS[name] for name in held.held.metrics]
+        families = [declared.METRICS[name] for name in eval_set.spec.metrics]
         self.families = [declared.resolve(family.judge) for family in families]
 
     def __call__(self, scores: Scores) -> dict[str, float]:

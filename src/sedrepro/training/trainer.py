@@ -62,7 +62,7 @@ class Trainer:
         self.plan = method.plan
         self.options = method.settings.training
         self.judges = {
-            h.held.name: (h, Judge(h, self.plan, layout)) for h in held if h.held.selects
+            h.spec.name: (h, Judge(h, self.plan, layout)) for h in held if h.spec.selects
         }
         self.tests: Judges = {}
         if "best_test" in self.options.keep:
@@ -212,7 +212,7 @@ class Trainer:
 
     def _tests(self, held: list[Held], layout: Layout) -> Judges:
         """The reported set in the place of the one that selects, for the selection on test data."""
-        reported = [h for h in held if h.held.reports and len(h)]
+        reported = [h for h in held if h.spec.reports and len(h)]
         return {
             name: (h, Judge(h, self.plan, layout))
             for name, h in zip(self.judges, reported, strict=False)

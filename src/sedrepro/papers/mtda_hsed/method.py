@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...networks import adapters
-from ...networks.beats import Recorded, Walk
+from ...networks.beats import CachedLayers, PartialForward
 from ...networks.fusion import Fusion
 from ...networks.hetero import Source
 from ..bases.heterogeneous import method as heterogeneous
@@ -61,22 +61,22 @@ class Method(heterogeneous.Method):
             groups.append({"params": inside, "lr": rate * self.settings.adapter.rate})
         return groups
 
-    def heard(self, values: Tensor) -> Tensor | Recorded:
+    def shared_encoding(self, values: Tensor) -> Tensor | CachedLayers:
         """What both can share: all but the blocks that something of their own enters."""
         s = self.settings
         if s.adapter.kind != "none" or s.dbmf.back:
-            return self.listener.heard(values)
+            return self.frozen.spectrum(values)
         if s.dbmf.use:
-            return self.recorded(values, [block for _, block in s.dbmf.stages])
-        return super().heard(values)
+            return self.cached_layers(values, [block for _, block in s.dbmf.stages])
+        return super().shared_encoding(values)
 
-    def source(self, model: str, heard: Tensor | Recorded) -> Source:
+    def source(self, model: str, encoding: Tensor | CachedLayers) -> Source:
         encoder = self.settings.encoder
-        if encoder.cached or isinstance(heard, Recorded):
-            return heard
-        return Walk(
+        if encoder.cached or isinstance(encoding, CachedLayers):
+            return encoding
+        return PartialForward(
             self.beats,
-            heard,
+            encoding,
             self.network(model).adapters,
             gradient=encoder.gradient,
             drop=encoder.drop,

@@ -16,9 +16,10 @@ from matplotlib.patches import Patch
 from ...metrics.decode import detect, median_filter
 from ...papers import settings_of
 from ...settings import Decoding, HeldOut, plan
-from ..collect import Cell, collect
+from ..collect import collect
 from ..colours import class_colours, readable
 from ..examples import decibels, shown_clips
+from ..printed import Cell
 from ..records import Record, read_series
 from . import style
 from .material import Material, MissingError
@@ -251,7 +252,9 @@ def checkpoint_bars(material: Material) -> Figure:
     """A panel per set: bars of the last headline row, outlines of the published numbers."""
     row = material.paper.headline[-1]
     found: dict[str, dict[tuple[str, str], Cell]] = {}
+    apart = False
     for table in collect(material.project, material.name, material.layout)[0]:
+        apart = apart or bool(table.whose.obstacle)
         cells = next((r.cells for r in table.rows if r.name == row), [])
         for printed, cell in zip(table.columns, cells, strict=bool(cells)):
             column = printed.column
@@ -271,8 +274,7 @@ def checkpoint_bars(material: Material) -> Figure:
                     ends = [cell.ours.low, cell.ours.high]
                     axis.plot([place - 0.2] * 2, ends, color=style.INK, linewidth=0.8)
             if cell.published.value is not None:
-                mini = material.project.scale == "mini"
-                name = "released checkpoint" + (" (not comparable)" if mini else "")
+                name = "released checkpoint" + (" (not comparable)" if apart else "")
                 handles[name] = axis.bar(
                     place + 0.2,
                     cell.published.value,

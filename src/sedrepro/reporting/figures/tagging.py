@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...settings import Subset
-from ..collect import Cell, PrintedTable, collect
+from ..collect import collect
 from ..colours import readable
 from ..examples import shown_clips
+from ..printed import Cell, PrintedTable
 from ..records import Record, read_rows
 from . import style
 from .material import Material, MissingError
@@ -50,9 +51,8 @@ def _ratios(material: Material) -> dict[str, float]:
     return dict(sorted(known.items(), key=lambda item: item[1]))
 
 
-def _published(material: Material) -> str:
-    mini = material.project.scale == "mini"
-    return "published (not comparable with the miniature)" if mini else "published"
+def _published(table: PrintedTable) -> str:
+    return "published (not comparable)" if table.whose.obstacle else "published"
 
 
 def metric_over_snr(material: Material) -> Figure:
@@ -76,10 +76,11 @@ def metric_over_snr(material: Material) -> Figure:
         axis.set_title(title)
         axis.set_xticks(list(ratios.values()))
         axis.set_xlabel("signal-to-noise ratio (dB)")
-    # One entry of no row's colour stands for the published lines of all.
-    handles[_published(material)] = Line2D(
-        [], [], color=style.INK, marker="o", markerfacecolor="white", linewidth=0.6
-    )
+    if any(cell.published.value is not None for cell in cells.values()):
+        # One entry of no row's colour stands for the published lines of all.
+        handles[_published(table)] = Line2D(
+            [], [], color=style.INK, marker="o", markerfacecolor="white", linewidth=0.6
+        )
     style.legend(made, handles)
     return made
 
@@ -126,7 +127,7 @@ def published_bars(material: Material) -> Figure:
         axis.set_xlim(0, 1)
         axis.grid(axis="y", visible=False)
     if outline is not None:
-        style.legend(made, {_published(material): outline})
+        style.legend(made, {_published(table): outline})
     return made
 
 
@@ -163,7 +164,7 @@ def alpha_curve(material: Material) -> Figure:
     axis.set_xticks(range(len(rows)), [f"{alphas[row]:g}" for row in rows])
     axis.set_xlabel("weight of the reconstruction, α")
     axis.set_ylabel("micro-P")
-    if material.project.scale == "mini":
+    if table.whose.obstacle and not table.whose.own:
         axis.set_title("Published numbers are of the full size")
     made.legend(loc="outside right upper")
     return made

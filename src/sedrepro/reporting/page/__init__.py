@@ -17,6 +17,7 @@ from ..externals import scored
 from ..records import Record
 from ..sealing import seal
 from ..tables import difference_note, interval_note
+from ..whose import together, whose
 from . import overview, runs
 from .embed import data_uri, script_json
 from .room import curves, room
@@ -34,13 +35,15 @@ def publish(
     """Write the page from whatever runs there are; returns where it is."""
     chosen = list(papers) if papers is not None else project.selected_papers()
     found: list[Record] = []
+    shown = [_paper(project, paper, layout, root, found) for paper in chosen]
     html = (
         _environment()
         .get_template("page.html")
         .render(
             project=project,
             version=__version__,
-            papers=[_paper(project, paper, layout, root, found) for paper in chosen],
+            papers=shown,
+            whose=together(paper["whose"] for paper in shown),
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             scripts=[Markup((HERE / name).read_text(encoding="utf-8")) for name in SCRIPTS],
             interval_note=interval_note(project.report.confidence),
@@ -74,6 +77,7 @@ def _paper(
     shown += [*found, *systems]
     return {
         "id": paper,
+        "whose": whose(project, paper, spec.table, layout, found),
         "spec": spec,
         "state": overview.state(project.selected_rows(paper), found),
         "intervals": overview.intervals(spec, tables),

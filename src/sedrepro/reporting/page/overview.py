@@ -9,7 +9,7 @@ from typing import Any
 from ...settings import Project
 from ...settings.project import Paper
 from .. import differences
-from ..collect import Cell, PrintedColumn, PrintedTable
+from ..printed import Cell, PrintedColumn, PrintedTable
 from ..records import Record
 from ..tables import ours_text, published_text
 
@@ -53,6 +53,9 @@ def intervals(spec: Paper, tables: Sequence[PrintedTable]) -> list[dict[str, Any
                 for k in range(round(end / step) + 1)
             ],
             "lines": [_line(row, cell, column.column.model, end) for row, cell in lines],
+            "published": any(
+                cell.published.value is not None for _, every in plots for _, cell in every
+            ),
             "estimands": "; ".join(_estimands(cell for _, cell in lines)),
         }
         for column, lines in plots

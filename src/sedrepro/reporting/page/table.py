@@ -8,7 +8,7 @@ from typing import Any
 
 from ...settings import Project
 from .. import differences
-from ..collect import Cell, PrintedTable
+from ..printed import Cell, PrintedTable
 from ..records import Record, digits
 from ..tables import latex_table, to_csv
 from . import runs

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from ....errors import SedreproError
 from ....features.normalise import decibels, min_max
-from ....networks.beats import Beats, Recorded, Walk
+from ....networks.beats import Beats, CachedLayers, PartialForward
 from ....networks.crnn import Detection
 from ....networks.hetero import Hetero, Source
-from ....networks.pretrained import Listener
+from ....networks.pretrained import FrozenEncoder
 from ....objectives import mixup
 from ....objectives.aliases import overwritten
 from ....settings import Plan
@@ -24,7 +24,7 @@ from ...contract import Batch
 from ..mean_teacher import method as mean_teacher
 from .settings import MAESTRO, Encoder, Network, Settings
 
-HEARD, VALID = "heard", "valid"
+ENCODING, VALID = "encoding", "valid"
 """What networks are given beside spectra: the encoder's part, the classes of each clip's corpus."""
 
 
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
     mel: Tensor
     """Linear mel spectra (clip, mel, frame)."""
-    heard: Tensor
+    encoder_input: Tensor
     """Pooled tokens (clip, frame, width) from stores, or waveforms (clip, samples)."""
     frames: Tensor
     clips: Tensor
@@ -42,8 +42,8 @@ class Seen(NamedTuple):
 class Method(mean_teacher.Method):
     """The mean teacher's losses; classes that a clip's corpus lacks cost nothing.
 
-    A paper changes what it names: `build` (what joins the network), `heard` and `source` (what
-    becomes of the encoder), `kinds` (what is mixed with what), `groups`, and the base's terms.
+    A paper changes what it names: `build` (what joins the network), `shared_encoding` and `source`
+    (what becomes of the encoder), `kinds` (what is mixed with what), `groups`, and the terms.
     """
 
     # They have all that the mean teacher reads of its own.
@@ -51,7 +51,7 @@ class Method(mean_teacher.Method):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.listener: Listener  # frozen, and shared by student and teacher; where there is one
+        self.frozen: FrozenEncoder  # frozen, and shared by student and teacher; where there is one
         self.in_desed = ~self._among(MAESTRO_CLASSES)
         self.in_maestro = self._among([*MAESTRO_CLASSES, *self.settings.shared])
 
@@ -74,22 +74,22 @@ class Method(mean_teacher.Method):
         if encoder.cached:  # stores hold what the frozen transformer says
             return
         path = files[encoder.resource]
-        listener = Listener(encoder.resource, path, encoder.width)
-        if listener.encoder.depth != encoder.depth:
+        frozen = FrozenEncoder(encoder.resource, path, encoder.width)
+        if frozen.encoder.depth != encoder.depth:
             raise SedreproError(
-                f"{path}: has {listener.encoder.depth} blocks; encoder.depth says {encoder.depth}"
+                f"{path}: has {frozen.encoder.depth} blocks; encoder.depth says {encoder.depth}"
             )
-        self.take(listener)
+        self.take(frozen)
 
-    def take(self, listener: Listener) -> None:
+    def take(self, frozen: FrozenEncoder) -> None:
         """Keep the encoder, as it came."""
-        self.listener = listener.to(self.device).eval()
+        self.frozen = frozen.to(self.device).eval()
 
     @property
     def beats(self) -> Beats:
         """The frozen transformer whose blocks are walked one by one."""
-        assert isinstance(self.listener.encoder, Beats)  # no other is, as settings check
-        return self.listener.encoder
+        assert isinstance(self.frozen.encoder, Beats)  # no other is, as settings check
+        return self.frozen.encoder
 
     # Schedule
 
@@ -146,19 +146,19 @@ class Method(mean_teacher.Method):
         if s.mixup.kind == "coherent":
             return Seen(*(one(values) for values in clean))
         if s.mixup.kind == "spectra":
-            return Seen(one(clean.mel), clean.heard, one(clean.frames), one(clean.clips))
+            return Seen(one(clean.mel), clean.encoder_input, one(clean.frames), one(clean.clips))
         other = self.draw(batch, kinds, fires)
         return Seen(
             one(clean.mel),
-            other(clean.heard),
+            other(clean.encoder_input),
             other(one(clean.frames)),
             (other(one(clean.clips)) > 0).to(clean.clips.dtype),
         )
 
     def mixed(self, batch: Batch) -> tuple[Batch, dict[str, Any]]:
         valid, seen = self.valid(batch), self.seen(batch)
-        heard = self.heard(seen.heard)
-        inputs = {self.settings.front_end: seen.mel, HEARD: heard, VALID: valid}
+        encoding = self.shared_encoding(seen.encoder_input)
+        inputs = {self.settings.front_end: seen.mel, ENCODING: encoding, VALID: valid}
         frames, clips = seen.frames * valid[:, None], seen.clips * valid
         return Batch(inputs, frames, clips, batch.parts), {}
 
@@ -171,28 +171,28 @@ class Method(mean_teacher.Method):
         encoder = self.settings.encoder
         return inputs[encoder.front_end if encoder.cached else self.settings.front_end]
 
-    def heard(self, values: Tensor) -> Tensor | Recorded:
+    def shared_encoding(self, values: Tensor) -> Tensor | CachedLayers:
         """What student and teacher can share of the encoder's work: here all of it."""
-        return values if self.settings.encoder.cached else self.recorded(values, [])
+        return values if self.settings.encoder.cached else self.cached_layers(values, [])
 
-    def recorded(self, waves: Tensor, blocks: list[int]) -> Recorded:
+    def cached_layers(self, waves: Tensor, blocks: list[int]) -> CachedLayers:
         """The frozen encoder's tokens behind these blocks, and behind the last."""
         with torch.no_grad(), self.autocast():
-            walk = Walk(self.beats, self.listener.heard(waves))
-            return Recorded({block: walk.to(block) for block in sorted({*blocks, walk.depth})})
+            walk = PartialForward(self.beats, self.frozen.spectrum(waves))
+            return CachedLayers({block: walk.to(block) for block in sorted({*blocks, walk.depth})})
 
-    def source(self, model: str, heard: Tensor | Recorded) -> Source:
+    def source(self, model: str, encoding: Tensor | CachedLayers) -> Source:
         """The same, as one of the networks reads it."""
-        return heard
+        return encoding
 
     def linear(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
-        heard = self.heard(self.encoder_input(inputs))
-        return {**super().linear(inputs), HEARD: heard}
+        encoding = self.shared_encoding(self.encoder_input(inputs))
+        return {**super().linear(inputs), ENCODING: encoding}
 
     def detect(self, model: str, inputs: Mapping[str, Any]) -> Detection:
         (mel,) = self.read(inputs)
         with self.autocast():
-            source = self.source(model, inputs[HEARD])
+            source = self.source(model, inputs[ENCODING])
             return self.forward(model, mel, source, inputs.get(VALID))
 
     def autocast(self) -> torch.autocast:
@@ -220,7 +220,7 @@ class Method(mean_teacher.Method):
         given, block = self.linear(inputs), self.settings.shown_block
         (mel,) = self.read(given)
         with self.autocast():
-            blocks = self.network("teacher").maps(mel, self.source("teacher", given[HEARD]))
+            blocks = self.network("teacher").maps(mel, self.source("teacher", given[ENCODING]))
             shown = next(x for k, x in enumerate(blocks) if k == block)
         return {**super().explain(inputs), "cnn_map": shown.float().mean(1).mT}
 

@@ -70,7 +70,7 @@ class Method(contract.Method):
         return ramps.exponential(step, epochs * self.steps_per_epoch)
 
     def rate(self, step: int) -> float:
-        # Update n runs at schedule(n), but the first (`full_rate_first`) at the full rate.
+        # As in DCASE's code: update 1 uses the full rate, each later one its own step's.
         return self.schedule(step + 1)
 
     def schedule(self, step: int) -> float:

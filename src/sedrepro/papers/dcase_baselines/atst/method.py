@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -11,8 +11,8 @@ from ....errors import SedreproError
 from ....features.atst import AtstMel
 from ....networks.atst import Atst
 from ....networks.crnn import Detection
-from ....networks.hetero import pooled
-from ...bases.heterogeneous.method import HEARD, merged
+from ....networks.hetero import Hetero, pooled
+from ...bases.heterogeneous.method import ENCODING, merged
 from ...bases.mean_teacher import method as mean_teacher
 from ...contract import Batch, Term
 from .settings import Settings
@@ -32,12 +32,12 @@ class Method(mean_teacher.Method):
 
     def linear(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """With the spectra that the transformer reads."""
-        return {**super().linear(inputs), HEARD: self.front(inputs[self.settings.front_end])}
+        return {**super().linear(inputs), ENCODING: self.front(inputs[self.settings.front_end])}
 
     def detect(self, model: str, inputs: Mapping[str, Any]) -> Detection:
         (mel,) = self.read(inputs)
-        network = self.networks[model]
-        tokens = network.transformer(inputs[HEARD])
+        network = cast(Hetero, self.networks[model])
+        tokens = network.get_submodule("transformer")(inputs[ENCODING])
         return self.forward(model, mel, pooled(tokens, network.frames))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Term]:

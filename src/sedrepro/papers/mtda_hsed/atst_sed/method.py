@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ....networks.atst import Atst
-from ....networks.beats import Recorded
+from ....networks.beats import CachedLayers
 from ....networks.hetero import Source, pooled
-from ....networks.pretrained import Listener
+from ....networks.pretrained import FrozenEncoder
 from ....objectives import ramps
 from ....objectives.consistency import agreement
 from ....objectives.warp import warped
 from ...bases.heterogeneous import method as heterogeneous
-from ...bases.heterogeneous.method import HEARD, VALID
+from ...bases.heterogeneous.method import ENCODING, VALID
 from ...bases.heterogeneous.settings import MAESTRO
 from ...contract import Batch, Term
 from .settings import Settings
@@ -87,11 +87,11 @@ class Method(heterogeneous.Method):
 
     # Networks
 
-    def take(self, listener: Listener) -> None:
+    def take(self, frozen: FrozenEncoder) -> None:
         """Student and teacher get a transformer each."""
-        self.front = listener.front.to(self.device)
+        self.front = frozen.front.to(self.device)
         for name in self.models():
-            own = copy.deepcopy(listener.encoder).to(self.device)
+            own = copy.deepcopy(frozen.encoder).to(self.device)
             own.requires_grad_(self.settings.atst.stage == 2 and name == "student")
             own.mask_embed.requires_grad_(False)
             assert isinstance(own, Atst)  # as settings say
@@ -106,17 +106,17 @@ class Method(heterogeneous.Method):
         }
         super().start_from({name: {**networks.get(name, {}), **kept[name]} for name in own})
 
-    def heard(self, values: Tensor) -> Tensor:
+    def shared_encoding(self, values: Tensor) -> Tensor:
         """Pooled tokens of stores, or the spectra that the transformers read."""
         return values if self.settings.encoder.cached else self.front(values)
 
-    def source(self, model: str, heard: Tensor | Recorded) -> Source:
+    def source(self, model: str, encoding: Tensor | CachedLayers) -> Source:
         if self.settings.encoder.cached:
-            return heard
+            return encoding
         network = self.network(model)
         assert network.transformer is not None
-        assert isinstance(heard, Tensor)
-        return pooled(network.transformer(heard), network.frames)
+        assert isinstance(encoding, Tensor)
+        return pooled(network.transformer(encoding), network.frames)
 
     # A step
 
@@ -144,9 +144,9 @@ class Method(heterogeneous.Method):
         mel, spectra = self.mel(wave), self.front(wave)
         warps = float(torch.rand(())) < s.atst.warp
         shown = warped(mixing(spectra), groups, warps)
-        given = {s.front_end: mixing(mel), HEARD: shown, VALID: valid}
+        given = {s.front_end: mixing(mel), ENCODING: shown, VALID: valid}
         student = self.detect("student", given)
-        given = {s.front_end: mel, HEARD: warped(spectra, groups, warps), VALID: valid}
+        given = {s.front_end: mel, ENCODING: warped(spectra, groups, warps), VALID: valid}
         with torch.no_grad():
             teacher = self.detect("teacher", given)
         frames = mixing(self.aliased(batch)) * valid[:, None]
