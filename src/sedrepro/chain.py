@@ -62,7 +62,8 @@ def read_seal(path: str | Path, kind: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise SedreproError(f"{path}: no such file; start the workflow to have it made") from None
     except (OSError, ValueError) as error:
-        raise SedreproError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+        why = f"cannot be read ({' '.join(str(error).split())})"
+        raise SedreproError(f"{path}: {why}; delete it and start the workflow again") from None
     if why := other_schema(kind, described):
         raise SedreproError(f"{path}: {why}; delete it and start the workflow")
     return described

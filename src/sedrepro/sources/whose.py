@@ -45,6 +45,15 @@ def worst(origins: Iterable[Origin]) -> Origin:
     return max(origins, key=lambda one: ORDER.index(one.kind), default=Origin(OFFICIAL))
 
 
+CLASSES = {
+    "desed": ("desed", DESED_CLASSES),
+    "desed_soundbank": ("desed", DESED_CLASSES),
+    "fsdkaggle2018": ("snr_mix", FSD_CLASSES),
+    "ave": ("ave", AVE_CLASSES),
+}
+"""Where a corpus's classes are set, and which are its own."""
+
+
 def declared(data: Data, corpus: str) -> Origin:
     """What the settings alone tell."""
     if corpus == "snr_mix":
@@ -53,12 +62,10 @@ def declared(data: Data, corpus: str) -> Origin:
         return Origin(OWN, f"data.{corpus}.own says so")
     if data.origin == "render" and registry.local(data, corpus) is None:
         return Origin(RENDERED)
-    chosen, known = {
-        "desed": (data.desed.classes, DESED_CLASSES),
-        "desed_soundbank": (data.desed.classes, DESED_CLASSES),
-        "fsdkaggle2018": (data.snr_mix.classes, FSD_CLASSES),
-        "ave": (data.ave.classes, AVE_CLASSES),
-    }.get(corpus, ((), ()))
+    if corpus not in CLASSES:
+        return Origin(OFFICIAL)
+    home, known = CLASSES[corpus]
+    chosen = getattr(data, home).classes  # a job is given the settings of its corpus alone
     if set(chosen) == set(known):  # in whatever order
         return Origin(OFFICIAL)
     return Origin(OWN, f"its {len(chosen)} classes are not the corpus's {len(known)}")
