@@ -241,15 +241,15 @@ def test_a_scored_system_is_compared_verified_and_forgotten(run, root, capsys):
     layout = Layout.of(project)
     tabulate(project, PAPER, layout, root)
     path = f"results/full/tables/{PAPER}.differences.csv"
-    lines = [
-        line
-        for line in rows_of(path, "external/student")
-        if (line["table"], line["metric"], line["minus"]) == ("student", "psds1", "untrained")
+    cells = [
+        row
+        for row in rows_of(path, "external/student")
+        if (row["table"], row["metric"], row["minus"]) == ("student", "psds1", "untrained")
     ]
-    assert {line["implementation"] for line in lines} == {"psds_eval", "sed_scores_eval"}
-    for line in lines:
-        assert (line["difference"], line["ci_low"], line["ci_high"]) == ("0", "0", "0")
-    pairs = [(line["minus"]) for line in rows_of(path, "external/teacher")]
+    assert {row["implementation"] for row in cells} == {"psds_eval", "sed_scores_eval"}
+    for row in cells:
+        assert (row["difference"], row["ci_low"], row["ci_high"]) == ("0", "0", "0")
+    pairs = [row["minus"] for row in rows_of(path, "external/teacher")]
     assert "external/student" in pairs
 
     def verified() -> str:
