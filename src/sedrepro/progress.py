@@ -124,6 +124,8 @@ class Progress:
         ended: bool = False,
     ) -> None:
         self._last = (done, said)
+        if self.path is None:
+            return
         found = {
             "job": self.job,
             "process": identity(),
