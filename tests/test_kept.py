@@ -83,7 +83,10 @@ def test_a_seal_tells_changed_files_and_other_schemas(tmp_path, monkeypatch):
     described = chain.read_seal(path, "tables")
     assert described["parents"] == {"p": "1"}
     assert chain.changed_files(path, described) == []
+    chain.refuse_changed(path, "tables")
     (tmp_path / "a").write_text("changed")
+    with pytest.raises(SedreproError, match="a: was changed after it was written; delete it and"):
+        chain.refuse_changed(path, "tables")
     (tmp_path / "b").unlink()
     changed, gone = chain.changed_files(path, described)
     assert changed == f"{tmp_path / 'a'}: was changed after it was written"

@@ -255,10 +255,10 @@ def test_a_scored_system_is_compared_verified_and_forgotten(run, root, capsys):
     def verified() -> str:
         capsys.readouterr()
         main(["verify", "--configfile", "tiny.yaml"])
-        return capsys.readouterr().out
+        lines = capsys.readouterr().out.splitlines()[:-1]
+        return "\n".join(line for line in lines if "/features/" not in line)  # not extracted here
 
-    first = verified()
-    assert "every link holds" in first
+    assert verified() == ""
     folder = external(PAPER, "student")
     scores = (folder / "scores.h5").read_bytes()
     (folder / "scores.h5").write_bytes(scores + b"more")

@@ -76,7 +76,7 @@ def test_a_family_chooses_by_what_it_declares(frames, name, tmp_path):
     tables.write(path, EVENTS, tables.EVENTS)
     held = SimpleNamespace(
         data=SimpleNamespace(names=CLIPS, seconds=SECONDS),
-        held=SimpleNamespace(subset=None, metrics=(name,)),
+        spec=SimpleNamespace(subset=None, metrics=(name,)),
     )
     training = SimpleNamespace(select_decoding=Detecting(median=1))
     plan = SimpleNamespace(

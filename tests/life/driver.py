@@ -1,13 +1,14 @@
 """Snakemake's own decisions in a hundred lines: which jobs to start, and what becomes of outputs.
 
 As in Snakemake 9 under the triggers of profiles/default: dates, params, the set of inputs. Small
-inputs that are newer, but have the content they had, are no reason. What a job depends on comes from
-the project's own `Flow`; its heads repeat rules/*.smk.
+inputs that are newer, but have the content they had, are no reason. What a job depends on comes
+from the project's own `Flow`; its heads repeat rules/*.smk.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from unittest import mock
 
 from sedrepro.pipeline.driver import outdate, reset_future_mtimes
 from sedrepro.pipeline.flow import FORMS, Flow
-from sedrepro.settings import Run, Subset
+from sedrepro.settings import Subset
 from sedrepro.training.state import MEASURED, OUTPUTS
 
 from . import stubs
@@ -71,6 +72,7 @@ class Outcome:
         return not self.failed and not self.killed
 
 
+@functools.lru_cache(256)
 def jobs(flow: Flow) -> dict[str, Job]:
     """Every job the paper could need, by each of its outputs."""
     layout = flow.layout
@@ -81,7 +83,7 @@ def jobs(flow: Flow) -> dict[str, Job]:
         if rule in ("adapt", "extract"):
             log = f"{layout.data}/logs/{rule}/{name.replace('/', '.')}.log"
         own = tuple(flow.own_trees(SimpleNamespace(corpus="desed"))) if rule == "adapt" else ()
-        job = Job(rule, name, (*inputs, *own), tuple(outputs), own, task, names, log)
+        job = Job(rule, name, (*inputs, *own), tuple(outputs), own, _plain(task), names, log)
         found.update(dict.fromkeys(job.outputs, job))
 
     pending = flow.runs(PAPER)
@@ -179,7 +181,7 @@ class Driver:
         while queue:
             job = queue.pop()
             for other in before[job] - needed:
-                if any(not Path(path).exists() for path in job.inputs if path in other.outputs):
+                if any(not os.path.exists(path) for path in job.inputs if path in other.outputs):
                     needed.add(other)
                     queue.append(other)
             for other in after[job] - needed:
@@ -207,13 +209,13 @@ class Driver:
         if job.rule in forced or forced & set(job.outputs):
             return "forced"
         records = [self.records.get(path) for path in job.outputs]
-        there = [Path(path) for path in job.outputs if Path(path).exists()]
+        there = [Path(path) for path in job.outputs if os.path.exists(path)]
         if any(
-            r and r.get("incomplete") and Path(p).exists()
+            r and r.get("incomplete") and os.path.exists(p)
             for r, p in zip(records, job.outputs, strict=True)
         ):
             return "incomplete"
-        if any(not Path(path).exists() for path in wanted):
+        if any(not os.path.exists(path) for path in wanted):
             return "missing"
         oldest = min((path.stat().st_mtime for path in there), default=None)
         if oldest:  # no date for Snakemake is 0
@@ -226,7 +228,7 @@ class Driver:
                     return f"{path} is newer"
         if any(record is None for record in records):
             return ""
-        if any(record.get("task") != _plain(job.task) for record in records):
+        if any(record.get("task") != job.task for record in records):
             return "params"
         if any(record.get("inputs") != sorted(job.inputs) for record in records):
             return "inputs"
@@ -261,7 +263,7 @@ class Driver:
             else:
                 ended = _code(job, self.world.checkout)
             self.world.settle()
-            absent = [path for path in job.outputs if not Path(path).exists()]
+            absent = [path for path in job.outputs if not os.path.exists(path)]
             if ended or absent:
                 outcome.failed[f"{job.rule} {job.name}"] = (
                     _last(job) if not absent or ended else "?"
@@ -275,7 +277,7 @@ class Driver:
             for path in job.outputs:
                 os.utime(path, (moment, moment))
             sums = {p: content(Path(p)) for p in job.inputs if _small(p)}
-            told = {"task": _plain(job.task), "inputs": sorted(job.inputs), "sums": sums}
+            told = {"task": job.task, "inputs": sorted(job.inputs), "sums": sums}
             self.records.update(dict.fromkeys(job.outputs, told))
         return outcome
 
@@ -334,7 +336,3 @@ def mortal(step: int) -> Iterator[None]:
             stack.enter_context(mock.patch.object(os, name, count(getattr(os, name))))
         stack.enter_context(mock.patch.object(stubs, "tick", count(stubs.tick)))
         yield
-
-
-def run_of(name: str) -> Run:
-    return Run.parse(name)

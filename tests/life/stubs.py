@@ -1,7 +1,7 @@
 """The heavy work of jobs as tiny pure functions, and what they make of some data without any file.
 
-A stub reads what the real work reads, and its result depends on all of it: a number that was made of
-anything else than the settings and data of today is another number.
+A stub reads what the real work reads, and its result depends on all of it: a number that was made
+of anything else than the settings and data of today is another number.
 """
 
 from __future__ import annotations
@@ -135,14 +135,22 @@ class Fit:
         if self.plan.source is not None:
             source = Path(self.layout.run(self.plan.source, "checkpoint.pt")).read_bytes()
         network, epoch = learn(self.plan, heard, labels, folds, source), 0
-        if self.state.resume.exists():
-            saved = json.loads(self.state.resume.read_text())
-            network, epoch = bytes.fromhex(saved["network"]), saved["epoch"]
+        if saved := self._saved():
+            network, epoch = saved
         while epoch < EPOCHS:
             tick()
             network, epoch = mix(network, epoch), epoch + 1
-            write_text(self.state.resume, json.dumps({"network": network.hex(), "epoch": epoch}))
+            told = [network.hex(), epoch]
+            write_text(self.state.resume, json.dumps([*told, mix(*told).hex()]))
         return network
+
+    def _saved(self) -> tuple[bytes, int] | None:
+        """What an earlier start left; nothing if it is damaged, as torch would tell."""
+        try:
+            *told, key = json.loads(self.state.resume.read_text())
+            return (bytes.fromhex(told[0]), told[1]) if mix(*told).hex() == key else None
+        except (OSError, ValueError):
+            return None
 
     def _write(self, folder: Path, network: bytes, stores: Mapping[tuple[str, str], Store]) -> None:
         with creating(folder / "scores.h5") as (file, _):
@@ -270,7 +278,7 @@ _really_read_yaml = settings.read_yaml
 _really_plan = settings.plan
 
 
-def _read_yaml(path: str | Path) -> Any:
+def _read_yaml(path: str | Path, *, shipped: bool = False) -> Any:
     """A file of settings; yaml parses the same text once."""
     return copy.deepcopy(_parsed(str(path), Path(path).read_bytes()))
 
@@ -296,7 +304,8 @@ _PLANS: dict[Any, tuple[Any, Plan]] = {}
 def new_process() -> None:
     """Forget what a process remembers while it lives."""
     for remembering in (links._stamp, links._seal, links._key_of_store):
-        remembering.cache_clear()
+        if hasattr(remembering, "cache_clear"):
+            remembering.cache_clear()
 
 
 @contextmanager
@@ -309,17 +318,17 @@ def in_place():
         mock.patch("sedrepro.features.extract._work", _work),
         mock.patch("sedrepro.training.run.Fit", Fit),
         mock.patch("sedrepro.evaluation.sed.measure", _measure),
-        mock.patch("sedrepro.training.run.code", lambda: made),
+        mock.patch("sedrepro.training.run.code", return_value=made),
         mock.patch("sedrepro.training.run.packages", dict),
-        mock.patch("sedrepro.reporting.draw", lambda *_: None),
+        mock.patch("sedrepro.reporting.draw"),
         # Read once: they never change here.
         mock.patch("sedrepro.tables.read", _read),
         mock.patch.object(sys.modules["sedrepro.settings.load"], "read_yaml", _read_yaml),
         mock.patch("sedrepro.settings.plan", _plan),
         mock.patch("sedrepro.reporting.records.plan", _plan),
         mock.patch("sedrepro.reporting.links.plan", _plan),
-        mock.patch("os.fsync", lambda _: None),
-        mock.patch("sedrepro.sources.registry.load", lambda _=None: shipped),
+        mock.patch("os.fsync"),
+        mock.patch("sedrepro.sources.registry.load", return_value=shipped),
         mock.patch("sedrepro.reporting.page._environment", templates),
     ):
         yield

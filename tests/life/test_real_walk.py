@@ -154,8 +154,9 @@ class Walker:
             assert "error: " in done.stdout + done.stderr, done.stdout + done.stderr
             return
         _, text = self.folder.lines()
-        printed = (self.folder.path / RESULTS / f"tables/{PAPER}.csv").read_text()
-        assert printed == text, "the table that lies there is not what would be printed now"
+        there = self.folder.path / RESULTS / f"tables/{PAPER}.csv"
+        if there.read_text(errors="replace") != text:  # changed by hand: that is what verify is for
+            assert f"tables/{PAPER}" in self.folder.sedrepro("verify").stdout
 
     def run_and_kill(self, *words: str) -> None:
         unlock(self.folder.path)

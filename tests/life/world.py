@@ -243,19 +243,30 @@ class World:
             yield
 
     def files(self) -> list[Path]:
-        """Every file of the working folder, hidden ones too, but for what a job keeps for itself."""
+        """Every file of the working folder but what Snakemake keeps."""
         found = []
         for place, _, names in os.walk(self.tree):
             if not place.endswith(".snakemake"):
                 found += [Path(place, name) for name in names]
         return sorted(found)
 
+    def stamp(self) -> tuple[Any, ...]:
+        """What is another when anything was written, dated, exchanged or chosen."""
+        found = []
+        for place, _, names in os.walk(self.tree):
+            for name in names:
+                there = os.stat(os.path.join(place, name))
+                found.append((place, name, there.st_ino, there.st_ctime_ns))
+        return dict(self.set), self.dated, sorted(found)
+
     def settle(self) -> None:
         """Date whatever was written just now as of this moment."""
         moment = self.later()
-        for path in self.files():
-            if path.stat().st_mtime > self.now + 1000:
-                os.utime(path, (moment, moment))
+        for place, _, names in os.walk(self.tree):
+            for name in names:
+                path = os.path.join(place, name)
+                if os.stat(path).st_mtime > self.now + 1000:
+                    os.utime(path, (moment, moment))
 
     def report(self) -> None:
         stubs.new_process()

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from sedrepro import chain
 from sedrepro.errors import SedreproError
-from sedrepro.pipeline.driver import cancel, is_driver, live_drivers, queued, unlock
+from sedrepro.files import tree_stamp
+from sedrepro.pipeline.driver import cancel, is_driver, live_drivers, outdate, queued, unlock
 
 
 @pytest.fixture
@@ -136,3 +138,20 @@ def test_jobs_that_do_not_end_are_named(locked, tmp_path, slurm):
     (tmp_path / "slurm/scancel").write_text("#!/bin/bash\n")
     with pytest.raises(SedreproError, match="SLURM jobs 7 do not end"):
         cancel(locked, patience=0)
+
+
+def test_tables_of_an_own_tree_that_changed_are_the_oldest_of_all(tmp_path):
+    """Dates are what Snakemake goes by; for it 0 would be no date."""
+    tree, key = tmp_path / "own", tmp_path / "tables/key.json"
+    for path in (tree / "a.wav", tmp_path / "tables/clips.tsv"):
+        path.parent.mkdir()
+        path.write_text("some")
+    chain.seal(key, "tables", [key.with_name("clips.tsv")], trees={str(tree): tree_stamp(tree)})
+    assert outdate([key, tmp_path / "nowhere/key.json"]) == []
+    (tree / "b.wav").write_text("more")
+    assert outdate([key]) == [key]
+    assert [path.stat().st_mtime for path in sorted(key.parent.iterdir())] == [1, 1]
+    (tree / "b.wav").unlink()
+    (tree / "a.wav").rename(tmp_path / "a.wav")
+    tree.rmdir()  # what is gone cannot be compared
+    assert outdate([key]) == []

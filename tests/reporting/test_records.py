@@ -6,10 +6,15 @@ import json
 import os
 from pathlib import Path
 
+import fabricate
 import pytest
 
+from sedrepro import chain
+from sedrepro.files import tree_stamp
+from sedrepro.reporting import links
 from sedrepro.reporting.records import read_record, read_series, records
-from sedrepro.settings import Run
+from sedrepro.settings import Run, Subset
+from sedrepro.settings.runs import TABLES
 
 RUN = Run("lgc_sed", "mt", "desed", 42)
 
@@ -73,3 +78,39 @@ def test_a_history_with_gaps(tmp_path):
     assert series["select"][0] != series["select"][0]
     assert series["select"][1] == 0.125
     assert read_series(tmp_path / "absent.csv") == {}
+
+
+def test_a_decoded_row_is_not_done_when_its_source_is_of_other_settings(made):
+    """Its own settings may be the same: what it decodes is not what a clean run would decode."""
+    other = fabricate.project_of(
+        papers={"lgc_sed": {"table": {"mt": {"settings": {"training": {"epochs": 5}}}}}}
+    )
+    found = [r for r in records(other, "lgc_sed", made.layout) if r.run.row == "mt_median7"]
+    assert found
+    for record in found:
+        source = f"lgc_sed/mt/desed/seed{record.run.seed}"
+        assert record.state == "unfinished"
+        assert record.reason.startswith(f"{source}: the run was made with another settings.train")
+
+
+@pytest.mark.parametrize("changed", ["a table", "the tree"])
+def test_numbers_of_data_that_changed_since_are_not_printed(copy, changed):
+    subset, tree = Subset("desed", "validation"), copy.folder / "own"
+    (tree / "audio").mkdir(parents=True)
+    (tree / "audio/a.wav").write_bytes(b"one")
+    key = copy.layout.tables_key(subset)
+    files = [copy.layout.table(subset, name) for name in TABLES]
+    chain.seal(key, "tables", files, trees={str(tree): tree_stamp(tree)})
+    record = records(copy.project, "lgc_sed", copy.layout)[0]
+    assert record.done
+    if changed == "a table":
+        with open(copy.layout.table(subset, "clips"), "a") as handle:
+            handle.write("\n")
+        expected = "clips.tsv: was changed after it was written; delete it and start"
+    else:
+        (tree / "audio/a.wav").write_bytes(b"another")
+        links._stamp.cache_clear()
+        expected = f"{tree}: has changed since the run's data were read; start"
+    record = records(copy.project, "lgc_sed", copy.layout)[0]
+    assert record.state == "unfinished"
+    assert expected in record.reason

@@ -172,6 +172,16 @@ def test_the_real_tables_with_stand_in_audio_keep_theirs(tmp_path, acceptance):
     assert any(cell.verdict in JUDGED for cell in cells)
 
 
+def test_a_table_none_of_whose_rows_is_run_is_no_exception(tmp_path):
+    project = project_of(tmp_path, run=["cross_task_sod"], classes=BIRDS)
+    paper = project.papers["cross_task_sod"].model_copy(update={"rows": ["mt_backbone"]})
+    alone = project.model_copy(update={"papers": {**project.papers, "cross_task_sod": paper}})
+    layout = fabricate.layout_of(tmp_path, alone)
+    printed, _ = collect(alone, "cross_task_sod", layout, fabricate.ROOT)
+    assert "ablations" in [table.name for table in printed]
+    assert all(table.whose.own for table in printed)
+
+
 def test_the_small_network_on_ones_own_data_is_no_miniature(tmp_path):
     project = project_of(tmp_path, classes=BIRDS)
     small = project.model_copy(update={"scale": "mini"})

@@ -111,9 +111,10 @@ def problems(path: Path) -> Iterator[str]:
         raise SedreproError(f"{path}: not a whole archive ({error})") from None
     if CHECKSUMS not in parts:
         raise SedreproError(f"{path}: not an archive of `sedrepro archive`: no {CHECKSUMS}")
-    sums = dict(
-        reversed(line.split("  ", 1)) for line in parts.pop(CHECKSUMS).decode().splitlines()
-    )
+    sums = {}
+    for line in parts.pop(CHECKSUMS).decode().splitlines():
+        checksum, _, name = line.partition("  ")
+        sums[name] = checksum
     for name in sorted(sums.keys() | parts.keys()):
         if name not in parts:
             yield f"{name}: is gone"

@@ -231,7 +231,7 @@ def _levelled(path: str, sample_rate: int) -> np.ndarray:
 def _mixtures(path: str) -> dict[str, Mixture]:
     found: dict[str, Mixture] = {}
     for row in tables.read(path, RECIPE)[RECIPE].itertuples(index=False):
-        clip, seconds, scene, snr, *event = row
+        clip, seconds, scene, *event, snr = row
         before = found.get(clip, Mixture(seconds, scene, snr, ()))
         found[clip] = before._replace(events=(*before.events, Event(*event)))
     return found

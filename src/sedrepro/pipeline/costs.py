@@ -131,7 +131,7 @@ def _plans(
     spec = project.papers[paper]
     for row in rows:
         for condition in spec.conditions if spec.table[row].kind == "train" else ():
-            for fold in spec.folds or [None]:
+            for fold in spec.run_folds:
                 try:
                     yield settings.plan(project, Run(paper, row, condition, 0, fold), model)
                 except SedreproError:

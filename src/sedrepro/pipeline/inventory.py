@@ -163,6 +163,7 @@ def plan(project: Project, models: Models | None = None, known: Registry | None 
     found = Shopping(rendered=project.data.origin == "render")
     found.papers = {paper: Sum() for paper in project.selected_papers()}
     found.needs = needs(project, models or {}, known)
+    found.papers = {paper: Sum() for paper in (project.selected_papers() if models else [])}
     for name, papers in found.needs.items():
         resource = found.resources[name] = known[name]
         own = registry.local(project.data, resource.corpus)
@@ -333,7 +334,7 @@ def plan_record(found: Shopping) -> dict[str, Any]:
     """The plan as a program reads it."""
     return {
         "resources": {
-            name: {"title": r.title, "licence": r.licence, "papers": list(r.papers)}
+            name: {"title": r.title, "licence": r.licence, "papers": found.needs[name]}
             for name, r in found.resources.items()
         },
         "files": [asdict(item) for item in found.items],

@@ -163,7 +163,8 @@ def _changed_data(parents: Mapping[str, Any], layout: Layout, run: Run) -> str:
 
 def _sealed(path: str) -> str:
     """What is wrong with the clip tables of a key, or with the user's own tree they describe."""
-    files = [path, *(str(Path(path).with_name(f"{name}.tsv")) for name in TABLES)]
+    folder = os.path.dirname(path)
+    files = [path, *(os.path.join(folder, f"{name}.tsv") for name in TABLES)]
     problem, trees = _seal(path, tuple(map(_stamped, files)))
     for tree, stamp in trees.items():
         if Path(tree).is_dir() and _stamp(tree, int(time.monotonic() / AGE)) != stamp:
@@ -223,14 +224,14 @@ def _key_of_store(path: Path, stamp: Any) -> str:
 
 def first_difference(there: Any, here: Any, name: str = "") -> str:
     """The first setting in which two nested descriptions differ, with both values."""
+    if there == here:
+        return ""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in sorted(here.keys() | there.keys()):
             inner = f"{name}.{key}" if name else str(key)
             found = first_difference(there.get(key), here.get(key), inner)
             if found:
                 return found
-        return ""
-    if there == here:
         return ""
     return f"{name} ({_short(there)}; now {_short(here)})"
 

@@ -100,10 +100,12 @@ def whose(
     """Whose recordings these rows of a paper read: by the settings, by clip tables and by runs.
 
     Any of them may be missing: clip tables where results were copied alone, runs before they are
-    made.
+    made. Rows that nobody asked for may be impossible under these settings; a table of nothing
+    else shows what the paper's other rows do.
     """
-    running = project.selected_rows(paper)  # others may be impossible under these settings
-    chosen = [row for row in dict.fromkeys(rows) if row in running]
+    running = project.selected_rows(paper)
+    there = {*running, *(record.run.row for record in found)}
+    chosen = [row for row in dict.fromkeys(rows) if row in there] or running
     told: dict[str, list[Origin]] = {}
     for subset in dict.fromkeys(s for row in chosen for s in _subsets(project, paper, row)):
         known = told.setdefault(subset.corpus, [declared(project.data, subset.corpus)])

@@ -208,8 +208,8 @@ FRONT_ENDS: dict[str, FrontEndKind] = {
     "audioclip_audio": FrontEndKind("sedrepro.features.segments:AUDIOCLIP_AUDIO"),
     "frames": FrontEndKind("sedrepro.features.segments:FRAMES"),
     "segment_logmel": FrontEndKind("sedrepro.features.segments:SEGMENT_LOGMEL"),
-    "beats": FrontEndKind("sedrepro.networks.pretrained:Listener", embeds=True),
-    "atst_frame": FrontEndKind("sedrepro.networks.pretrained:Listener", embeds=True),
+    "beats": FrontEndKind("sedrepro.networks.pretrained:FrozenEncoder", embeds=True),
+    "atst_frame": FrontEndKind("sedrepro.networks.pretrained:FrozenEncoder", embeds=True),
 }
 
 

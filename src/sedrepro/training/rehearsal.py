@@ -36,22 +36,20 @@ def headline_runs(project: Project, models: Models) -> list[Run]:
         spec = project.papers[paper]
         for row in spec.headline:
             if spec.table[row].kind == "train":
-                folds = spec.folds or [None]
-                found.append(Run(paper, row, next(iter(spec.conditions)), 0, folds[0]))
+                found.append(Run(paper, row, next(iter(spec.conditions)), 0, spec.run_folds[0]))
     return found
 
 
 def with_share(project: Project, run: Run, models: Models, share: int) -> Plan:
     """The plan of a run with the `share`-th part of each group of its batch."""
     plan = settings.plan(project, run, models[run.paper])
-    batch: Any = plan.settings.model_dump()["batch"]
-    if isinstance(batch, dict):
-        less: Any = {name: max(1, count // share) for name, count in batch.items()}
+    whole: Any = plan.settings
+    groups = whole.model_dump()["batch"]
+    if isinstance(groups, dict):
+        batch = type(whole.batch)(**{name: max(1, n // share) for name, n in groups.items()})
     else:
-        less = max(1, batch // share)
-    made = plan.settings.model_copy(
-        update={"batch": type(plan.settings.batch)(**less) if isinstance(less, dict) else less}
-    )
+        batch = max(1, groups // share)
+    made = whole.model_copy(update={"batch": batch})
     return Plan(**{**vars(plan), "settings": made})
 
 
@@ -115,8 +113,13 @@ def measure(
     prepare(run.seed, 1, project.deterministic)
     plan = with_share(project, run, models, share)
     made, batch = trainer(plan, device, 10, precision(project, gpus) == "bf16", files)
-    made._step(batch)
-    seconds = _timed(lambda: [made._step(batch) for _ in range(STEPS)], device) / STEPS
+
+    def steps(count: int = STEPS) -> None:
+        for _ in range(count):
+            made._step(batch)
+
+    steps(1)
+    seconds = _timed(steps, device) / STEPS
     made.method.networks.eval()
     model = made.method.models()[0]
     with torch.no_grad():

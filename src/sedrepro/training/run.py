@@ -152,6 +152,12 @@ def _source_link(plan: Plan, layout: Layout) -> dict[str, str] | None:
     if plan.source is None:
         return None
     described = read_json(layout.run(plan.source, "run.json"))
+    path = layout.run(plan.source, "checkpoint.pt")
+    if file_digest(path) != described["content"]["checkpoint.pt"]:
+        raise SedreproError(
+            f"{path}: is not what the run wrote; "
+            f"`sedrepro forget {plan.source}`, then start again, makes that run anew"
+        )
     return {"key": described["key"], "checkpoint": described["content"]["checkpoint.pt"]}
 
 
