@@ -60,8 +60,10 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--configfile", nargs="*", default=[])
+    parser.add_argument("--amp", choices=["true", "false"], default="false")
     options = parser.parse_args()
-    project = settings.load(papers=papers.settings_of(), files=options.configfile)
+    overlay = {"amp": options.amp == "true"}
+    project = settings.load(overlay, papers=papers.settings_of(), files=options.configfile)
     device = torch.device(options.device)
     spec = project.papers[options.paper]
     selected = project.selected_rows(options.paper)
