@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,21 @@ MODULES = {
 }
 
 
-def imports(module: str, *, lazy: bool = True) -> Iterator[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(module: str, *, lazy: bool = True) -> list[str]:
     """What a module imports, by full name; `lazy`: also what its functions import when called."""
+    return list(_imports(module, lazy))
+
+
+def _imports(module: str, lazy: bool) -> Iterator[str]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    pending: list[ast.AST] = [parsed(path)]
     while pending:
         node = pending.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
@@ -73,7 +84,7 @@ def linked(module: str) -> set[str]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -178,7 +189,7 @@ def test_no_method_tests_the_name_of_a_row_or_an_encoder():
     named = re.compile(r"\.(row|resource)\b")
     methods = [module for module in rooms("papers") if not module.endswith(".settings")]
     for module in methods:
-        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(MODULES[module])):
             if isinstance(node, ast.Compare | ast.Match):
                 assert not named.search(ast.unparse(node)), f"{module}: {ast.unparse(node)}"
 
