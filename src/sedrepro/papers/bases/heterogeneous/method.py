@@ -51,7 +51,8 @@ class Method(mean_teacher.Method):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.frozen: FrozenEncoder  # frozen, and shared by student and teacher; where there is one
+        # Shared by student and teacher; a row that reads its tokens from a store has none.
+        self.frozen: Any = None
         self.in_desed = ~self._among(MAESTRO_CLASSES)
         self.in_maestro = self._among([*MAESTRO_CLASSES, *self.settings.shared])
 
