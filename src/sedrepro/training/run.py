@@ -152,8 +152,9 @@ def _source_link(plan: Plan, layout: Layout) -> dict[str, str] | None:
     if plan.source is None:
         return None
     described = read_json(layout.run(plan.source, "run.json"))
-    path = layout.run(plan.source, "checkpoint.pt")
-    if file_digest(path) != described["content"]["checkpoint.pt"]:
+    path = Path(layout.run(plan.source, "checkpoint.pt"))
+    made = described.get("status") != "not_run"  # else there is the reason, and no checkpoint
+    if made and not (path.exists() and file_digest(path) == described["content"]["checkpoint.pt"]):
         raise SedreproError(
             f"{path}: is not what the run wrote; "
             f"`sedrepro forget {plan.source}`, then start again, makes that run anew"
