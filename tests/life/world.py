@@ -182,10 +182,10 @@ class World:
         """Put these recordings and labels under `local`."""
         self.set |= {"audio": audio, "labels": labels}
         self.dated = self.later() if dated is None else dated
-        if self._under_local != (audio, labels, self.dated):
+        if self._under_local != (self.own, audio, labels, self.dated):
             shutil.rmtree(self.own, ignore_errors=True)
             lay_recordings(self.own, audio, labels, self.dated)
-            World._under_local = (audio, labels, self.dated)
+            World._under_local = (self.own, audio, labels, self.dated)
 
     _under_local: ClassVar[Any] = None
 
