@@ -207,7 +207,7 @@ def test_without_a_stored_spectrum_the_room_shows_that_of_the_sound(tmp_path):
         truth={"a": [], "b": []},
         paths={"a": str(path)},
     )
-    with_sound, without = (_clip(shown, clip, []) for clip in ("a", "b"))
+    with_sound, without = (_clip(shown, clip, [], audible=True) for clip in ("a", "b"))
     assert (without["image"], without["audio"]) == ("", "")
     png = base64.b64decode(with_sound["image"].partition(",")[2])
     palette = np.asarray(Image.open(io.BytesIO(png)))  # 63: loudest; the lowest band is the last
