@@ -321,7 +321,7 @@ def _predict(options: argparse.Namespace) -> int:
             raise SedreproError(f"{options.run}: builds on {why}")
         return weights.path(resource, project)
 
-    if not Path(options.run).is_dir():
+    if not Path(options.run).exists():  # neither a folder nor an exported file
         project = _project(options, lazily=True)
         options.run = Path(Layout.of(project).run(run_of(str(options.run), project)))
     return predict.predict(options, find)

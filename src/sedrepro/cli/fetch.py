@@ -34,6 +34,8 @@ def by_hand(resource: str, project: Project, until: float | None = None) -> int:
     Whoever stops does not wait for connections that are open: what has arrived is on the disk, and
     nothing has its final name before it is whole.
     """
+    # Started in the background by a shell script, a process has been told to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     up = threading.Event()
     if until is not None:
         threading.Thread(target=_interrupt, args=(until, up), daemon=True).start()
