@@ -40,10 +40,10 @@ bench: setup ## training steps side by side, into docs/benchmarks.md
 
 test: lint ## lint, then all tests that need neither root nor a service, with coverage
 	@rm -f .coverage .coverage.*
-	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not system" --cov --cov-report=term:skip-covered --cov-fail-under=85
+	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not system and not long" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 test-system: setup ## tests that need root or a system service: a real SLURM, a browser, kills, conda
-	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m system
+	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m "system and not long"
 
 test-data: setup ## fetch the public data that some tests compare with (11 MB)
 	@python tools/test_data.py

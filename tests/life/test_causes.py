@@ -100,7 +100,7 @@ def put_back(cause: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.system  # half a minute each
+@pytest.mark.long  # half a minute each
 @pytest.mark.parametrize("cause", CAUSES)
 def test_the_walk_stumbles_over_a_fault_that_is_put_back(cause, record_property):
     with put_back(cause), pytest.raises(test_walk.Fault):

@@ -31,7 +31,7 @@ from sedrepro.reporting.tables import to_csv
 from sedrepro.settings import Layout, Project
 from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = pytest.mark.long
 
 SEED = int(os.environ.get("SEDREPRO_WALK_SEED", "14"))
 STEPS = int(os.environ.get("SEDREPRO_REAL_STEPS", "25"))

@@ -455,8 +455,7 @@ def test_whatever_people_do_nothing_printed_is_wrong(record_property):
     record_property("counted", told)
 
 
-@pytest.mark.system  # minutes of one processor
-@pytest.mark.slow
+@pytest.mark.long  # minutes of one processor
 def test_a_long_walk(record_property):
     told = walk(80)
     assert Life.counts.total() >= 3000
