@@ -32,10 +32,12 @@ def fill(file: h5py.File, held: HeldOut, plan: Plan, truth: Truth, found: Detect
     group["seconds"] = truth.seconds
     reference = truth.reference.events
     group[TRUTH] = _columns(reference)
+    home = group.create_group(model)
+    points = home.create_group(POINTS)
     for place, point in enumerate(found.points):
-        group[f"{model}/{POINTS}/{place:03d}"] = _columns(point())
+        points[f"{place:03d}"] = _columns(point())
     if found.detected is not None:
-        group[f"{model}/{DETECTED}"] = _columns(found.detected)
+        home[DETECTED] = _columns(found.detected)
 
 
 def _columns(events: Events) -> np.ndarray:

@@ -58,8 +58,10 @@ class ScoreFile:
         if "clips" not in group:
             group["clips"] = np.array(eval_set.data.names, dtype=h5py.string_dtype())
             group["seconds"] = eval_set.data.seconds
+        # Groups that HDF5 makes along a path hold the time of day: equal scores are equal files.
+        home = group.create_group(model)
         for name, values in scores.items():
-            group[f"{model}/{name}"] = values.astype(np.float32)
+            home[name] = values.astype(np.float32)
         self._models[model] = None
         self._file.attrs["models"] = json.dumps(list(self._models))
 
