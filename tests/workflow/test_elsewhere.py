@@ -116,7 +116,7 @@ def test_a_table_is_made_elsewhere_and_commands_find_it_from_any_folder(clone, t
     assert ["lgc_sed/untrained/desed/seed42", "done"] in [
         line.split()[:2] for line in status.stdout.splitlines()
     ]
-    printed = command(clone, tables, "table", "lgc_sed", "--format", "md").stdout
+    printed = command(clone, tables, "table", "lgc_sed", "--all", "--format", "md").stdout
     assert printed.strip() == (tables / "lgc_sed.md").read_text().strip()
     verified = command(clone, tables, "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
