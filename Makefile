@@ -45,7 +45,7 @@ test: lint ## lint, then all tests that need neither root nor a service, with co
 test-system: setup ## tests that need root or a system service: a real SLURM, a browser, kills, conda
 	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m "system and not long"
 
-test-data: setup ## fetch the public data that some tests compare with (11 MB)
+test-data: setup ## fetch the public data that some tests compare with
 	@python tools/test_data.py
 
 lint: setup ## style, spelling, types and Snakemake's own checks; changes nothing

@@ -37,7 +37,6 @@ class Piece:
     """A folder in it whose files move up in the archive."""
 
 
-STUDENT = "dcase2021/student"
 PIECES = {
     "desed-tables/metadata.tar.xz": Piece(
         "desed_metadata", ("weak.tsv", "unlabel_in_domain.tsv", "validation.tsv"), "metadata"

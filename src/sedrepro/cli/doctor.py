@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Literal
 from .. import __version__, locks
 from ..errors import SedreproError
 from ..pipeline import inventory
-from ..pipeline.inventory import Models
 from ..settings import Layout, Project
 from ..settings.data import Fetch
 from ..sources import policies, registry, ytdlp
@@ -76,7 +75,7 @@ class Doctor:
     project: Project
     known: Registry
     conda: bool = False
-    models: Models = field(default_factory=dict)
+    models: inventory.Models = field(default_factory=dict)
     """The papers' settings; without them everything in the registry is thought to be needed."""
     needed: list[str] = field(default_factory=list)
     """Resources that are to come."""
