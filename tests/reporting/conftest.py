@@ -27,8 +27,9 @@ def made(tmp_path_factory) -> SimpleNamespace:
 
 @pytest.fixture
 def copy(made, tmp_path) -> SimpleNamespace:
-    """The same, to break."""
-    shutil.copytree(made.folder, tmp_path, dirs_exist_ok=True)
+    """The same, to break; without what other tests have made of it meanwhile."""
+    no_tables = shutil.ignore_patterns("tables", "figures")
+    shutil.copytree(made.folder, tmp_path, dirs_exist_ok=True, ignore=no_tables)
     layout = fabricate.layout_of(tmp_path, made.project)
     return SimpleNamespace(folder=tmp_path, project=made.project, layout=layout, root=made.root)
 
