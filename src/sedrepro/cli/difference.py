@@ -38,7 +38,7 @@ def compare(first: str | Path, second: str | Path) -> Compared:
 
 def text(found: Compared) -> str:
     count = len(found.differences)
-    verdict = "no difference" if not count else f"{count} differences"
+    verdict = {0: "no difference", 1: "1 difference"}.get(count, f"{count} differences")
     return "\n".join([*found.differences, f"{found.cells} cells compared: {verdict}"])
 
 
