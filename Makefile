@@ -38,11 +38,11 @@ rehearsal: setup ## a few full-size steps of each headline row; `sedrepro plan` 
 bench: setup ## training steps side by side, into docs/benchmarks.md
 	@PYTHONPATH=src python benchmarks/steps.py --write
 
-test: lint ## lint, then all tests that need neither root nor a service, with coverage
+test: lint ## lint, then all tests but those of the whole workflow and the machine, with coverage
 	@rm -f .coverage .coverage.*
 	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not system and not long" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
-test-system: setup ## tests that need root or a system service: a real SLURM, a browser, kills, conda
+test-system: setup ## the whole workflow, killed and changed; a real SLURM, a browser, full disks, conda
 	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m "system and not long"
 
 test-data: setup ## fetch the public data that some tests compare with

@@ -17,7 +17,7 @@ from sedrepro.kept import REPUBLISHED
 from .conftest import SMOKE, environment, jobs, snakemake
 from .test_smoke import LGC, RESULTS, made
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 TABLE = RESULTS / "tables/lgc_sed.csv"
 ONE_PAPER = [*SMOKE, "one_paper.yaml"]

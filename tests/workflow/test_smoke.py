@@ -19,7 +19,7 @@ from sedrepro.settings import Data
 
 from .conftest import SMOKE, SNAKEMAKE, checkout, environment, jobs, snakemake
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 RESULTS = Path("results/smoke")
 LGC = RESULTS / "runs/lgc_sed/lgc/desed/seed42"
@@ -145,7 +145,8 @@ def test_a_tree_of_ones_own_trains_and_its_losses_are_counted(smoke, tmp_path):
 
 def test_a_killed_driver_is_taken_over_without_help(root, tmp_path):
     folder = checkout(root, tmp_path / "project")
-    words = [*SNAKEMAKE, "--cores", "2", "lgc_sed", *SMOKE]
+    run = RESULTS / "runs/lgc_sed/untrained/desed/seed42/run.json"
+    words = [*SNAKEMAKE, "--cores", "2", str(run), *SMOKE]
     driver = subprocess.Popen(
         words, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -160,7 +161,7 @@ def test_a_killed_driver_is_taken_over_without_help(root, tmp_path):
     assert unlock(folder)
     done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (folder / RESULTS / "tables/lgc_sed.csv").exists()
+    assert json.loads((folder / run).read_text())["status"] == "done"
 
 
 def test_snakemake_bundles_the_results_with_their_captions(smoke):
