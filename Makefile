@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: setup demo rehearsal bench test test-system test-data lint format lock config-docs clean help
+.PHONY: setup demo rehearsal bench test test-system test-data lint format lock config-docs docs clean help
 
 setup: ## build .venv from requirements.lock; does nothing when it is there
 	@tools/setup.sh
@@ -69,8 +69,11 @@ lock: ## requirements.in → requirements.lock → envs/
 config-docs: setup ## the settings models → config/config.yaml, its schema, docs/parameters.md
 	@python tools/write_config_docs.py
 
+docs: ## a check of the English of README and docs/, then the site in site/
+	@tools/docs.sh
+
 clean: ## remove .venv and caches; data and results stay
-	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* htmlcov
+	@rm -rf .venv .venv.docs site .pytest_cache .ruff_cache .mypy_cache .coverage .coverage.* htmlcov
 	@find src tests tools workflow -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list

@@ -20,7 +20,7 @@ from ..errors import SedreproError
 from ..pipeline.flow import Flow
 from ..settings import Layout, Project
 from ..sources import coverage, registry
-from . import archive, check, export, fetch, merge, newdata, predict, score, table
+from . import archive, check, export, fetch, merge, newdata, predict, reference, score, table
 from .naming import HELP, run_of, runs_of
 
 Command = Callable[[argparse.Namespace], int]
@@ -35,7 +35,7 @@ def run(words: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a locale may lack what we print
-    options = _parser().parse_args(words)
+    options = command_line().parse_args(words)
     options.started = Path.cwd()
     try:
         with contextlib.chdir(places.top() or "."):
@@ -70,9 +70,8 @@ def _close_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sedrepro", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"sedrepro {__version__}")
+def _common() -> argparse.ArgumentParser:
+    """What every command takes."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--configfile",
@@ -85,10 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="settings, as for snakemake"
     )
+    return common
+
+
+def command_line() -> argparse.ArgumentParser:
+    """What parses the words of a command; docs and completion are read off it."""
+    parser = argparse.ArgumentParser(prog="sedrepro", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"sedrepro {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def add(name: str, do: Command, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, parents=[common])
+        command = commands.add_parser(name, help=text, description=text, parents=[_common()])
         command.set_defaults(do=do)
         return command
 
@@ -99,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "print a paper's tables, or every paper's headline"
     table.arguments(add("table", _table, text))
     add("report", _report, "render tables, figures and page from whatever runs there are")
-    text = "what will be downloaded, whence and how long it takes; and how long training takes"
+    text = "what will be downloaded, from where and for how long; and how long training takes"
     command = add("plan", _plan, text)
     command.add_argument(
         "--long", action="store_true", help="every file, with checksum and licence"
@@ -144,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "compare this machine's copy of a corpus with the organisers'"
     check.arguments(add("check", _check, text))
     add("unlock", _unlock, "remove the lock a killed driver left behind")
+    text = "print what lets a shell complete these commands"
+    add("completion", _completion, text).add_argument("shell", choices=reference.SHELLS)
     return parser
 
 
@@ -347,4 +355,11 @@ def _unlock(options: argparse.Namespace) -> int:
     from ..pipeline.driver import unlock
 
     print("unlocked" if unlock(places.find().folder) else "there was no lock")
+    return 0
+
+
+def _completion(options: argparse.Namespace) -> int:
+    project = _project(options, lazily=True)
+    rows = [f"{paper}/{row}" for paper, spec in project.papers.items() for row in spec.table]
+    print(reference.completion(command_line(), options.shell, [*project.papers, *rows]), end="")
     return 0

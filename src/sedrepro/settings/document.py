@@ -314,7 +314,7 @@ MARKS = "<!-- papers: `make config-docs` writes this table -->\n", "<!-- end -->
 
 def with_papers(text: str, folder: Path) -> str:
     """A document with its table of papers, made of the configurations in `folder`."""
-    lines = ["| paper | target | data | what could be read of it |", "|---|---|---|---|"]
+    lines = ["| paper | target | data | what we worked from |", "|---|---|---|---|"]
     for path in sorted(folder.glob("*/paper.yaml")):
         paper = read_yaml(path)
         named = f"[{paper['title']}]({paper['url']}) ({paper['venue']})"

@@ -21,7 +21,14 @@ from .layers import merge
 from .project import Project
 
 FOLDERS = "folders"
-RUNTIME = ("device", "deterministic", "gpu_share", "device_store_gb", "data.fetch")
+RUNTIME = (
+    "device",
+    "deterministic",
+    "gpu_share",
+    "device_store_gb",
+    "data.fetch",
+    "report.tensorboard",
+)
 """Settings that say how a job works and not what it makes. Jobs find them in their environment:
 a change makes nothing again."""
 RUNTIME_VARIABLE = "SEDREPRO_RUNTIME"

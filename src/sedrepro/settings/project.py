@@ -171,7 +171,7 @@ class Paper(Block):
         description="what the authors computed in, where it is known; runs in mixed precision name "
         "it beside their scores",
     )
-    evidence: str = Field("", description="what could be read of it, for README's table")
+    evidence: str = Field("", description="what we worked from, for README's table")
     corpora: list[str] = Field(description="corpora the paper needs")
     conditions: dict[Key, dict[str, Any]] = Field(
         description="data variants, each with the settings it changes"
@@ -247,6 +247,11 @@ class Report(Block):
     examples: int = Field(4, ge=0, le=8, description="clips shown and played per paper")
     audio: bool = Field(
         True, description="recordings in the page; false: a page that can be passed on"
+    )
+    tensorboard: bool = Field(
+        False,
+        description="true: each training writes TensorBoard's events to results/<name>/tensorboard "
+        "(needs the package tensorboard, which is not in the lock)",
     )
 
 

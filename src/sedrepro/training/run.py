@@ -231,6 +231,7 @@ class Fit:
         from ..papers import method_of
         from ..papers.released import released_networks
         from .data import Held, Loader
+        from .events import Events
         from .record import Cost
         from .trainer import Trainer
 
@@ -267,7 +268,12 @@ class Fit:
 
         method.prepare(loader.clips if loader else scored_clips)
         if loader:
-            trainer = Trainer(method, loader, held, self.layout, state=self.state, stop=self.stop)
+            events = None
+            if self.project.report.tensorboard:
+                events = Events(Path(self.layout.results, "tensorboard", self.plan.run.folder))
+            trainer = Trainer(
+                method, loader, held, self.layout, state=self.state, stop=self.stop, events=events
+            )
             trainer.run()
             self._finish(method, held, trainer, trainer.cost)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import add
 from typing import Any
@@ -54,11 +54,13 @@ class Trainer:
         *,
         state: State,
         stop: Stop,
+        events: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.method = method
         self.loader = loader
         self.stop = stop
         self.state = state
+        self.events = events
         self.plan = method.plan
         self.options = method.settings.training
         self.judges = {
@@ -209,6 +211,8 @@ class Trainer:
         rows = [past | took for past, took in zip(self.history, timed, strict=True)]
         rows[-1] = rows[-1] | {"seconds_left": "" if left is None else round(left)}
         write_table(self.state.history, rows, ["epoch", "step"])
+        if self.events is not None:
+            self.events(self.history[-1] | {"seconds": seconds})
 
     def _tests(self, held: list[Held], layout: Layout) -> Judges:
         """The reported set in the place of the one that selects, for the selection on test data."""
