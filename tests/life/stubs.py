@@ -20,14 +20,16 @@ from unittest import mock
 
 import numpy as np
 
-from sedrepro import settings, tables
+from sedrepro import files, settings, tables
 from sedrepro.evaluation.measures import Measures
 from sedrepro.files import write_json, write_text
 from sedrepro.metrics.bootstrap import Resampled
 from sedrepro.reporting import links, page
+from sedrepro.reporting.tables import to_csv
+from sedrepro.reporting.whose import Whose
 from sedrepro.settings import FrontEnd, HeldOut, Plan, Subset
 from sedrepro.settings.given import Given
-from sedrepro.sources import registry
+from sedrepro.sources import desed, registry
 from sedrepro.store import Store, creating
 from sedrepro.training.record import write_table
 from sedrepro.training.run import record
@@ -101,7 +103,8 @@ def says(network: bytes, model: str, clip: str, values: bytes, classes: int) -> 
 
 def rows_of(events: Any) -> list[list[Any]]:
     """A table of events as plain data; what is absent is 'nan'."""
-    return [[str(value) for value in row] for row in events[tables.EVENTS].itertuples(index=False)]
+    columns = (map(str, events[column].tolist()) for column in tables.EVENTS)
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 class Fit:
@@ -191,6 +194,7 @@ def value_of(frames: np.ndarray, events: list[list[Any]], decoding: Any) -> floa
     return float(numbers(mix(frames.tobytes(), events, decoding), 1)[0])
 
 
+@functools.lru_cache(4096)
 def interval_of(value: float, bootstrap: int, confidence: float) -> Resampled:
     """The value with its interval and its resamples."""
     drawn = value + numbers(mix(value, bootstrap), bootstrap) - 0.5
@@ -301,18 +305,70 @@ def _plan(project: Any, run: Any, model: Any) -> Plan:
 _PLANS: dict[Any, tuple[Any, Plan]] = {}
 
 
-def new_process() -> None:
-    """Forget what a process remembers while it lives."""
-    for remembering in (links._stamp, links._seal, links._key_of_store):
-        if hasattr(remembering, "cache_clear"):
-            remembering.cache_clear()
+def forget_files() -> None:
+    """Forget what a process remembers of files while they keep place, size and date."""
+    links._seal.cache_clear()
+    links._key_of_store.cache_clear()
+
+
+# What many jobs read, read once. A walk changes nothing of it but in its own ways.
+
+under_local: Any = None
+"""Which recordings lie under `local`; another value, another tree."""
+_TREES: dict[Any, str] = {}
+_DESCRIBED: dict[Any, tuple[Any, ...]] = {}
+_EVENTS: dict[Any, Any] = {}
+_really_stamp = files.tree_stamp
+_really_adapt = desed.adapt
+_really_read_events = tables.read_events
+
+
+def _tree_stamp(tree: str | Path) -> str:
+    if (str(tree), under_local) not in _TREES:
+        _TREES[str(tree), under_local] = _really_stamp(tree)
+    return _TREES[str(tree), under_local]
+
+
+def _adapt(name: str, project: Any) -> tuple[Any, ...]:
+    memo = (name, under_local[:3])  # the date of a recording is in no table
+    if memo not in _DESCRIBED:
+        _DESCRIBED[memo] = _really_adapt(name, project)
+    return tuple(table.copy() for table in _DESCRIBED[memo])
+
+
+def _read_events(path: str | Path, classes: Any = None) -> Any:
+    try:
+        memo = (Path(path).read_bytes(), None if classes is None else tuple(classes))
+    except OSError:
+        return _really_read_events(path, classes)
+    if memo not in _EVENTS:
+        _EVENTS[memo] = _really_read_events(path, classes)
+    return _EVENTS[memo].copy()
+
+
+# The page, without its looks
+
+
+def _shown(project: Any, paper: str, layout: Any, root: Any, shown: list[Any]) -> dict[str, Any]:
+    printed, found = page.collect(project, paper, layout, root)
+    shown += found
+    return {"text": to_csv(printed), "whose": Whose()}
+
+
+class _Plain:
+    """In place of the page's templates."""
+
+    def get_template(self, name: str) -> _Plain:
+        return self
+
+    def render(self, papers: Any, **_: Any) -> str:
+        return "".join(paper["text"] for paper in papers)
 
 
 @contextmanager
 def in_place():
     """The stubs in place of the heavy work; everything else is the project's own."""
     shipped = registry.load(ROOT)
-    templates = functools.cache(page._environment)
     made = {"version": "0", "commit": None, "dirty": None, "digest": "0"}
     with (
         mock.patch("sedrepro.features.extract._work", _work),
@@ -329,6 +385,12 @@ def in_place():
         mock.patch("sedrepro.reporting.links.plan", _plan),
         mock.patch("os.fsync"),
         mock.patch("sedrepro.sources.registry.load", return_value=shipped),
-        mock.patch("sedrepro.reporting.page._environment", templates),
+        mock.patch("sedrepro.reporting.page._paper", _shown),
+        mock.patch("sedrepro.reporting.page._environment", _Plain),
+        mock.patch("sedrepro.tables.read_events", _read_events),
+        mock.patch("sedrepro.sources.desed.adapt", _adapt),
+        mock.patch("sedrepro.reporting.links._stamp", lambda tree, _: _tree_stamp(tree)),
+        mock.patch("sedrepro.pipeline.driver.tree_stamp", _tree_stamp),
+        mock.patch("sedrepro.mixtures.origins.tree_stamp", _tree_stamp),
     ):
         yield

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -31,11 +31,16 @@ PAPER = "lgc_sed"
 SUBSETS = ("weak", "unlabelled", "synth_train", "synth_validation", "validation", "public_eval")
 CLIPS = 2
 RATE = 16000
+SAMPLES = 24000
+HEARD = 1.0
+"""Seconds of a clip that a front end hears; a clip is longer."""
+LATE = 1.4
+"""Where an event ends of which not all is heard."""
 
 SHAPE: dict[str, Any] = {
     "run": [PAPER],
     "name": "life",
-    "front_ends": {"mel128": {"seconds": 1.0, "n_mels": 4, "n_fft": 64, "hop": 4000}},
+    "front_ends": {"mel128": {"seconds": HEARD, "n_mels": 4, "n_fft": 64, "hop": 4000}},
     "report": {"bootstrap": 20, "confidence": 0.95, "examples": 1},
 }
 PAPER_SETTINGS: dict[str, Any] = {
@@ -103,8 +108,9 @@ def lay_recordings(root: Path, audio: int, labels: int, dated: float) -> None:
         for index in range(CLIPS):
             name = f"{subset}_{index}.wav"
             draw = np.random.default_rng([audio, index, *subset.encode()])
-            soundfile.write(folder / name, draw.normal(0, 0.1, 400), RATE, subtype="PCM_16")
-            lines.append(_line(place.labels, name, DESED_CLASSES[(labels + index) % 10]))
+            soundfile.write(folder / name, draw.normal(0, 0.1, SAMPLES), RATE, subtype="PCM_16")
+            offset = LATE if labels and not index else 0.02
+            lines.append(_line(place.labels, name, DESED_CLASSES[(labels + index) % 10], offset))
             os.utime(folder / name, (dated, dated))
         table.write_text("\n".join(lines) + "\n")
         os.utime(table, (dated, dated))
@@ -116,8 +122,8 @@ def _head(labels: str) -> str:
     return heads.get(labels, "filename")
 
 
-def _line(labels: str, name: str, label: str) -> str:
-    lines = {"strong": f"{name}\t0.0\t0.02\t{label}", "weak": f"{name}\t{label}"}
+def _line(labels: str, name: str, label: str, offset: float) -> str:
+    lines = {"strong": f"{name}\t0.0\t{offset}\t{label}", "weak": f"{name}\t{label}"}
     return lines.get(labels, name)
 
 
@@ -159,6 +165,7 @@ class World:
         for path in self.base.glob("copy*"):
             shutil.rmtree(path)
         copy_tree(self.tree, other.tree, dates=True)
+        stubs.forget_files()
         other.choose("published", self.set["published"])
         other.swap(self.set["audio"], self.set["labels"], self.dated)
         return other
@@ -182,12 +189,11 @@ class World:
         """Put these recordings and labels under `local`."""
         self.set |= {"audio": audio, "labels": labels}
         self.dated = self.later() if dated is None else dated
-        if self._under_local != (self.own, audio, labels, self.dated):
+        laid = (self.own, audio, labels, self.dated)
+        if stubs.under_local != laid:
             shutil.rmtree(self.own, ignore_errors=True)
             lay_recordings(self.own, audio, labels, self.dated)
-            World._under_local = (self.own, audio, labels, self.dated)
-
-    _under_local: ClassVar[Any] = None
+            stubs.under_local = laid
 
     @property
     def project(self) -> Project:
@@ -217,16 +223,20 @@ class World:
     def value(self, run: Run) -> dict[tuple[str, str], float]:
         """Set and model → the value of a run, computed without files."""
         plan = self.plan(run)
-        scored = self.plan(plan.scored)
-        network = self.network(scored)
-        memo = (self._today, network, str(plan.settings.decoding))
+        memo = (self._today, id(plan))
         if memo not in _VALUES:
-            _VALUES[memo] = stubs.values_of(plan, scored, self.data, network)
-        return _VALUES[memo]
+            scored = self.plan(plan.scored)
+            network = self.network(scored)
+            _VALUES[memo] = (plan, stubs.values_of(plan, scored, self.data, network))
+        return _VALUES[memo][1]
 
     @property
     def _today(self) -> tuple[str, int, int]:
         return (str(self.own), self.set["audio"], self.set["labels"])
+
+    def cut(self, name: str) -> int:
+        """How many events of a set go on after what is heard of their clips."""
+        return int((self.data.events[name]["offset"] > HEARD).sum())
 
     def network(self, plan: Plan) -> bytes:
         source = b"" if plan.source is None else self.network(self.plan(plan.source))
@@ -269,7 +279,6 @@ class World:
                     os.utime(path, (moment, moment))
 
     def report(self) -> None:
-        stubs.new_process()
         with self.inside(), contextlib.redirect_stdout(None):
             render(self.project, root=self.checkout)
         self.settle()
@@ -285,6 +294,7 @@ class World:
         )
         shutil.rmtree(self.tree)
         self.tree = target
+        stubs.forget_files()
 
     def clean(self) -> World:
         """Another working folder under the same settings and data, in which nothing was done."""
@@ -327,7 +337,8 @@ def copy_tree(
             os.utime(copied, (date, date))
 
 
-_VALUES: dict[Any, dict[tuple[str, str], float]] = {}
+_VALUES: dict[Any, tuple[Plan, dict[tuple[str, str], float]]] = {}
+"""With the plan, so that no other gets its id."""
 _NETWORKS: dict[Any, bytes] = {}
 
 
@@ -410,7 +421,6 @@ def carry_out(job: Any, checkout: Path) -> None:
         threads=1,
         scriptdir=str(checkout / "workflow" / "scripts"),
     )
-    stubs.new_process()
     exec(script(job.script), {"snakemake": told, "__name__": "__main__"})
 
 

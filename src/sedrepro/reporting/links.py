@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -146,15 +146,15 @@ def _changed_data(parents: Mapping[str, Any], layout: Layout, run: Run) -> str:
     What is gone cannot be compared: stores may be deleted to make room.
     """
     for name, content in parents["events"].items():
-        corpus, _, subset = name.partition("/")
-        if broken := _sealed(layout.tables_key(Subset(corpus, subset))):
+        subset = Subset(*name.split("/", 1))
+        key, path = layout.tables_key(subset), layout.table(subset, "events")
+        if broken := _sealed(key):
             return broken
-        path = Path(layout.table(Subset(corpus, subset), "events"))
-        if path.exists() and file_digest(path) != content:
+        if os.path.exists(path) and _table_digest(key, path) != content:
             return f"the run was made of another {path}; {_anew(run)}"
     for name, content in parents["stores"].items():
-        path = Path(layout.data) / "features" / f"{name}.h5"
-        if path.exists() and (found := _content_key(path)) != content:
+        path = f"{layout.data}/features/{name}.h5"
+        if os.path.exists(path) and (found := _content_key(path)) != content:
             if not found:
                 return f"{path}: not a whole feature store; delete it and {AGAIN}"
             return f"the run was made of another {path}; {_anew(run)}"
@@ -163,29 +163,51 @@ def _changed_data(parents: Mapping[str, Any], layout: Layout, run: Run) -> str:
 
 def _sealed(path: str) -> str:
     """What is wrong with the clip tables of a key, or with the user's own tree they describe."""
-    folder = os.path.dirname(path)
-    files = [path, *(os.path.join(folder, f"{name}.tsv") for name in TABLES)]
-    problem, trees = _seal(path, tuple(map(_stamped, files)))
-    for tree, stamp in trees.items():
-        if Path(tree).is_dir() and _stamp(tree, int(time.monotonic() / AGE)) != stamp:
+    seal = _seal_now(path)
+    for tree, stamp in seal.trees.items():
+        if os.path.isdir(tree) and _stamp(tree, int(time.monotonic() / AGE)) != stamp:
             return f"{tree}: has changed since the run's data were read; {AGAIN}"
-    return problem
+    return seal.problem
+
+
+def _table_digest(key: str, path: str) -> str:
+    """The content of a clip table: by its key, which was compared with it, or else by itself."""
+    return _seal_now(key).files.get(os.path.basename(path)) or file_digest(path)
+
+
+@dataclass(frozen=True)
+class _Seal:
+    """The key of some clip tables, compared with them."""
+
+    problem: str = ""
+    trees: Mapping[str, str] = field(default_factory=dict)
+    """The user's own trees they describe, and their stamps."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The content of the tables."""
+
+
+def _seal_now(path: str) -> _Seal:
+    folder = os.path.dirname(path)
+    return _seal(path, tuple(_stamped(f"{folder}/{name}") for name in _SEALED))
+
+
+_SEALED = ("key.json", *(f"{name}.tsv" for name in TABLES))
 
 
 @functools.lru_cache(256)
-def _seal(path: str, stamps: tuple[Any, ...]) -> tuple[str, dict[str, str]]:
-    """What is wrong with some clip tables, and the trees they describe; many runs ask."""
+def _seal(path: str, stamps: tuple[Any, ...]) -> _Seal:
+    """The key of some clip tables; many runs ask."""
     if stamps[0] is None:
-        return "", {}
+        return _Seal()
     try:
         described = chain.read_seal(path, "tables")
     except SedreproError as error:
-        return str(error), {}
+        return _Seal(str(error))
     changed = chain.changed_files(path, described)
     problem = next((one for one in changed if not one.endswith(chain.GONE)), "")
     if problem:
         problem = f"{problem}; delete it and {AGAIN}"
-    return problem, described.get("trees", {})
+    return _Seal(problem, described.get("trees", {}), described["files"])
 
 
 def _stamped(path: str | Path) -> tuple[int, int, int] | None:
@@ -206,13 +228,13 @@ def _stamp(tree: str, moment: int) -> str:
     return tree_stamp(tree)
 
 
-def _content_key(path: Path) -> str:
+def _content_key(path: str) -> str:
     """The content key of a store; many runs ask for the same one."""
     return _key_of_store(path, _stamped(path))
 
 
 @functools.lru_cache(256)
-def _key_of_store(path: Path, stamp: Any) -> str:
+def _key_of_store(path: str, stamp: Any) -> str:
     import h5py
 
     try:
