@@ -55,15 +55,27 @@ def seal(
     write_json(path, {**described, "files": contents, **more})
 
 
-def read_seal(path: str | Path, kind: str) -> dict[str, Any]:
-    """The key of a group of files; a `SedreproError` if there is none of this version."""
+def read(path: str | Path) -> dict[str, Any]:
+    """What an artefact says of itself; a `SedreproError` if that is damaged."""
     try:
         described = read_json(path)
     except FileNotFoundError:
-        raise SedreproError(f"{path}: no such file; start the workflow to have it made") from None
+        raise
     except (OSError, ValueError) as error:
         why = f"cannot be read ({' '.join(str(error).split())})"
         raise SedreproError(f"{path}: {why}; delete it and start the workflow again") from None
+    if not isinstance(described, dict):
+        why = "holds no mapping; delete it and start the workflow again"
+        raise SedreproError(f"{path}: {why}")
+    return described
+
+
+def read_seal(path: str | Path, kind: str) -> dict[str, Any]:
+    """The key of a group of files; a `SedreproError` if there is none of this version."""
+    try:
+        described = read(path)
+    except FileNotFoundError:
+        raise SedreproError(f"{path}: no such file; start the workflow to have it made") from None
     if why := other_schema(kind, described):
         raise SedreproError(f"{path}: {why}; delete it and start the workflow")
     return described

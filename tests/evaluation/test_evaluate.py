@@ -253,6 +253,13 @@ def test_a_run_that_could_not_run_says_why(world, plan_of, project, run, reason)
     assert result == {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
 
 
+def test_a_damaged_record_of_a_run_is_an_error(world, plan_of, project):
+    path = Path(world.layout.run(MT, "run.json"))
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(SedreproError, match=r"run\.json: cannot be read .*; delete it and start"):
+        evaluate(plan_of(MT), project, world.layout)
+
+
 def test_scores_that_are_no_numbers_are_an_error(world, plan_of, project):
     def spoil(file):
         file["public_eval/teacher/frame"][3, 4, 5] = np.nan

@@ -6,6 +6,7 @@ of anything else than the settings and data of today is another number.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
@@ -13,7 +14,6 @@ import json
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,9 +24,8 @@ from sedrepro import files, settings, tables
 from sedrepro.evaluation.measures import Measures
 from sedrepro.files import write_json, write_text
 from sedrepro.metrics.bootstrap import Resampled
-from sedrepro.reporting import links, page
+from sedrepro.reporting import links, page, whose
 from sedrepro.reporting.tables import to_csv
-from sedrepro.reporting.whose import Whose
 from sedrepro.settings import FrontEnd, HeldOut, Plan, Subset
 from sedrepro.settings.given import Given
 from sedrepro.sources import desed, registry
@@ -305,6 +304,18 @@ def _plan(project: Any, run: Any, model: Any) -> Plan:
 _PLANS: dict[Any, tuple[Any, Plan]] = {}
 
 
+def _subsets(project: Any, paper: str, row: str) -> tuple[Subset, ...]:
+    """What a row reads; the same under the same project."""
+    memo = (id(project), paper, row)
+    if memo not in _SUBSETS:
+        _SUBSETS[memo] = (project, tuple(_really_subsets(project, paper, row)))
+    return _SUBSETS[memo][1]
+
+
+_SUBSETS: dict[Any, tuple[Any, tuple[Subset, ...]]] = {}
+_really_subsets = whose._subsets
+
+
 def forget_files() -> None:
     """Forget what a process remembers of files while they keep place, size and date."""
     links._seal.cache_clear()
@@ -352,7 +363,7 @@ def _read_events(path: str | Path, classes: Any = None) -> Any:
 def _shown(project: Any, paper: str, layout: Any, root: Any, shown: list[Any]) -> dict[str, Any]:
     printed, found = page.collect(project, paper, layout, root)
     shown += found
-    return {"text": to_csv(printed), "whose": Whose()}
+    return {"text": to_csv(printed), "whose": whose.Whose()}
 
 
 class _Plain:
@@ -365,12 +376,12 @@ class _Plain:
         return "".join(paper["text"] for paper in papers)
 
 
-@contextmanager
+@contextlib.contextmanager
 def in_place():
     """The stubs in place of the heavy work; everything else is the project's own."""
     shipped = registry.load(ROOT)
     made = {"version": "0", "commit": None, "dirty": None, "digest": "0"}
-    with (
+    patches = (
         mock.patch("sedrepro.features.extract._work", _work),
         mock.patch("sedrepro.training.run.Fit", Fit),
         mock.patch("sedrepro.evaluation.sed.measure", _measure),
@@ -383,6 +394,7 @@ def in_place():
         mock.patch("sedrepro.settings.plan", _plan),
         mock.patch("sedrepro.reporting.records.plan", _plan),
         mock.patch("sedrepro.reporting.links.plan", _plan),
+        mock.patch.object(whose, "_subsets", _subsets),
         mock.patch("os.fsync"),
         mock.patch("sedrepro.sources.registry.load", return_value=shipped),
         mock.patch("sedrepro.reporting.page._paper", _shown),
@@ -392,5 +404,8 @@ def in_place():
         mock.patch("sedrepro.reporting.links._stamp", lambda tree, _: _tree_stamp(tree)),
         mock.patch("sedrepro.pipeline.driver.tree_stamp", _tree_stamp),
         mock.patch("sedrepro.mixtures.origins.tree_stamp", _tree_stamp),
-    ):
+    )
+    with contextlib.ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
         yield

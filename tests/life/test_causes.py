@@ -65,7 +65,7 @@ def of_any_scores(path: Path) -> str:
     """What a file of scores should have been, whatever it is."""
     path = Path(path)
     if path.name == "scores.h5":
-        return evaluation.read_json(path.with_name("run.json"))["content"]["scores.h5"]
+        return chain.read(path.with_name("run.json"))["content"]["scores.h5"]
     return chain.file_digest(path)
 
 

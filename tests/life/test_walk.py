@@ -18,7 +18,13 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from sedrepro.cli.status import Standing, standings
 from sedrepro.cli.verify import Walk
@@ -37,7 +43,9 @@ from .world import PAPER, World
 NOTHING = contextlib.nullcontext()
 SEED = int(os.environ.get("SEDREPRO_WALK_SEED", "14"))
 WALKS = int(os.environ.get("SEDREPRO_WALKS", "12"))
-STEPS = 50
+STEPS = 100
+PAUSE = 5
+"""Other actions between two starts, unless the first was killed: starts take the most time."""
 ROUNDS = 40
 """Starts after which a result set must be whole again; each tells of one damaged file or so."""
 PATIENCE = 3
@@ -71,6 +79,12 @@ def action(**choices: Any):
     return made
 
 
+def starting(**choices: Any):
+    """An action that starts the workflow or renders everything."""
+    waits = precondition(lambda life: life.killed or life.step - life.started >= PAUSE)
+    return lambda do: waits(action(**choices)(do))
+
+
 class Life(RuleBasedStateMachine):
     """One result set, from a finished run on."""
 
@@ -84,6 +98,8 @@ class Life(RuleBasedStateMachine):
     def begin(self) -> None:
         type(self).walks += 1
         self.step = 0
+        self.started = 0
+        self.killed = False
         self.told: list[str] = []
         self.seen: Any = None
         self.w = type(self).world.again()
@@ -95,23 +111,23 @@ class Life(RuleBasedStateMachine):
 
     # What people do
 
-    @action()
+    @starting()
     def run(self) -> None:
         self.start()
 
-    @action(part=st.sampled_from([PAPER, f"results/life/tables/{PAPER}.csv"]))
+    @starting(part=st.sampled_from([PAPER, f"results/life/tables/{PAPER}.csv"]))
     def run_a_target(self, part: str) -> None:
         self.start(part)
 
-    @action(job=indices, step=indices, driver=st.booleans())
+    @starting(job=indices, step=indices, driver=st.booleans())
     def run_and_be_killed(self, job: int, step: int, driver: bool) -> None:
         self.start(kill=Kill(job, step, driver))
 
-    @action(stage=st.sampled_from(["train", "evaluate", "extract", "adapt", "tabulate"]))
+    @starting(stage=st.sampled_from(["train", "evaluate", "extract", "adapt", "tabulate"]))
     def force(self, stage: str) -> None:
         self.start(forced=[stage])
 
-    @action(
+    @starting(
         stage=st.sampled_from(["train", "evaluate", "extract"]),
         job=st.integers(0, 3),
         step=indices,
@@ -201,8 +217,9 @@ class Life(RuleBasedStateMachine):
     def damage_anything(self, index: int, how: str, dated: bool) -> None:
         self.harm("any", index, how, dated)
 
-    @action()
+    @starting()
     def report(self) -> None:
+        self.started, self.killed = self.step, False
         self.w.report()
         self.printed(self.tables())
 
@@ -250,6 +267,7 @@ class Life(RuleBasedStateMachine):
     def start(self, target: str = "all", **how: Any) -> Outcome:
         type(self).starts += 1
         outcome = Driver(self.w).start(target, **how)
+        self.started, self.killed = self.step, bool(outcome.killed or outcome.failed)
         for job, line in outcome.failed.items():
             if "Error:" in line and "sedrepro" not in line:
                 raise Fault(f"{job} failed without a clear line: {line}")

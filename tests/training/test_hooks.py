@@ -1,6 +1,7 @@
 """What a method may hook into beside its steps: a look at the data, a schedule that listens."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import pytest
@@ -184,3 +185,13 @@ def test_best_on_test_stands_beside_the_best_on_validation(monkeypatch, layout):
         torch.testing.assert_close(saved[name]["student"]["head.weight"], expected)
     with h5py.File(layout.run(plan.run, "scores.h5")) as file:
         assert {"student", "student@best_test", "student@last"} <= set(file["validation"])
+
+
+def test_a_run_cannot_start_from_one_whose_record_is_damaged(layout):
+    first = toys.plan("plateau", seed=1)
+    run = replace(first.run, row="first")
+    path = Path(layout.run(run, "run.json"))
+    path.parent.mkdir(parents=True)
+    path.write_text('{"key": "x"')
+    with pytest.raises(SedreproError, match=r"run\.json: cannot be read .*; delete it and start"):
+        train(replace(toys.plan("plateau"), source=run), Project(device="cpu"), layout)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import chain, progress, tables
 from ..errors import SedreproError
-from ..files import digest, file_digest, read_json, write_json
+from ..files import digest, file_digest, write_json
 from ..kept import Kept
 from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, Plan, Project, Run, Subset, declared
@@ -141,7 +141,7 @@ def why_not_run(run: Run, layout: Layout) -> str | None:
 
 def _described(run: Run, layout: Layout) -> dict[str, Any]:
     try:
-        return read_json(layout.run(run, "run.json"))
+        return chain.read(layout.run(run, "run.json"))
     except FileNotFoundError:
         raise SedreproError(f"{layout.run(run)}: no run.json; the run was never finished") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import chain, tables
 from ..errors import SedreproError
-from ..files import digest, file_digest, read_json, whole, write_json
+from ..files import digest, file_digest, whole, write_json
 from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project, Subset
 from ..settings.runs import IDENTITY, MADE_WITH
@@ -94,7 +94,7 @@ def _source_missing(plan: Plan, layout: Layout) -> str | None:
     """Why there is no run to start from."""
     if plan.source is None:
         return None
-    described = read_json(layout.run(plan.source, "run.json"))
+    described = chain.read(layout.run(plan.source, "run.json"))
     if described["status"] != "not_run":
         return None
     return f"{plan.source}, which it starts from: {described['reason']}"
@@ -151,7 +151,7 @@ def _source_link(plan: Plan, layout: Layout) -> dict[str, str] | None:
     """The key and the checkpoint of the run this one starts from."""
     if plan.source is None:
         return None
-    described = read_json(layout.run(plan.source, "run.json"))
+    described = chain.read(layout.run(plan.source, "run.json"))
     path = Path(layout.run(plan.source, "checkpoint.pt"))
     made = described.get("status") != "not_run"  # else there is the reason, and no checkpoint
     if made and not (path.exists() and file_digest(path) == described["content"]["checkpoint.pt"]):
