@@ -88,7 +88,8 @@ def refuse_changed(path: str | Path, kind: str) -> None:
     """
     if Path(path).exists():
         for problem in changed_files(path, read_seal(path, kind)):
-            raise SedreproError(f"{problem}; delete it and start the workflow again")
+            cure = "" if problem.endswith(GONE) else "delete it and "
+            raise SedreproError(f"{problem}; {cure}start the workflow again")
 
 
 GONE = "is gone"
