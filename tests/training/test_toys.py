@@ -18,7 +18,7 @@ import pytest
 import torch
 import toys
 
-from sedrepro import liveness, papers, progress
+from sedrepro import liveness, papers, progress, tables
 from sedrepro.errors import SedreproError
 from sedrepro.files import read_json
 from sedrepro.inference.networks import load_networks
@@ -172,6 +172,28 @@ def test_training_learns(layout):
     bare = read_json(go(untrained, Layout(layout.data, layout.results + "2")) / "run.json")
     assert run["selected"]["value"] > 0.5
     assert bare["selected"] is None
+    found = {}
+    for folder in (layout.results, layout.results + "2"):
+        path = Layout(layout.data, folder).run(plan.run, "scores.h5")
+        found[folder] = told_apart(path, layout)
+    assert found[layout.results] > 0.9
+    assert found[layout.results + "2"] < 0.75
+
+
+def told_apart(path: str, layout: Layout) -> float:
+    """How often a clip with a class has a higher score than one without it."""
+    events = tables.read_events(layout.table(toys.desed("validation"), "events"))
+    with h5py.File(path) as file:
+        clips = [name.decode() for name in file["validation/clips"]]
+        scores = torch.tensor(file["validation/student/clip"][:])
+    truth = torch.tensor(tables.clip_targets(events, clips, toys.CLASSES)) > 0.5
+    pairs = [
+        (a > b).item()
+        for k in range(len(toys.CLASSES))
+        for a in scores[truth[:, k], k]
+        for b in scores[~truth[:, k], k]
+    ]
+    return sum(pairs) / len(pairs)
 
 
 def test_finished_work_is_republished_not_repeated(layout, monkeypatch):
