@@ -26,7 +26,7 @@ from sedrepro.files import write_json, write_text
 from sedrepro.metrics.bootstrap import Resampled
 from sedrepro.reporting import links, page, whose
 from sedrepro.reporting.tables import to_csv
-from sedrepro.settings import FrontEnd, HeldOut, Plan, Subset
+from sedrepro.settings import FrontEnd, HeldOut, Plan, Subset, tasks
 from sedrepro.settings.given import Given
 from sedrepro.sources import desed, registry
 from sedrepro.store import Store, creating
@@ -293,14 +293,22 @@ def _parsed(path: str, text: bytes) -> Any:
 
 def _plan(project: Any, run: Any, model: Any) -> Plan:
     """What a run means; the same under the same project."""
-    if isinstance(project, Given):
-        return _really_plan(project, run, model)
     memo = (id(project), run)
     if memo not in _PLANS:
         _PLANS[memo] = (project, _really_plan(project, run, model))
     return _PLANS[memo][1]
 
 
+def _restore(given: Any) -> Given:
+    """The project of a job; the same settings make the same one."""
+    memo = json.dumps(given, sort_keys=True)
+    if memo not in _GIVEN:
+        _GIVEN[memo] = _really_restore(given)
+    return _GIVEN[memo]
+
+
+_GIVEN: dict[str, Given] = {}
+_really_restore = tasks.restore
 _PLANS: dict[Any, tuple[Any, Plan]] = {}
 
 
@@ -392,6 +400,7 @@ def in_place():
         mock.patch("sedrepro.tables.read", _read),
         mock.patch.object(sys.modules["sedrepro.settings.load"], "read_yaml", _read_yaml),
         mock.patch("sedrepro.settings.plan", _plan),
+        mock.patch("sedrepro.settings.tasks.restore", _restore),
         mock.patch("sedrepro.reporting.records.plan", _plan),
         mock.patch("sedrepro.reporting.links.plan", _plan),
         mock.patch.object(whose, "_subsets", _subsets),
