@@ -50,5 +50,5 @@ def numbers(found: dict[str, Any], plan: Plan, project: Project, layout: Layout)
 
 def rewrite(path: str | Path, content: dict[str, Any]) -> None:
     """Numbers changed on purpose, as if they had been measured so."""
-    found = {name: content.get(name) for name in MEASURED_PARTS}
+    found = {name: content[name] for name in MEASURED_PARTS if name in content}
     Path(path).write_text(json.dumps({**content, "content": digest(found)}))

@@ -11,6 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
@@ -23,6 +24,8 @@ from sedrepro.cli import main
 from sedrepro.inference.listening import listener
 from sedrepro.metrics.decode import detect
 from sedrepro.papers import method_of
+from sedrepro.settings.classes import AVE_CLASSES
+from sedrepro.sources import ave, video
 
 RATE, SECONDS, CLIPS = 16000, 10.0, 64
 POINTS = [0.1, 0.3, 0.5, 0.7, 0.9]
@@ -223,10 +226,86 @@ def test_without_what_was_released_it_says_what_to_fetch(copy, capsys):
     assert "`sedrepro fetch dcase2021_checkpoint` brings it" in printed
 
 
-def test_maestro_and_ave_are_counted_and_measured(copy, capsys):
+def test_an_empty_maestro_and_ave_are_counted(copy, capsys):
     code, printed = check(capsys, "maestro")
     assert code == 1
     assert "validation: 0 of 718 clips" in printed
+    assert "metadata/development_metadata.csv: is not there (maestro_durations)" in printed
     code, printed = check(capsys, "ave")
     assert code == 1
     assert "test: 0 of " in printed
+
+
+def begin(folder: Path, root: Path, data: dict) -> None:
+    """A working folder with a copy of another corpus."""
+    (folder / "config").symlink_to(root / "config")
+    places.mark(folder, root)
+    (folder / "overlay.yaml").write_text(yaml.safe_dump({"data": data}))
+
+
+LENGTHS = {"cafe_restaurant_00": 12.0, "cafe_restaurant_02": 11.0, "city_center_01": 10.5}
+
+
+@pytest.fixture
+def maestro(tmp_path, monkeypatch, root) -> Path:
+    """A copy of three recordings of MAESTRO, with lengths as its table says."""
+    monkeypatch.chdir(tmp_path)
+    begin(tmp_path, root, {"maestro": {"local": "maestro"}})
+    rows = [(name, seconds) for name, seconds in LENGTHS.items()]
+    write(Path("maestro/metadata/development_metadata.csv"), ["filename", "duration"], rows)
+    for name, seconds in LENGTHS.items():
+        scene = name.rpartition("_")[0]
+        path = Path(f"maestro/development_audio/{scene}/{name}.wav")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        audio.write(path, np.zeros(int(seconds * 8000), np.float32), 8000)
+        labels = Path(f"maestro/development_annotation/soft_labels_{scene}/{name}.txt")
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        labels.write_text("0\t1\tfootsteps\t0.5\n")
+    return Path("maestro")
+
+
+def test_each_fault_of_a_copy_of_maestro_is_named(maestro, capsys):
+    _, whole = check(capsys, "maestro")
+    assert "train: 3 of 3 clips" in whole  # the window with the label, of three recordings
+    assert not re.search(r"^\d+ recordings", whole, re.M)
+    (maestro / "development_audio/cafe_restaurant/cafe_restaurant_00.wav").unlink()
+    cut = maestro / "development_audio/cafe_restaurant/cafe_restaurant_02.wav"
+    audio.write(cut, np.zeros(40000, np.float32), 8000)
+    (maestro / "development_annotation/soft_labels_city_center/city_center_01.txt").unlink()
+    (maestro / "metadata/gt_dev.csv").write_text("of another version\n")
+    code, printed = check(capsys, "maestro")
+    assert code == 1
+    assert "1 recordings are not there: cafe_restaurant_00\n" in printed
+    assert "1 recordings have another length: cafe_restaurant_02 (5.00 s, not 11.00)\n" in printed
+    assert "1 recordings have no labels: city_center_01\n" in printed
+    assert re.search(r"gt_dev.csv: bytes is 19, not 627635 .*\(maestro_durations\)", printed)
+
+
+def test_each_fault_of_a_copy_of_ave_is_named(tmp_path, monkeypatch, root, acceptance, capsys):
+    monkeypatch.chdir(tmp_path)
+    begin(tmp_path, root, {"ave": {"local": "ave", "features": True, "videos": True}})
+    shutil.copytree(acceptance / "ave", "ave/data")
+    for name, rows in (("audio_feature", 4143), ("visual_feature", 4142)):
+        with h5py.File(f"ave/data/{name}.h5", "w") as file:
+            file["avadataset"] = np.zeros((rows, 1), np.float32)
+    listed = ave.read_annotations(Path("ave/data/Annotations.txt"), AVE_CLASSES)
+    short, broken = sorted({row.video for row in listed})[:2]
+    folder = Path("ave", ave.VIDEOS)
+    folder.mkdir(parents=True)
+    video.write(folder / f"{short}.mp4", np.zeros((12, 16, 16, 3), np.uint8), 4)
+    (folder / f"{broken}.mp4").write_bytes(b"not a video" * 100)
+    with open("ave/data/val_order.h5", "ab") as file:
+        file.write(b"more")
+    code, printed = check(capsys, "ave")
+    assert code == 1
+    assert (
+        "1 files have another number of rows: data/visual_feature.h5 (4,142, not 4,143)" in printed
+    )
+    assert f"1 videos are too short: {short} (3.0 s, not 10)" in printed
+    assert f"1 videos cannot be read: {broken}" in printed
+    assert "4,095 videos are not there: " in printed
+    assert re.search(r"val_order.h5: bytes is 5364, not 5360", printed)
+    assert re.search(
+        r"Annotations.txt: md5 7c454922c93b96afe888ae78c7b21fd5, as it should", printed
+    )
+    assert "audio_feature_noisy.h5: is not there (ave_noisy)" in printed

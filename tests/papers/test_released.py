@@ -90,7 +90,14 @@ def theirs(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "row", ["checkpoint2022_audioset", "checkpoint2023", "checkpoint2023_beats", "checkpoint2024"]
+    "row",
+    [
+        "checkpoint2022_audioset",
+        "checkpoint2023",
+        "checkpoint2023_beats",
+        "checkpoint2023_beats_audioset",
+        "checkpoint2024",
+    ],
 )
 def test_rows_that_wait_for_their_file_take_one_of_its_shape(root, tmp_path, row):
     """Lightning, student and teacher of different weights, and an encoder beside them."""

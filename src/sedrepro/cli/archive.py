@@ -14,9 +14,9 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import SedreproError
-from ..files import atomic, digest
+from ..files import atomic
 from ..places import checkout, typed
-from ..reporting.links import MEASURED_PARTS
+from ..reporting.links import measured_content
 from ..settings import Layout, Project
 from .merge import runs_in
 
@@ -132,7 +132,7 @@ def _chain(parts: dict[str, bytes]) -> Iterator[str]:
         numbers = json.loads(parts[name])
         run = name.removesuffix("/metrics.json").removeprefix("runs/")
         keys[run] = numbers["key"]
-        if digest({part: numbers.get(part) for part in MEASURED_PARTS}) != numbers["content"]:
+        if measured_content(numbers) != numbers["content"]:
             yield f"{name}: its numbers are not those that were measured"
         record = parts.get(f"runs/{run}/run.json")
         told = json.loads(record) if record else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,12 +45,10 @@ def check(options: argparse.Namespace, project: Project) -> int:
     if options.checkpoint is not None:
         raise SedreproError("--checkpoint goes with desed")
     problems = 0
-    for line, good in _files(options.corpus, project):
-        print(line)
-        problems += not good
-    for line, good in _subsets(options.corpus, project):
-        print(line)
-        problems += not good
+    for compared in (_files, _subsets, _faults):
+        for line, good in compared(options.corpus, project):
+            print(line)
+            problems += not good
     wrong = f"{problems} of these lines are not as they should be"
     print(wrong if problems else "as the organisers'")
     return 1 if problems else 0
@@ -139,7 +138,7 @@ def text(copy: Copy) -> str:
 
 
 def _files(corpus: str, project: Project) -> Iterator[tuple[str, bool]]:
-    """Every single file of the corpus with a known checksum."""
+    """Every single file of the corpus with a known checksum, and those of them that are wanted."""
     from ..sources.verify import expected, fault, measure
 
     top = registry.raw(project, corpus)
@@ -148,7 +147,11 @@ def _files(corpus: str, project: Project) -> Iterator[tuple[str, bool]]:
             continue
         for file in resource.files:
             path = top / (file.place or "")
-            if not file.place or not file.verifiable or not path.exists():
+            if not file.place or not file.verifiable:
+                continue
+            if not path.exists():
+                if resource.wanted(project.data):
+                    yield f"{path}: is not there ({name})", False
                 continue
             wrong = fault(path, expected(file, {}, {}), measure(path))
             yield f"{path}: {wrong or f'{file.checksum}, as it should be'} ({name})", not wrong
@@ -163,3 +166,14 @@ def _subsets(corpus: str, project: Project) -> Iterator[tuple[str, bool]]:
         note = f"; {row['note']}" if row["note"] else ""
         whole = row["found"] == row["expected"] and "not as long" not in note
         yield f"{subset}: {row['found']:,} of {row['expected']:,} clips{note}", bool(whole)
+
+
+def _faults(corpus: str, project: Project) -> Iterator[tuple[str, bool]]:
+    """Recordings by what is wrong with them."""
+    source = import_module(f"{registry.__package__}.{corpus}")
+    groups: dict[str, list[str]] = {}
+    for words, name in source.faults(project):
+        groups.setdefault(words, []).append(name)
+    for words, names in groups.items():
+        more = ", …" if len(names) > NAMED else ""
+        yield f"{len(names):,} {words}: {', '.join(names[:NAMED])}{more}", False

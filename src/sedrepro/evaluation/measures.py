@@ -13,6 +13,7 @@ import pandas as pd
 
 from .. import tables
 from ..metrics.bootstrap import Drawing, Interval, Resampled
+from ..metrics.boxes import Tuned
 from ..metrics.events import Reference, columns, reference
 from ..metrics.resamples import Key
 from ..settings.project import Report
@@ -94,6 +95,8 @@ class Scored:
     arrays: dict[str, np.ndarray]
     detections: Any = None
     """What others' system detected, where that is all there is."""
+    tuned: Sequence[Tuned] = ()
+    """How each class's boxes are found, where scores are decoded as boxes."""
 
     @property
     def is_last(self) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .. import chain, progress, tables
 from ..errors import SedreproError
 from ..files import digest, file_digest, write_json
 from ..kept import Kept
+from ..metrics.boxes import Tuned
 from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, Plan, Project, Run, Subset, declared
 from ..settings.project import Report
@@ -73,6 +75,7 @@ def evaluate(
         return {"status": "not_run", "reason": reason, "metrics": [], "curves": {}}
     metrics: list[dict[str, Any]] = []
     curves: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
     for held, truth, scores in read(plan, layout):
         curves[held.name] = {}
         draws.clips[held.name] = digest([truth.clips, truth.units])
@@ -83,20 +86,45 @@ def evaluate(
             draws.values |= found.resampled(scored.set, scored.model)
             if found.curves:
                 curves[held.name][scored.model] = found.curves
-    return {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
+            if scored.tuned:
+                tuned[scored.model] = _described_boxes(truth.classes, scored.tuned)
+    made = {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
+    return made | ({"tuned": tuned} if tuned else {})
+
+
+def _described_boxes(classes: Sequence[str], tuned: Sequence[Tuned]) -> dict[str, Any]:
+    """The values that were chosen for each class, and its PSDS 1 where they were."""
+    return {
+        label: one.shape._asdict() | {"psds1": one.psds1}
+        for label, one in zip(classes, tuned, strict=True)
+    }
 
 
 def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[Scored]]]:
     """Every reported set that was scored: what is true of its clips, and each model's scores."""
     run = plan.scored
     with _open(run, layout) as file:
+        tuned = _tuned(file, plan, layout)
         for held in plan.held_out:
             if not held.reports or _absent(file, held, plan, layout):
                 continue
             if plan.brings_truth:
                 yield held, *taken.read(file, held, plan)
                 continue
-            yield held, *read_set(file, held, plan, layout)
+            truth, scores = read_set(file, held, plan, layout)
+            yield held, truth, (replace(one, tuned=tuned.get(one.model, ())) for one in scores)
+
+
+def _tuned(file: h5py.File, plan: Plan, layout: Layout) -> dict[str, list[Tuned]]:
+    """How each model's scores become boxes, chosen on a set that no numbers are reported of."""
+    if plan.tuned_on is None:
+        return {}
+    truth, scores = read_set(file, plan.tuned_on, plan, layout)
+    found = {}
+    for scored in scores:
+        progress.current()(0.0, f"boxes of {scored.model}, on {plan.tuned_on.name}")
+        found[scored.model] = sed.tuned(scored, truth, plan.settings.decoding)
+    return found
 
 
 def read_set(

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import SedreproError
 from ..metrics import f1, packages
 from ..metrics.bootstrap import Drawing, Interval, Resampled
+from ..metrics.boxes import QUARTERS, Tuned, box_scores, tune
 from ..metrics.decode import detect, median_filter, operating_points, peak_quantiles
 from ..metrics.events import Events
 from ..metrics.intersection import Counts, count
@@ -35,7 +36,8 @@ Point = Callable[[], Events]
 
 @dataclass(frozen=True)
 class Frames:
-    """Filtered scores (clip, frame, class), from which events are made at any threshold."""
+    """Filtered scores (clip, frame, class), or those of boxes, from which events are made at any
+    threshold."""
 
     scores: np.ndarray
     hop: float
@@ -44,14 +46,17 @@ class Frames:
 
     @classmethod
     def of(cls, scored: Scored, truth: Truth, decoding: Decoding) -> Frames:
-        if decoding.scores not in scored.arrays:
+        raw, seconds = _decoded(scored, decoding), truth.reference.seconds
+        if decoding.boxes is None:
+            smooth = median_filter(raw, decoding.windows(truth.classes))
+            return cls(smooth, scored.hop, seconds, decoding.trim)
+        if not scored.tuned:
             raise SedreproError(
-                f"{scored.model} has no scores {decoding.scores!r} of {scored.set!r}; it has "
-                f"{', '.join(scored.arrays)}"
+                f"{scored.model}: boxes (decoding.boxes) are tuned on scores of "
+                f"{decoding.boxes.tuned_on!r}, and here are none"
             )
-        raw = scored.arrays[decoding.scores]
-        smooth = median_filter(raw, decoding.windows(truth.classes))
-        return cls(smooth, scored.hop, truth.reference.seconds, decoding.trim)
+        drawn = box_scores(raw, [one.shape for one in scored.tuned], scored.hop)
+        return cls(drawn, scored.hop / QUARTERS, seconds, decoding.trim)
 
     def points(self, thresholds: Sequence[Any] | np.ndarray) -> list[Point]:
         seconds = self.seconds if self.trim else None
@@ -63,6 +68,24 @@ class Frames:
     def detections(self, decoding: Decoding) -> Detections:
         points = self.points(operating_points(decoding.operating_points))
         return Detections(points, self.points([decoding.threshold])[0](), self)
+
+
+def _decoded(scored: Scored, decoding: Decoding) -> np.ndarray:
+    """The scores that events are found in."""
+    if decoding.scores not in scored.arrays:
+        raise SedreproError(
+            f"{scored.model} has no scores {decoding.scores!r} of {scored.set!r}; it has "
+            f"{', '.join(scored.arrays)}"
+        )
+    return scored.arrays[decoding.scores]
+
+
+def tuned(scored: Scored, truth: Truth, decoding: Decoding) -> list[Tuned]:
+    """How each class's boxes are found, chosen on this set; nothing where nothing is boxed."""
+    if decoding.boxes is None:
+        return []
+    raw, grid = _decoded(scored, decoding), decoding.boxes.grid
+    return tune(raw, truth.reference, grid, hop=scored.hop, trim=decoding.trim)
 
 
 @dataclass(frozen=True)
@@ -96,6 +119,10 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     if len(truth.reference.events):
         detections = Frames.of(scored, truth, decoding).detections(decoding)
         found = measure_detections(detections, truth, report, official=not scored.is_last)
+        if decoding.boxes is not None:
+            medians = decoding.model_copy(update={"boxes": None})
+            before = Frames.of(scored, truth, medians).detections(medians)
+            _add_gains(found, before, truth, report, official=not scored.is_last)
     if "clip" in scored.arrays:
         counts = f1.clip_counts(scored.arrays["clip"], truth.tags, threshold=decoding.threshold)
         found.add("weak_f1", OWN, truth.drawing(report).interval(counts, f1.macro_f1))
@@ -112,6 +139,20 @@ def measure_detections(
     return found
 
 
+def _add_gains(
+    found: Measures, before: Detections, truth: Truth, report: Report, *, official: bool
+) -> None:
+    """What each PSDS gains over another decoding of the same scores, clip by clip."""
+    drawing, was = truth.drawing(report), Measures()
+    _Measuring(before, truth, drawing, official).measure_psds(was)
+    for (metric, implementation, _), old in was.values.items():
+        new = found.values[metric, implementation, ""]
+        gain = Interval(new.value - old.value)
+        if isinstance(new, Resampled) and isinstance(old, Resampled):
+            gain = drawing.around(gain.value, new.values - old.values)
+        found.add(f"delta_{metric}", implementation, gain)
+
+
 class _Measuring:
     """Metrics of detections: counted per clip once."""
 
@@ -126,7 +167,7 @@ class _Measuring:
         self.official = official
 
     def measure(self, found: Measures) -> None:
-        self._psds(found)
+        self.measure_psds(found)
         if self.detected is not None:
             self._intersection_f1(found, self.detected)
             self._event_f1(found, self.detected)
@@ -136,7 +177,7 @@ class _Measuring:
         criteria = [scenario.criteria for scenario in SCENARIOS.values()]
         return dict(zip(SCENARIOS, count(points, self.truth, criteria), strict=True))
 
-    def _psds(self, found: Measures) -> None:
+    def measure_psds(self, found: Measures) -> None:
         counted = self._count(self.points)
         if self.official:
             self._psds_eval(found, counted)

@@ -23,6 +23,11 @@ def write_checkpoint(plan: Plan, layout: Layout, folder: Path) -> Path:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SedreproError(f"{folder}: is there already; name a new folder")
+    if plan.settings.decoding.boxes is not None:
+        raise SedreproError(
+            f"{plan.run}: its boxes are tuned on scores that a checkpoint has not; export those of "
+            f"{plan.scored}, or this row's --scores or --detections"
+        )
     described = read_json(layout.run(plan.scored, "run.json"))
     source = Path(layout.run(plan.scored, CHECKPOINT))
     if file_digest(source) != described["content"][CHECKPOINT]:

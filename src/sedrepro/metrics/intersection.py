@@ -104,6 +104,28 @@ def count(
     return counts
 
 
+def found_by_score(
+    detected: Events, score: np.ndarray, truth: Reference, criteria: Criteria, label: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of one class, whose detections have a score each: the lowest score that is needed to find
+    each true event (-inf: no score is enough), and the scores of the false alarms."""
+    score = score[_counts(detected, truth)]
+    pairs = _overlaps(detected, truth)
+    same = pairs.same
+    shares = np.bincount(pairs.detection[same], pairs.of_detection[same], minlength=len(score))
+    relevant = (shares >= criteria.dtc) & (shares > 0)
+    hits = same & relevant[pairs.detection]
+    event, needed = pairs.truth[hits], score[pairs.detection[hits]]
+    order = np.lexsort((-needed, event))
+    event, needed = event[order], needed[order]
+    covered = pairs.of_truth[hits][order].cumsum()
+    before = np.append(0.0, covered)[np.searchsorted(event, event)]
+    enough = covered - before >= criteria.gtc
+    found = np.full(len(truth.events), -np.inf)
+    np.maximum.at(found, event[enough], needed[enough])
+    return found[truth.events.label == label], score[~relevant]
+
+
 class _Overlaps(NamedTuple):
     """Pairs (detection, truth) that overlap, of the detections that overlap their clip."""
 
@@ -115,10 +137,14 @@ class _Overlaps(NamedTuple):
     of_truth: np.ndarray  # share of the truth
 
 
-def _overlaps(detected: Events, truth: Reference) -> _Overlaps:
-    # A detection outside its clip overlaps nothing: it is neither true nor false.
+def _counts(detected: Events, truth: Reference) -> np.ndarray:
+    """Which detections count: one outside its clip is neither true nor false."""
     inside = (detected.onset < truth.seconds[detected.clip]) & (detected.offset > 0)
-    detected = detected[inside & (detected.offset > detected.onset)]
+    return inside & (detected.offset > detected.onset)
+
+
+def _overlaps(detected: Events, truth: Reference) -> _Overlaps:
+    detected = detected[_counts(detected, truth)]
     events = truth.events
     first = np.searchsorted(events.clip, np.arange(len(truth.clips) + 1))
     n = np.diff(first)[detected.clip]

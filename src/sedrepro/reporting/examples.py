@@ -182,6 +182,8 @@ def _score(
     order = {row: place for place, row in enumerate(project.papers[found[0].run.paper].table)}
     for record in sorted(chosen.values(), key=lambda r: order[r.run.row]):
         meant = plan(project, record.run, model)
+        if meant.settings.decoding.boxes is not None:
+            continue  # boxes have no score per frame
         wanted = [
             (held.name, clip, name)
             for held in meant.held_out

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from .. import chain
 from ..errors import SedreproError
-from ..files import digest, read_json
+from ..files import read_json
 from ..settings import Layout, Run
-from .links import MEASURED_PARTS
+from .links import measured_content
 from .records import DONE, UNFINISHED, Record
 
 MODEL = "external"
@@ -87,7 +87,7 @@ def _broken(described: dict, measured: dict) -> str:
     for kind, artefact in (("run", described), ("metrics", measured)):
         if why := chain.other_schema(kind, artefact):
             return why
-    if digest({name: measured.get(name) for name in MEASURED_PARTS}) != measured["content"]:
+    if measured_content(measured) != measured["content"]:
         return "metrics.json was changed after it was written"
     if measured["parents"]["run"]["key"] != described["key"]:
         return "metrics.json is of other files than run.json"

@@ -25,8 +25,13 @@ from ..settings.runs import IDENTITY, MADE_WITH, TABLES
 AGAIN = "start the workflow again"
 REMEASURE = f"{AGAIN}; if it finds nothing to do, delete metrics.json first"
 """Snakemake goes by dates and by what it noted; copies may have lost both."""
-MEASURED_PARTS = ("status", "reason", "metrics", "curves")
-"""What `content` of metrics.json is the digest of."""
+MEASURED_PARTS = ("status", "reason", "metrics", "curves", "tuned")
+"""What `content` of metrics.json is the digest of, as far as it is there."""
+
+
+def measured_content(measured: Mapping[str, Any]) -> str:
+    """The digest of what metrics.json says was measured."""
+    return digest({name: measured[name] for name in MEASURED_PARTS if name in measured})
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def _metrics(
     """What is wrong with a run's numbers."""
     if why := chain.other_schema("metrics", measured):
         return f"metrics.json: {why}; {REMEASURE}"
-    if digest({name: measured.get(name) for name in MEASURED_PARTS}) != measured.get("content"):
+    if measured_content(measured) != measured.get("content"):
         return f"metrics.json was changed after it was written; {REMEASURE}"
     if not origin:
         return f"its numbers are there, the run they were measured on is not; {AGAIN}"

@@ -59,6 +59,8 @@ METRICS: dict[str, MetricFamily] = {
         gives={
             "psds1": PSDS,
             "psds2": PSDS,
+            "delta_psds1": PSDS,
+            "delta_psds2": PSDS,
             "intersection_f1": ("psds_eval", STRICT),
             "event_f1": ("sed_eval", OWN),
             "event_f1_micro": ("sed_eval", OWN),

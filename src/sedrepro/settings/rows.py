@@ -56,7 +56,7 @@ def settled(
         settings = model.model_validate(chosen)
     except ValidationError as error:
         raise _refused(error.errors(), project, paper, row, condition, model) from None
-    for problem in (_front_end_missing, _shapes_differ, _classes_clash):
+    for problem in (_front_end_missing, _shapes_differ, _classes_clash, _nothing_to_tune_on):
         _raise_if(problem, settings, project, paper, row, condition, model)
     return settings
 
@@ -138,6 +138,22 @@ def _classes_clash(settings: PaperSettings, project: Project) -> str | None:
         settings.check_classes(settings.classes(project.data))
     except ValueError as error:
         return str(error)
+    return None
+
+
+def _nothing_to_tune_on(settings: PaperSettings, project: Project) -> str | None:
+    boxes = settings.decoding.boxes
+    if boxes is None:
+        return None
+    sets = {held.name: held for held in settings.held_out() if "sed" in held.metrics}
+    if boxes.tuned_on not in sets:
+        close = neighbour(boxes.tuned_on, sets)
+        return (
+            f"decoding.boxes.tuned_on: no set {boxes.tuned_on!r} with sound events{close}; "
+            f"sets are {', '.join(sets)}"
+        )
+    if sets[boxes.tuned_on].reports:
+        return f"decoding.boxes.tuned_on: numbers are reported of {boxes.tuned_on!r}"
     return None
 
 

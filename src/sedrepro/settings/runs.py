@@ -148,15 +148,28 @@ class Plan:
         return [held for held in self.held_out if held.reports]
 
     @property
+    def tuned_on(self) -> HeldOut | None:
+        """The set that the decoding is tuned on, if it is tuned."""
+        boxes = self.settings.decoding.boxes
+        if boxes is None:
+            return None
+        return next((held for held in self.held_out if held.name == boxes.tuned_on), None)
+
+    @property
+    def measured_on(self) -> list[HeldOut]:
+        """The sets whose truth the numbers depend on."""
+        return [*self.reported, *([self.tuned_on] if self.tuned_on else [])]
+
+    @property
     def truths(self) -> list[Subset]:
-        """The subsets whose tables say what is true of the reported sets."""
-        return [] if self.brings_truth else [held.subset for held in self.reported]
+        """The subsets whose tables say what is true of those sets."""
+        return [] if self.brings_truth else [held.subset for held in self.measured_on]
 
     def describe_measuring(self, report: Report) -> dict[str, Any]:
         """Every setting that the numbers depend on, beside the scores and the truth."""
         return {
             "decoding": self.settings.decoding.model_dump(mode="json"),
-            "held_out": [asdict(held) for held in self.reported],
+            "held_out": [asdict(held) for held in self.measured_on],
             "classes": list(self.classes),
             "bootstrap": report.bootstrap,
             "confidence": report.confidence,

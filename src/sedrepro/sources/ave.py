@@ -5,7 +5,7 @@ A clip is a row of Annotations.txt: `<row>_<video>`, since 45 videos serve two o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from . import registry, whose
 Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 SECONDS = 10  # of every video, and so its segments
+TOLERANCE = 0.5  # seconds that a container may lack
 ANNOTATIONS = "data/Annotations.txt"
 ORDERS = {"train": "train_order", "validation": "val_order", "test": "test_order"}
 NEGATIVES = "negatives"
@@ -241,6 +242,37 @@ def _lengths(paths: Sequence[Path]) -> tuple[dict[Path, float], list[str]]:
     broken = sorted(path.name for path, value in found.items() if value is None)
     notes = [f"{len(broken)} videos cannot be read ({', '.join(broken[:3])})"] if broken else []
     return {path: value or 0.0 for path, value in found.items()}, notes
+
+
+def faults(project: Project) -> Iterator[tuple[str, str]]:
+    """What is wrong with which video or file of features, as a group of words and a name."""
+    top = root(project)
+    if not (top / ANNOTATIONS).exists():
+        return
+    rows = read_annotations(top / ANNOTATIONS, project.data.ave.classes)
+    for name in FEATURES[False].values() if project.data.ave.features else ():
+        if (top / name).exists() and (count := _count(top / name)) != len(rows):
+            yield "files have another number of rows", f"{name} ({count:,}, not {len(rows):,})"
+    names = sorted({row.video for row in rows}) if project.data.ave.videos else []
+    paths = {name: top / VIDEOS / f"{name}.mp4" for name in names}
+    lengths, _ = _lengths(list(paths.values()))
+    for name, path in paths.items():
+        seconds = lengths[path]
+        if not path.exists():
+            yield "videos are not there", name
+        elif not seconds:
+            yield "videos cannot be read", name
+        elif seconds < SECONDS - TOLERANCE:
+            yield "videos are too short", f"{name} ({seconds:.1f} s, not {SECONDS})"
+
+
+def _count(path: Path) -> int | None:
+    """How many rows a file of features has; None: it cannot be read."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return len(next(iter(file.values())))
+    except (OSError, StopIteration):
+        return None
 
 
 def _unavailable(subset: str, project: Project) -> str:

@@ -131,11 +131,7 @@ def _lengths(root: Path, subset: str) -> tuple[dict[str, float], list[str]]:
 
     Audio that is there is measured; of what is missing the table of lengths tells.
     """
-    table = root / "metadata" / "development_metadata.csv"
-    told: dict[str, float] = {}
-    if table.exists():
-        rows = tables.read(table, ["filename", "duration"])
-        told = dict(zip(rows["filename"], tables.numbers(table, rows, "duration"), strict=True))
+    told = _told(root)
     found = {p.stem: audio.seconds(p) for p in root.glob("development_audio/*/*.wav")}
     notes = [] if told else ["the table of lengths is absent: recordings that lack are not counted"]
     chosen = {
@@ -147,6 +143,31 @@ def _lengths(root: Path, subset: str) -> tuple[dict[str, float], list[str]]:
     if other:
         notes.append(f"{len(other)} recordings are not as long as the table says: {other[0]}, …")
     return chosen, notes
+
+
+def _told(root: Path) -> dict[str, float]:
+    """The length of every recording by the organisers' table; empty without it."""
+    table = root / "metadata" / "development_metadata.csv"
+    if not table.exists():
+        return {}
+    rows = tables.read(table, ["filename", "duration"])
+    return dict(zip(rows["filename"], tables.numbers(table, rows, "duration"), strict=True))
+
+
+def faults(project: Project) -> Iterator[tuple[str, str]]:
+    """What is wrong with which recording, as a group of words and a name."""
+    root = registry.raw(project, CORPUS)
+    for recording, seconds in sorted(_told(root).items()):
+        path = _wav(root, recording)
+        if not path.exists():
+            yield "recordings are not there", recording
+        elif abs((found := audio.seconds(path)) - seconds) > TOLERANCE:
+            yield (
+                "recordings have another length",
+                f"{recording} ({found:.2f} s, not {seconds:.2f})",
+            )
+        if _labels(root, recording) is None:
+            yield "recordings have no labels", recording
 
 
 def _labels(root: Path, recording: str) -> pd.DataFrame | None:
