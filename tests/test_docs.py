@@ -244,6 +244,12 @@ def test_the_page_of_commands_is_current():
     assert TEXTS["commands.md"] == reference.page(commands.command_line()), "make config-docs"
 
 
+def test_the_recorded_session_is_the_tutorials():
+    record = (DOCS / "tutorial.txt").read_text(encoding="utf-8")
+    said = [line[2:] for line in record.splitlines() if line.startswith("$ ")]
+    assert said == record_tutorial.typed(), "python tools/record_tutorial.py FOLDER"
+
+
 @pytest.mark.system
 def test_the_tutorial_can_be_typed(tmp_path):
     """All of it, at smoke scale."""
