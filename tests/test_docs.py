@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
 import json
 import os
 import re
@@ -14,28 +13,21 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+import documented
+import record_tutorial
+import site_pages
+
 from sedrepro import papers, settings
 from sedrepro.cli import commands, naming, reference
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def tool(name: str) -> ModuleType:
-    """A module of tools/."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.pop(0)
-
-
-documented, record_tutorial, site_pages = map(tool, ("documented", "record_tutorial", "site_pages"))
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 DOCS = ROOT / "docs"
 SOURCES = {page: ROOT / file for page, file in site_pages.PAGES.items()} | {
@@ -250,6 +242,12 @@ def test_a_target_of_make_is_one():
 
 def test_the_page_of_commands_is_current():
     assert TEXTS["commands.md"] == reference.page(commands.command_line()), "make config-docs"
+
+
+def test_the_recorded_session_is_the_tutorials():
+    record = (DOCS / "tutorial.txt").read_text(encoding="utf-8")
+    said = [line[2:] for line in record.splitlines() if line.startswith("$ ")]
+    assert said == record_tutorial.typed(), "python tools/record_tutorial.py FOLDER"
 
 
 @pytest.mark.system

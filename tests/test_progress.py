@@ -31,6 +31,18 @@ def test_a_job_counts_what_it_does(tmp_path, monkeypatch):
     assert progress.read(log)["ended"] is True
 
 
+def test_getting_ready_is_no_part_of_the_speed(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    log = tmp_path / "train.log"
+    with reporting(log, "train"):
+        clock[0] = 60.0  # seconds of imports, then of reading
+        current()(0.1, force=True)
+        clock[0] = 70.0
+        current()(0.2, force=True)
+        assert progress.read(log)["left"] == 80.0
+
+
 def test_threads_speak_each_for_its_part(tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.0)
     with reporting(tmp_path / "fetch.log", "fetch"):

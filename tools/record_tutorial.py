@@ -25,6 +25,8 @@ SET_UP = ("git clone", "make", "source")
 MINI = "config/mini.yaml"
 KEPT = 14
 """Lines of a long output that are kept at its beginning and at its end."""
+MACHINE = ("Date", "Workflow ID", "Platform", "Host", "User", "Python version", "Command")
+"""What Snakemake says of the machine: no part of the lesson."""
 
 
 def typed() -> list[str]:
@@ -66,6 +68,7 @@ def run(command: str, folder: Path, more: list[str]) -> str:
 def shortened(text: str, folder: Path) -> str:
     """The beginning and the end of a long output, without the name of the folder."""
     lines = re.sub(re.escape(str(folder)), "~/sedrepro", text).rstrip().splitlines()
+    lines = [line for line in lines if not line.strip().startswith(tuple(f"{m}:" for m in MACHINE))]
     if len(lines) > 2 * KEPT:
         left_out = len(lines) - 2 * KEPT
         lines = [*lines[:KEPT], f"… {left_out} lines …", *lines[-KEPT:]]

@@ -54,7 +54,7 @@ class Progress:
         self._total = 0.0
         self._unit = ""
         self._amounts: dict[str, float] = {}
-        self._from: float | None = None
+        self._first: tuple[float, float] | None = None
         self._last = (0.0, "")
         self._lock = threading.Lock()
 
@@ -91,17 +91,18 @@ class Progress:
         if self.path is None or not (force or now >= self._due):
             return
         self._due = now + EVERY
-        self._from = done if self._from is None else self._from
+        self._first = (now, done) if self._first is None else self._first
         seconds = now - self._begin
         left = self.left(done) if left is None else left
         self._write(done, said, seconds, left)
         self._tell(now, done, said, left)
 
     def left(self, done: float) -> float | None:
-        """Seconds left, by the speed since the start of this job."""
-        if self._from is None or done <= self._from:
+        """Seconds left, by the speed since this job first told of itself: starting is no part."""
+        if self._first is None or done <= self._first[1]:
             return None
-        return (time.monotonic() - self._begin) * (1 - done) / (done - self._from)
+        began, had = self._first
+        return (time.monotonic() - began) * (1 - done) / (done - had)
 
     def begin(self, done: float) -> None:
         """The job has begun; an earlier start of it had come so far."""
@@ -196,6 +197,11 @@ def is_running(found: dict[str, Any]) -> bool:
     if found["host"] != platform.node():
         return time.time() - found["time"] < SILENCE
     return alive(found["process"])
+
+
+def elapsed(found: dict[str, Any]) -> float:
+    """Seconds that a running job has taken until now."""
+    return float(found["seconds"]) + max(0.0, time.time() - found["time"])
 
 
 def seconds_left(found: dict[str, Any]) -> float | None:

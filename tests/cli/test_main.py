@@ -181,6 +181,21 @@ def test_time_left_counts_what_waits_and_how_many_work_at_once():
     assert found.left == 264.0 / 2
 
 
+def test_time_left_is_at_least_that_of_the_longest_run_and_what_follows():
+    """Two cores do not halve what cannot run side by side."""
+    runs = [Standing(Run("p", "a", "c", 1), "running", "", 400.0, 0.25, 300.0)]
+    runs.append(Standing(Run("p", "b", "c", 1), "waiting", "for its evaluation", 100.0, 1.0))
+    first, second = (run.run.folder for run in runs)
+    steps = [Step("train", first, "running", left=300.0), Step("train", second, "done")]
+    steps += [Step("evaluate", first, "waiting"), Step("publish", "page", "waiting")]
+    steps.append(Step("evaluate", second, "running", elapsed=50.0))
+    steps.append(Step("extract", "a", "done", seconds=10.0))
+    found = Status(runs, steps)
+    assert found.at_once == 2
+    # The evaluation that runs shows that the next one takes 50 seconds at least.
+    assert found.left == 300 + 50 + 10
+
+
 def test_status_for_programs_and_line_by_line(capsys, monkeypatch):
     write(RECORD, here(done=0.75, seconds=20.0))
     one = ["--config", "run=[lgc_sed]"]

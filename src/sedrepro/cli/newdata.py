@@ -74,7 +74,7 @@ def overlay(name: str, tree: Tree) -> dict:
     seconds = float(math.ceil(tree.seconds))
     windows = tree.medians()
     decoding = {"decoding": {"median": windows}}
-    select = {"training": {"select_decoding": {"median": windows}}}
+    select = {"training": {"select_decoding": {"median": dict(windows)}}}  # YAML names no twin
     return {
         "name": name,
         "run": ["lgc_sed"],

@@ -54,6 +54,14 @@ class Step:
     seconds: float | None = None
     """How long it took."""
     left: float | None = None
+    elapsed: float = 0.0
+    """How long it has run until now."""
+
+    def to_come(self, usual: float) -> float:
+        """Seconds that it still takes, if those like it take so long."""
+        if self.word in ENDED:
+            return 0.0
+        return max(0.0, usual - self.elapsed) if self.left is None else self.left
 
 
 @dataclass
@@ -70,9 +78,48 @@ class Status:
 
     @property
     def left(self) -> float | None:
-        """Seconds until all is done if as many jobs run side by side as do now."""
+        """Seconds until all is done if as many jobs run side by side as do now.
+
+        What follows from each other cannot run side by side: no run is done before its training and
+        its evaluation are, nor the page before the last of them.
+        """
         work = [self.stage_left(stage) for stage in self.stages()]
-        return None if None in work else sum(filter(None, work)) / self.at_once
+        if None in work:
+            return None
+        return max(sum(filter(None, work)) / self.at_once, self.longest_way)
+
+    @property
+    def longest_way(self) -> float:
+        """Seconds of the run that takes longest from now on, and of what is made after it."""
+        ways = [0.0]
+        for standing in self.runs:
+            mine = [step for step in self.steps if step.name == standing.run.folder]
+            ways.append(sum(self._to_come(step, standing) for step in mine))
+        after = [
+            max(step.to_come(self.usual(stage) or 0.0) for step in steps)
+            for stage, steps in self.stages().items()
+            if stage in jobs.AFTER
+        ]
+        return max(ways) + sum(after)
+
+    def _to_come(self, step: Step, standing: Standing) -> float:
+        if step.stage == "train":
+            return _training_left(standing, self.runs) or 0.0
+        return step.to_come(self.usual(step.stage) or 0.0)
+
+    def usual(self, stage: str) -> float | None:
+        """Seconds that a job of a stage takes; None as long as no job at all has ended.
+
+        One that runs on shows that those like it take at least as long. Where there is no example,
+        it is taken to be as long as other small jobs are.
+        """
+        mine = [step for step in self.steps if step.stage == stage]
+        past = [step.seconds for step in mine if step.seconds is not None]
+        others = [step.seconds for step in self.steps if step.seconds is not None]
+        known = past or others
+        if not known:
+            return None
+        return max([sum(known) / len(known), *(s.elapsed for s in mine if s.word == "running")])
 
     def stages(self) -> dict[str, list[Step]]:
         found: dict[str, list[Step]] = {}
@@ -84,18 +131,11 @@ class Status:
         """Seconds of work in a stage, one job after the other; None if nobody can tell yet."""
         if stage == "train":
             return remaining(self.runs)
-        mine = [step for step in self.steps if step.stage == stage]
-        past = [step.seconds for step in mine if step.seconds is not None]
-        # What has no example of its own is taken to be as long as other small jobs are.
-        past = past or [step.seconds for step in self.steps if step.seconds is not None]
-        total = 0.0
-        for step in mine:
-            if step.word in ENDED:
-                continue
-            if step.left is None and not past:
-                return None
-            total += sum(past) / len(past) if step.left is None else step.left
-        return total
+        usual = self.usual(stage)
+        mine = [step for step in self.steps if step.stage == stage and step.word not in ENDED]
+        if usual is None and any(step.left is None for step in mine):
+            return None
+        return sum(step.to_come(usual or 0.0) for step in mine)
 
     def describe(self) -> dict[str, Any]:
         """The same for programs."""
@@ -145,7 +185,7 @@ def _running(stage: str, name: str, log: str, found: Mapping[str, Any]) -> Step:
     detail = found["said"] if not found["done"] else f"{found['done']:.0%}, {found['said']}"
     if left is not None:
         detail += f", about {duration(left)} left"
-    return Step(stage, name, "running", detail, log, None, left)
+    return Step(stage, name, "running", detail, log, None, left, progress.elapsed(dict(found)))
 
 
 def _run_steps(standing: Standing, flow: Flow) -> Iterable[Step]:
@@ -248,21 +288,22 @@ def remaining(found: list[Standing]) -> float | None:
     An open run is taken to need what its row takes, else its paper's rows, else any; of that
     the part it does not have yet.
     """
-    past = [s for s in found if s.seconds is not None]
-    total = 0.0
-    for standing in _to_train(found):
-        if standing.left is not None:
-            total += standing.left
-            continue
-        expected = _expected(standing.run, past)
-        if expected is None:
-            return None
-        total += expected * (1 - standing.done)
-    return total
+    work = [_training_left(standing, found) for standing in _to_train(found)]
+    return None if None in work else sum(filter(None, work))
 
 
 def _to_train(found: list[Standing]) -> list[Standing]:
     return [s for s in found if s.word in (*OPEN, "running") and s.done < 1]
+
+
+def _training_left(standing: Standing, found: list[Standing]) -> float | None:
+    """Seconds of training that a run still needs."""
+    if standing not in _to_train([standing]):
+        return 0.0
+    if standing.left is not None:
+        return standing.left
+    expected = _expected(standing.run, [s for s in found if s.seconds is not None])
+    return None if expected is None else expected * (1 - standing.done)
 
 
 def _expected(run: Run, past: list[Standing]) -> float | None:
