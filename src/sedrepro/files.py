@@ -117,14 +117,6 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-WINDOW = ".wav#"
-
-
-def recording_of(path: str) -> str:
-    """The file that a clip's path names, be it a part of one: `<file>.wav#<start>-<end>`."""
-    return path.rpartition("#")[0] if WINDOW in path else path
-
-
 def last_error(path: str | Path) -> str:
     """The error in which a job ended, from its log; nothing if it did not."""
     line = last_words(path)

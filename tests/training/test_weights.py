@@ -55,7 +55,7 @@ def test_where_a_subset_is_cut_is_in_the_key(tmp_path, monkeypatch):
         toys.SpectraSettings, "held_out", lambda self: [HeldOut("weak", weak, ("mel",))]
     )
     plan, path = toys.plan("spectra"), layout.table(weak, "clips")
-    table, keys = tables.read_clips(path), set()
+    table, keys = tables.read_clip_table(path), set()
     for count in (2, 3):
         table["fold"] = ["held_out"] * count + ["train"] * (len(table) - count)
         tables.write(path, table, tables.CLIPS)

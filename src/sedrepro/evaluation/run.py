@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from .. import chain, progress, tables
+from ..clips import read_clips
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, write_json
 from ..kept import Kept
@@ -179,15 +180,15 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
     if not clips:
         raise SedreproError(f"{run}: no clip of set {held.name!r} was scored")
     events = tables.read_events(layout.table(held.subset, "events"))
-    paths = _paths(held.subset, layout)
+    listed = {clip.name: clip for clip in read_clips(layout.table(held.subset, "clips"))}
     return Truth(
         clips=clips,
         seconds=file[held.name]["seconds"][:],
         classes=classes,
         events=events[events["clip"].isin(clips)],
         n_expected=expected(held.subset, layout),
-        paths=paths,
-        units=units(held, clips, paths),
+        paths={name: clip.path for name, clip in listed.items()},
+        units=units(held, clips, listed),
         unit=held.unit,
         hop=float(file.attrs["hop"]),
     )
@@ -212,15 +213,10 @@ def _counted(silent: np.ndarray, held: HeldOut, plan: Plan) -> np.ndarray:
     return ~silent
 
 
-def _paths(subset: Subset, layout: Layout) -> dict[str, str]:
-    table = tables.read_clips(layout.table(subset, "clips"))
-    return dict(zip(table["clip"], table["path"], strict=True))
-
-
 def expected(subset: Subset, layout: Layout) -> int | None:
     """Clips the set should have; of a portion, those that the table gives it."""
     if subset.portion is not None:
-        clips = tables.read_clips(layout.table(subset, "clips"))
+        clips = tables.read_clip_table(layout.table(subset, "clips"))
         return int(clips["fold"].map(subset.holds).sum())
     audit = tables.read(layout.table(subset, "audit"), tables.AUDIT)
     known = audit["expected"].dropna()

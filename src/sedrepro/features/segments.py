@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..clips import Clip
 from ..errors import SedreproError
 from ..settings import FrontEnd, Project, Subset
 from ..sources import ave, weights
-from .clips import Clip
 
 WEIGHTS = "audioclip"  # the resource
 Reader = Callable[[Clip], np.ndarray]
@@ -36,7 +36,7 @@ def _is_video(clip: Clip) -> bool:
 
 def _is_row(clip: Clip) -> bool:
     """Whether the clip is a row of the released features."""
-    return clip.name.partition("_")[0].isdigit()
+    return clip.feature_row is not None
 
 
 def _no_videos(project: Project, subset: Subset, front_end: FrontEnd) -> str:
@@ -79,8 +79,8 @@ def _released(project: Project, subset: Subset, front_end: FrontEnd) -> Reader:
         )
 
     def read(clip: Clip) -> np.ndarray:
-        row = int(clip.name.partition("_")[0])
-        if row >= len(data):
+        row = clip.feature_row
+        if row is None or row >= len(data):
             raise SedreproError(f"{path}: holds {len(data)} videos, none for row {row}")
         values = data[row]
         limit = np.finfo(np.float16).max

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import settings
+from ..clips import read_clips
 from ..errors import SedreproError
-from ..files import read_json, recording_of
+from ..files import read_json
 from ..settings import Layout, PaperSettings, Project, Run, Subset
 from ..settings.data import Data
 from ..sources import policies, registry, released, weights
@@ -406,11 +407,9 @@ def _recordings(resource: Resource, layout: Layout) -> dict[str, int]:
     for subset in resource.subsets:
         path = Path(layout.table(Subset(resource.corpus, subset), "clips"))
         if path.exists():
-            with open(path, encoding="utf-8", newline="") as handle:
-                for row in csv.DictReader(handle, delimiter="\t"):
-                    name = recording_of(row["path"])
-                    if name not in sizes and Path(name).is_file():
-                        sizes[name] = Path(name).stat().st_size
+            for clip in read_clips(path):
+                if clip.path not in sizes and Path(clip.path).is_file():
+                    sizes[clip.path] = Path(clip.path).stat().st_size
     return sizes
 
 

@@ -141,7 +141,7 @@ def _portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
     found = {}
     for subset in sets:
         if subset.portion is not None:
-            table = tables.read_clips(layout.table(subset, "clips"))
+            table = tables.read_clip_table(layout.table(subset, "clips"))
             held = table["fold"].map(subset.holds).astype(bool)
             found[f"{subset.corpus}/{subset.name}/{subset.portion}"] = list(table.loc[held, "clip"])
     return found

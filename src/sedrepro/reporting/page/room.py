@@ -75,7 +75,7 @@ def _chosen(headline: Sequence[str], shown: Examples, clip: str) -> list[int]:
 
 
 def _clip(shown: Examples, clip: str, headline: Sequence[str], *, audible: bool) -> dict[str, Any]:
-    sound = ogg(shown.paths[clip], shown.seconds[clip]) if clip in shown.paths else None
+    sound = ogg(shown.files[clip], shown.seconds[clip]) if clip in shown.files else None
     spectrum = shown.spectra.get(clip)
     place = {name: index for index, name in enumerate(shown.classes)}
     if spectrum is not None:
