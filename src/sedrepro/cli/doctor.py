@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import __version__, locks
 from ..errors import SedreproError
-from ..pipeline import inventory
+from ..pipeline import downloads
+from ..pipeline.text import size
 from ..settings import Layout, Project
 from ..settings.data import Fetch
 from ..sources import policies, registry, ytdlp
@@ -75,7 +76,7 @@ class Doctor:
     project: Project
     known: Registry
     conda: bool = False
-    models: inventory.Models = field(default_factory=dict)
+    models: downloads.Models = field(default_factory=dict)
     """The papers' settings; without them everything in the registry is thought to be needed."""
     needed: list[str] = field(default_factory=list)
     """Resources that are to come."""
@@ -87,7 +88,7 @@ class Doctor:
         if project.data.origin == "download":
             self.needed = [
                 name
-                for name in inventory.needs(project, self.models, self.known)
+                for name in downloads.needs(project, self.models, self.known)
                 if not Path(layout.status(name)).exists()
                 and not registry.local(project.data, self.known[name].corpus)
             ]
@@ -116,24 +117,24 @@ class Doctor:
         """Per host its smallest file that is to come; and whether it is the first to be asked."""
         found: dict[tuple[str, bool], tuple[float, str]] = {}
 
-        def add(url: str, vital: bool, size: float) -> None:
+        def add(url: str, vital: bool, amount: float) -> None:
             host = policies.host_of(url)
             if not vital and (host, True) in found:
                 return
             if vital:
                 found.pop((host, False), None)
-            if size < found.get((host, vital), (float("inf"), ""))[0]:
-                found[host, vital] = (size, url)
+            if amount < found.get((host, vital), (float("inf"), ""))[0]:
+                found[host, vital] = (amount, url)
 
         mirrors = self.project.data.fetch.mirrors != "none"
         for name in self.needed:
             resource = self.known[name]
             for file in resource.files:
-                size = file.bytes or file.about or 0
+                amount = file.bytes or file.about or 0
                 official = len(file.addresses)
                 sources = file.sources if mirrors else file.sources[:official]
                 for rank, url in enumerate(sources):
-                    add(url, rank == 0, size)
+                    add(url, rank == 0, amount)
         return {key: url for key, (_, url) in found.items()}
 
     def host(self, url: str, vital: bool) -> Line:
@@ -249,14 +250,14 @@ class Doctor:
 
     def disk(self) -> Line:
         """Room for what is to come: each archive, and as much again unpacked."""
-        found = inventory.plan(self.project, self.models, self.known)
+        found = downloads.plan(self.project, self.models, self.known)
         left = [item for item in found.items if not item.there]
         wanted = sum((2 - (item.count > 1)) * (item.bytes or item.about or 0) for item in left)
         folder = Path(self.project.data_folder)
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free
-        text = f"{inventory.size(free)} free, about {inventory.size(wanted)} planned for the data"
+        text = f"{size(free)} free, about {size(wanted)} planned for the data"
         if free < wanted:
             return Line("disk", "wrong", text, "make room, or set data.folder to a larger disk")
         return Line("disk", "fine", text)
