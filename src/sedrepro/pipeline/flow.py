@@ -7,13 +7,14 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import papers, settings
 from ..errors import SedreproError
+from ..files import ERROR
 from ..liveness import DRIVER, identity
 from ..settings import Layout, Plan, Project, Run, Subset, tasks
 from ..settings import given as given_settings
@@ -399,6 +400,22 @@ class Flow:
                 weights = self.fetched(self.of(run).resources)
                 found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
+
+
+def in_one_line(function: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """The same input function, with its error as one line.
+
+    Snakemake wraps what an input function raises in an exception of its own, and prints it with a
+    traceback over many lines. It does so with everything but `SystemExit`.
+    """
+
+    def asked(wildcards: Any) -> list[str]:
+        try:
+            return function(wildcards)
+        except SedreproError as error:
+            raise SystemExit(f"{ERROR}{error}") from None
+
+    return asked
 
 
 def _one_of(values: Iterable[str]) -> str:
