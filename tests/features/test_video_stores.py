@@ -10,10 +10,11 @@ import torch
 from sedrepro import tables
 from sedrepro.clips import Clip
 from sedrepro.errors import SedreproError
-from sedrepro.features import audioclip
 from sedrepro.features.extract import extract
 from sedrepro.features.logmel import LogMel
-from sedrepro.settings import Layout, Project, Subset
+from sedrepro.inference.embed import embed
+from sedrepro.networks import audioclip
+from sedrepro.settings import Layout, Project, Subset, declared
 from sedrepro.sources import video
 from sedrepro.store import Store
 
@@ -51,7 +52,9 @@ def corpus(tmp_path):
 
 
 def stored(project, name, tmp_path, subset=TEST):
-    extract(project, subset, name, out=tmp_path / f"{name}.h5")
+    frozen = declared.FRONT_ENDS[project.front_ends[name].kind].weights
+    make = embed if frozen else extract
+    make(project, subset, name, out=tmp_path / f"{name}.h5")
     return Store(tmp_path / f"{name}.h5")
 
 
