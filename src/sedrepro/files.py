@@ -97,7 +97,7 @@ class Disk(io.FileIO):
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Disk]:
+def open_atomic(path: str | Path) -> Iterator[Disk]:
     """A new file to write to, which appears as `path` when all of it could be written."""
     with atomic(path) as temporary, Disk(temporary, "w+") as disk:
         yield disk

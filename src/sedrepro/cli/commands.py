@@ -273,15 +273,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from .verify import Walk, text
+    from .verify import ChainCheck, text
 
     if options.archive is not None:
         return archive.verify(Path(options.archive))
     project = _project(options)
-    walk = Walk(project, Layout.of(project), places.checkout())
-    walk.run()
-    print(text(walk))
-    return 1 if walk.problems else 0
+    chain = ChainCheck(project, Layout.of(project), places.checkout())
+    chain.run()
+    print(text(chain))
+    return 1 if chain.problems else 0
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -49,12 +49,12 @@ SAMPLE = "jNQXAC9IVRw"
 """The first video of YouTube, 19 seconds long and there since 2005."""
 
 
-State = Literal["fine", "mind", "wrong"]
+State = Literal["fine", "note", "wrong"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one check found; `wrong` makes the whole command fail, `mind` does not."""
+    """What one check found; `wrong` makes the whole command fail, `note` does not."""
 
     what: str
     state: State
@@ -71,7 +71,7 @@ Check = Callable[[], Line]
 
 @dataclass
 class Doctor:
-    """The checks that what is still to be fetched and trained here asks for."""
+    """The checks that are needed for what is still to be fetched and trained here."""
 
     project: Project
     known: Registry
@@ -109,7 +109,7 @@ class Doctor:
         if self.conda:
             checks["conda"] = self.conda_program
         checks |= {"device": self.device, "disk": self.disk}
-        return [*together(checks), self.clock()]
+        return [*run_all(checks), self.clock()]
 
     # Hosts
 
@@ -141,7 +141,7 @@ class Doctor:
         """Ask a host for the first byte of a file."""
         host = policies.host_of(url)
         policy = policies.of(host)
-        bad: State = "wrong" if vital else "mind"
+        bad: State = "wrong" if vital else "note"
         if left := self.session.gate(host).left():
             return Line(host, bad, "it refused a fetch and is left alone", _later(left))
         request = self.session.request(url)
@@ -170,7 +170,7 @@ class Doctor:
         told = self.project.data.fetch.contact
         if told == Fetch().contact:
             remedy = "a page or an address of your own is better (data.fetch.contact)"
-            return Line("contact", "mind", f"hosts are told {told}", remedy)
+            return Line("contact", "note", f"hosts are told {told}", remedy)
         return Line("contact", "fine", f"hosts are told {told}")
 
     def yt_dlp(self) -> Line:
@@ -188,13 +188,13 @@ class Doctor:
         found = f"{version} with {ran}"
         if (days := _age(version)) > OLD:
             remedy = "if YouTube has outrun it, name a newer one's Python in data.fetch.yt_dlp"
-            return Line("yt-dlp", "mind", f"{found}, {days} days old", remedy)
+            return Line("yt-dlp", "note", f"{found}, {days} days old", remedy)
         return Line("yt-dlp", "fine", found)
 
     def youtube(self) -> Line:
         """Ask YouTube for one short video, as a fetch does."""
         if left := self.session.gate(ytdlp.HOST).left():
-            return Line("YouTube", "mind", "it refused a fetch and is left alone", _later(left))
+            return Line("YouTube", "note", "it refused a fetch and is left alone", _later(left))
         held = locks.take(self.session.folder / f"{ytdlp.HOST}.0")
         if held is None:
             return Line("YouTube", "fine", "not asked: a fetch is asking it just now")
@@ -235,7 +235,7 @@ class Doctor:
             device = choose(asked, gpus)
             loss = _step(device)
         except ModuleNotFoundError:
-            return Line("device", "mind", "not tried: torch is not in this environment")
+            return Line("device", "note", "not tried: torch is not in this environment")
         except (SedreproError, RuntimeError) as error:
             return Line("device", "wrong", str(error).splitlines()[0])
         if loss != loss:
@@ -243,7 +243,7 @@ class Doctor:
         if device.type == "cpu":
             remedy = "full-size rows take days there; see `sedrepro plan --long`"
             return Line(
-                "device", "mind", "a training step works on the CPU, no GPU is used", remedy
+                "device", "note", "a training step works on the CPU, no GPU is used", remedy
             )
         name = torch.cuda.get_device_name(device)
         return Line("device", "fine", f"a training step works on {name}")
@@ -263,10 +263,10 @@ class Doctor:
         return Line("disk", "fine", text)
 
     def clock(self) -> Line:
-        """Our clock against the hosts'; waits and dates of files go by it."""
+        """Compare our clock with the hosts': waits and dates of files depend on it."""
         now = time.strftime("%Y-%m-%d %H:%M %Z")
         if not self._times:
-            return Line("clock", "mind", f"{now}; no host told the time, so it was not compared")
+            return Line("clock", "note", f"{now}; no host told the time, so it was not compared")
         off = min(self._times, key=abs)
         if abs(off) > SKEW:
             return Line("clock", "wrong", f"{now}, off by {abs(off) / 60:.0f} min", "set it right")
@@ -281,8 +281,8 @@ def text(lines: list[Line]) -> str:
     return "\n".join([head, *map(str, lines), end])
 
 
-def together(checks: dict[str, Check]) -> list[Line]:
-    """All at the same time; a check that does not end in time is a line as well."""
+def run_all(checks: dict[str, Check]) -> list[Line]:
+    """Run all checks at the same time; one that does not end in time is a line as well."""
     found: dict[str, Line] = {}
 
     def run(name: str, check: Check) -> None:

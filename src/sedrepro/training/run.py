@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import chain, tables
 from ..errors import SedreproError
-from ..files import digest, file_digest, read_json, whole, write_json
+from ..files import digest, file_digest, open_atomic, read_json, write_json
 from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project, Subset
 from ..settings.runs import IDENTITY, MADE_WITH
@@ -316,7 +316,7 @@ class Fit:
                 "networks": dict(zip(_names(kept), kept.values(), strict=True)),
                 "method": method.state(),
             }
-            with whole(folder / "checkpoint.pt") as disk:
+            with open_atomic(folder / "checkpoint.pt") as disk:
                 torch.save(checkpoint, disk)
             best = trainer.best if trainer else None
             write_json(
