@@ -115,8 +115,8 @@ def _score_checkpoint(options: argparse.Namespace, project: Project, layout: Lay
         return weights.path(resource, project)
 
     checkpoint = Checkpoint(options.checkpoint, find, options.device)
-    if checkpoint.run is not None:
-        plan = checkpoint.run.plan
+    if checkpoint.own_method is not None:
+        plan = checkpoint.own_method.plan
         held = _set_of(plan, options)
     model = options.model or headline_model(project.papers[options.paper])
     method = checkpoint.method(plan, model)

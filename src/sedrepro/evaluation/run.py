@@ -103,7 +103,10 @@ def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[
 def read_set(
     file: h5py.File, held: HeldOut, plan: Plan, layout: Layout
 ) -> tuple[Truth, Iterator[Scored]]:
-    """What is true of the clips of one set, and each model's scores, as the row counts clips."""
+    """What is true of the clips of one set, and each model's scores.
+
+    Clips without an event are left out or silenced as `decoding.event_free` says.
+    """
     truth = _truth(file, held, plan, plan.scored, layout)
     silent = _without_events(truth, held)
     counted = _counted(silent, held, plan)
@@ -135,7 +138,7 @@ def measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, report: Rep
 
 
 def why_not_run(run: Run, layout: Layout) -> str | None:
-    """The reason, where a run has ended without having been made."""
+    """Why a run was not run; None if it was."""
     described = _described(run, layout)
     return described.get("reason", "") if described.get("status") == "not_run" else None
 
