@@ -12,9 +12,9 @@ from ..checkpoints import load_checkpoint
 from ..errors import SedreproError
 from ..inference.devices import choose, prepare
 from ..inference.predict import restored
+from ..networks.released import fill
 from ..papers import method_of
 from ..papers.contract import Method
-from ..papers.released import fill
 from ..settings import HeldOut, Layout, Plan
 from ..store import intact
 from .data import Held
@@ -48,7 +48,7 @@ class Checkpoint:
         method = made(plan, steps_per_epoch=1, device=self._device, amp=False)
         _check(method, model, plan.run)
         method.load_weights({name: self.weights(name) for name in plan.settings.weights()})
-        fill(method, model, self.path)
+        fill(method.networks[model], model, self.path, plan.run.row)
         return method
 
     def score(

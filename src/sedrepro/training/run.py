@@ -227,9 +227,9 @@ class Fit:
     def run(self, gpus: int, threads: int) -> None:
         from ..inference.devices import choose, prepare
         from ..inference.networks import load_networks
+        from ..networks.released import released_networks
         from ..networks.weights import load_checkpoint
         from ..papers import method_of
-        from ..papers.released import released_networks
         from .data import Held, Loader
         from .events import Events
         from .record import Cost
