@@ -97,15 +97,15 @@ class Copy:
     agreements: dict[str, float] = field(default_factory=dict)
 
     @property
-    def heard(self) -> np.ndarray:
+    def readable(self) -> np.ndarray:
         """Which clips could be read (clip)."""
         gone = [clip for clip, fault in self.faults.items() if fault.kind in (MISSING, UNREADABLE)]
         return ~np.isin(self.there.truth.clips, gone)
 
     def values(self) -> dict[str, dict[str, float]]:
         """Metrics of the organisers' detections on all clips and on those here, and of ours."""
-        here = self.there.only(self.heard)
-        frames = Frames(self.scores[self.heard], here.hop, here.truth.seconds, trim=True)
+        here = self.there.only(self.readable)
+        frames = Frames(self.scores[self.readable], here.hop, here.truth.seconds, trim=True)
         thresholds = list(here.points)
         ours = frames.points(thresholds)
         return {

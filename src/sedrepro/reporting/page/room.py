@@ -82,7 +82,7 @@ def _clip(shown: Examples, clip: str, headline: Sequence[str], *, audible: bool)
         covered = max(1, round(spectrum.shape[1] * shown.seconds[clip] / shown.span[clip]))
         spectrum = spectrum[:, :covered]
     elif sound:
-        spectrum = heard(sound)
+        spectrum = spectrum_of(sound)
     return {
         "id": clip,
         "seconds": round(shown.seconds[clip], 3),
@@ -102,7 +102,7 @@ def _clip(shown: Examples, clip: str, headline: Sequence[str], *, audible: bool)
     }
 
 
-def heard(sound: bytes) -> np.ndarray:
+def spectrum_of(sound: bytes) -> np.ndarray:
     """A sound's spectrum (mel, frame) in decibels below its maximum, from its start to its end."""
     import soundfile
 
