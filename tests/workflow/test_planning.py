@@ -63,7 +63,7 @@ def test_the_workflow_passes_snakemakes_linter(clone):
         ("sedes=[1]", "--config: unknown key sedes (did you mean seeds?)"),
         ("seeds=one", "--config: seeds: should be a valid list"),
         ("scale=huge", "--config: scale: should be 'full' or 'mini'"),
-        ("papers=null", "--config: papers: should be a block of `key: value`, not None"),
+        ("papers=null", "--config: papers: should be a block of `key: value`, not 'null'"),
         ("run=['lgc_sad']", "run names paper 'lgc_sad'"),
         (
             "papers={'lgc_sed': {'settings': {'decoding': {'median': {'Dishs': 5}}}}}",
