@@ -21,13 +21,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import h5py
 import librosa
 import numpy as np
-import pandas as pd
 import soundfile
 import torch
 import torchaudio
 from machine import line, rate, table
 
 from sedrepro import audio, tables
+from sedrepro.clips import Clip
 from sedrepro.features.extract import extract
 from sedrepro.features.front_ends import Mel
 from sedrepro.features.normalise import decibels
@@ -79,14 +79,8 @@ def candidates() -> dict:
 def write_clips(count: int) -> None:
     for number, samples in enumerate(SAMPLES):
         audio.write(f"{number}.wav", samples, 16000)
-    clips = pd.DataFrame(
-        {
-            "clip": [str(index) for index in range(count)],
-            "subset": SUBSET.name,
-            "path": [f"{index % FILES}.wav" for index in range(count)],
-            "seconds": 10.0,
-            "fold": "",
-        }
+    clips = tables.clip_table(
+        Clip(str(index), SUBSET.name, 10.0, path=f"{index % FILES}.wav") for index in range(count)
     )
     tables.write(Layout.of(PROJECT).table(SUBSET, "clips"), clips, tables.CLIPS)
 

@@ -12,7 +12,7 @@ sys.path.insert(0, SOURCE)
 
 from sedrepro import places
 from sedrepro.pipeline.driver import outdate, starting, reset_future_mtimes
-from sedrepro.pipeline.flow import Flow
+from sedrepro.pipeline.flow import Flow, in_one_line
 from sedrepro.errors import SedreproError
 
 # In a module `config` is what the importing workflow gives it, be that one part of its files.

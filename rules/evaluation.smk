@@ -4,7 +4,7 @@
 rule evaluate:
     """The numbers of one run, with the intervals they have over clips."""
     input:
-        FLOW.evaluate_inputs,
+        in_one_line(FLOW.evaluate_inputs),
     output:
         metrics=f"{RUN}/metrics.json",
         resamples=f"{RUN}/resamples.npz",

@@ -24,9 +24,9 @@ rule extract:
         "../workflow/scripts/extract.py"
 
 
-# Frozen networks listen once; what they say of a waveform store is a store too.
+# Frozen networks hear and see a clip once; what they say of it is kept in a store too.
 rule embed:
-    """What a frozen network says of one subset's waveforms."""
+    """What a frozen network says of one subset's clips."""
     input:
         FLOW.embed_inputs,
     output:

@@ -6,7 +6,7 @@ RUN = f"{FLOW.layout.results}/runs/{{paper}}/{{row}}/{{variant}}/seed{{seed}}"
 rule train:
     """One run: trained, or taken up where it was stopped; its networks, history and scores."""
     input:
-        FLOW.train_inputs,
+        in_one_line(FLOW.train_inputs),
     output:
         [f"{RUN}/{name}" for name in FLOW.run_files],
     log:

@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sedrepro import tables
+from sedrepro import audio, tables
+from sedrepro.clips import Clip, read_clips
 from sedrepro.errors import SedreproError
+from sedrepro.mixtures import reading
 
 CLASSES = ["Cat", "Dog"]
+CLIPS_HEADER = "\t".join(tables.CLIPS) + "\n"
+CLIP_ROW = "a\tx\t1.0\t\ta.wav\t\t\t\n"
 HEADER = "clip\tlabel\tonset\toffset\tconfidence\n"
 
 
@@ -54,9 +58,60 @@ def test_a_missing_table_and_one_that_is_no_table(tmp_path):
 
 def test_a_clip_listed_twice_is_refused(tmp_path):
     path = tmp_path / "clips.tsv"
-    path.write_text("clip\tsubset\tpath\tseconds\tfold\na\tx\ta\t1\t\na\tx\ta\t1\t\n")
+    path.write_text(CLIPS_HEADER + CLIP_ROW + CLIP_ROW)
     with pytest.raises(SedreproError, match="clip 'a' is listed twice"):
-        tables.read_clips(path)
+        tables.read_clip_table(path)
+
+
+def test_clips_are_read_back_as_they_were_written(tmp_path):
+    listed = [
+        Clip("007", "weak", 10.0, "train", "a/b #1.wav"),
+        Clip("NA", "train", 10.1 - 0.3, path="a.wav", start=0.3),
+        Clip("m", "snr20", 10.0, "2", recipe="snr20.tsv"),
+        Clip("0003_v", "test", 9.9, path="v.mp4", feature_row=3),
+        Clip("0000_n", "negatives", 10.0, feature_row=0),
+    ]
+    path = tmp_path / "clips.tsv"
+    tables.write(path, tables.clip_table(listed), tables.CLIPS)
+    assert read_clips(path) == listed
+    assert path.read_text().splitlines()[4] == "0003_v\ttest\t9.9\t\tv.mp4\t\t\t3"
+    table = tables.read_clip_table(path)
+    tables.write(tmp_path / "again.tsv", table, tables.CLIPS)
+    assert (tmp_path / "again.tsv").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "column 'clip' is missing; found nothing"),
+        (
+            "clip\tsubset\tpath\tseconds\tfold\na\tx\ta.wav#0.0-1.0\t1\t\n",
+            "column 'start' is missing; found clip, subset, path, seconds, fold",
+        ),
+        (CLIPS_HEADER + CLIP_ROW.replace("1.0", "long"), "seconds must be a number, not 'long'"),
+        (CLIPS_HEADER + CLIP_ROW.replace("1.0", "inf"), "seconds must be a number, not 'inf'"),
+        (CLIPS_HEADER + "a\tx\t1.0\n", "row 2: must have 8 cells"),
+        (CLIPS_HEADER + CLIP_ROW.replace("\n", "\tmore\n"), "row 2: must have 8 cells"),
+    ],
+)
+def test_a_wrong_table_of_clips_is_one_clear_line(tmp_path, text, message):
+    path = tmp_path / "clips.tsv"
+    path.write_text(text)
+    with pytest.raises(SedreproError) as caught:
+        read_clips(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_window_keeps_its_samples_whatever_its_times_are(tmp_path):
+    samples = np.sin(np.arange(5 * 44100) / 7).astype("f4")
+    audio.write(tmp_path / "long.wav", samples, 44100)
+    for start, end in ((0.1, 0.4), (0.7, 1.9), (3.3, 5.0)):
+        clip = Clip("w", "train", end - start, path=str(tmp_path / "long.wav"), start=start)
+        heard = reading.read(clip, 44100)
+        wanted = samples[round(start * 44100) : round(end * 44100)]
+        np.testing.assert_allclose(heard, wanted, atol=1e-4)
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):

@@ -18,7 +18,7 @@ SRC = ROOT / "src" / "sedrepro"
 # floors and from itself only.
 FLOORS = [
     {"errors", "files", "places", "locks", "liveness", "progress", "chain", "kept", "settings"}
-    | {"audio", "store", "tables", "checkpoints", "metrics"},
+    | {"audio", "clips", "store", "tables", "checkpoints", "metrics"},
     {"sources"},
     {"miniature"},
     {"mixtures"},

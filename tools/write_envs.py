@@ -25,9 +25,9 @@ ENVIRONMENTS = {
         ],
     },
     "torch": {
-        "stages": "training",
+        "stages": "training, and what runs networks",
         "programs": {},
-        "packages": ["nvidia-ml-py", "scikit-learn", "threadpoolctl", "torch", "torchaudio"],
+        "packages": ["av", "nvidia-ml-py", "scikit-learn", "threadpoolctl", "torch", "torchaudio"],
     },
     "report": {
         "stages": "evaluation and reporting",

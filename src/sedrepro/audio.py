@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from .errors import SedreproError
-from .files import whole
+from .files import open_atomic
 
 
 def read(
@@ -152,7 +152,7 @@ def _header(path: str | Path) -> Any:
 
 def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
     """Write 16-bit PCM, whole or not at all; samples beyond ±1 are clipped."""
-    with whole(path) as disk:
+    with open_atomic(path) as disk:
         soundfile.write(disk, np.clip(samples, -1, 1), sample_rate, subtype="PCM_16", format="WAV")
 
 

@@ -16,12 +16,12 @@ from typing import Any
 from .errors import SedreproError
 from .files import digest, file_digest, read_json, write_json
 
-SCHEMA = {"tables": 2, "store": 1, "run": 1, "metrics": 1, "results": 1}
+SCHEMA = {"tables": 3, "store": 1, "run": 1, "metrics": 1, "results": 1}
 """The form of each kind of artefact. A raised number makes all of that kind anew."""
 
 
 def link(kind: str, depends: Any, parents: Mapping[str, Any]) -> dict[str, Any]:
-    """An artefact's word on itself; `depends` are the settings its content is a function of."""
+    """What an artefact says of itself; `depends` are the settings that its content depends on."""
     schema = SCHEMA[kind]
     key = digest({"kind": kind, "schema": schema, "depends": depends, "parents": parents})
     return {"kind": kind, "schema": schema, "key": key, "parents": dict(parents)}

@@ -97,7 +97,7 @@ class Disk(io.FileIO):
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Disk]:
+def open_atomic(path: str | Path) -> Iterator[Disk]:
     """A new file to write to, which appears as `path` when all of it could be written."""
     with atomic(path) as temporary, Disk(temporary, "w+") as disk:
         yield disk
@@ -115,14 +115,6 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-WINDOW = ".wav#"
-
-
-def recording_of(path: str) -> str:
-    """The file that a clip's path names, be it a part of one: `<file>.wav#<start>-<end>`."""
-    return path.rpartition("#")[0] if WINDOW in path else path
 
 
 def last_error(path: str | Path) -> str:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from .errors import SedreproError
-from .files import Disk, whole
+from .files import Disk, open_atomic
 
 DATA, IDS, SECONDS = "data", "clips", "seconds"
 ORIGIN = "origin"
@@ -106,7 +106,7 @@ def writing(
 def creating(path: str | Path) -> Iterator[tuple[h5py.File, Disk]]:
     """A new HDF5 file that appears under its name when it is whole; a full disk is one line."""
     try:
-        with whole(path) as disk, h5py.File(disk, "w", libver="latest") as file:
+        with open_atomic(path) as disk, h5py.File(disk, "w", libver="latest") as file:
             yield file, disk
     except OSError as error:
         raise SedreproError(f"{path}: cannot be written ({error.strerror or error})") from None

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .clips import COLUMNS, Clip, read_clips
 from .errors import SedreproError
 from .files import write_text
 from .settings import Overlap
 
-CLIPS = ["clip", "subset", "path", "seconds", "fold"]
+CLIPS = COLUMNS
 EVENTS = ["clip", "label", "onset", "offset", "confidence"]
 AUDIT = ["subset", "expected", "found", "note", "origin"]
 """`origin`: whose the recordings are (`sources/whose.py`)."""
 
-_TEXT = {"clip", "subset", "path", "fold", "label", "note", "origin"}
+_TEXT = {"clip", "subset", "fold", "label", "note", "origin"}
 _TEXT |= {"filename", "event_label", "event_labels"}  # of DESED's own tables
 
 
@@ -79,12 +80,15 @@ def write(path: str | Path, table: pd.DataFrame, columns: Sequence[str]) -> None
     write_text(path, table[list(columns)].to_csv(sep="\t", index=False, lineterminator="\n"))
 
 
-def read_clips(path: str | Path) -> pd.DataFrame:
-    clips = read(path, CLIPS)
-    if clips["clip"].duplicated().any():
-        name = clips.loc[clips["clip"].duplicated(), "clip"].iloc[0]
-        raise SedreproError(f"{path}: clip {name!r} is listed twice")
-    return clips
+def clip_table(listed: Iterable[Clip]) -> pd.DataFrame:
+    """Clips as the table that `write` writes and `read_clips` reads."""
+    table = pd.DataFrame([tuple(clip) for clip in listed], columns=CLIPS)
+    return table.astype({"seconds": float, "start": float, "feature_row": "Int64"})
+
+
+def read_clip_table(path: str | Path) -> pd.DataFrame:
+    """The clips of a subset, checked, as a table."""
+    return clip_table(read_clips(path))
 
 
 def read_events(path: str | Path, classes: Iterable[str] | None = None) -> pd.DataFrame:

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 from world import CLIPS, EXPECTED, HOP, MODELS, MT, SETS, World, layout_in
 
 from sedrepro import papers, settings, tables
+from sedrepro.clips import Clip
 from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate, write
 from sedrepro.evaluation.measures import Measures
@@ -351,15 +351,8 @@ def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
         declared.METRICS["sed"], measure=f"{__name__}:counted", reads=("frame", "attention")
     )
     monkeypatch.setitem(declared.METRICS, "counted", family)
-    clips = pd.DataFrame(
-        {
-            "clip": ["a", "b", "c"],
-            "subset": "",
-            "path": "",
-            "seconds": 6.4,
-            "fold": ["held_out", "train", "held_out"],
-        }
-    )
+    folds = {"a": "held_out", "b": "train", "c": "held_out"}
+    clips = tables.clip_table(Clip(name, "", 6.4, fold) for name, fold in folds.items())
     tables.write(world.layout.table(held.subset, "clips"), clips, tables.CLIPS)
     SEEN.clear()
     assert evaluate(asked, project, world.layout)["metrics"] == []

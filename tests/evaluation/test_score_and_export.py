@@ -51,7 +51,7 @@ def made(project, seconds=WHOLE):
     world = World(Layout.of(project), list(plan.classes), seconds)
     for name in world.clips:
         path = world.layout.table(Subset("desed", name), "clips")
-        clips = tables.read_clips(path)
+        clips = tables.read_clip_table(path)
         tables.write(path, clips[clips["clip"].isin(world.clips[name])], tables.CLIPS)
     return plan, world
 

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from sedrepro import papers, settings, tables
+from sedrepro.clips import Clip
 from sedrepro.evaluation import maestro, tagging
 from sedrepro.evaluation.measures import Scored, Truth
 from sedrepro.evaluation.units import linked, units
@@ -51,8 +52,8 @@ def test_mixtures_of_the_same_recordings_are_one_unit(tmp_path):
     ]
     path = tmp_path / "snr20.tsv"
     tables.write(path, pd.DataFrame(rows, columns=RECIPE), RECIPE)
-    paths = {clip: f"{path}#{clip}" for clip in mixed}
-    found = units(held("events"), list(mixed), paths)
+    listed = {clip: Clip(clip, "snr20", 10.0, recipe=str(path)) for clip in mixed}
+    found = units(held("events"), list(mixed), listed)
     together = [{clip for clip, of in zip(mixed, found, strict=True) if of == one} for one in found]
     # m4 and m5 share one recording of three: they depend on each other too.
     assert together == [

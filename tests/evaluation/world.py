@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sedrepro import chain, tables
+from sedrepro.clips import Clip
 from sedrepro.features.encoders import scaled
 from sedrepro.features.extract import form
 from sedrepro.files import file_digest, write_json
@@ -70,8 +71,9 @@ class World:
                 rows.append((clip, label, onset, offset, 1.0))
         home = Subset("desed", name)
         self.events[name] = pd.DataFrame(rows, columns=tables.EVENTS)
-        listed = pd.DataFrame(
-            {"clip": clips, "subset": name, "path": "", "seconds": self.seconds, "fold": ""}
+        listed = tables.clip_table(
+            Clip(clip, name, float(length))
+            for clip, length in zip(clips, self.seconds, strict=True)
         )
         audit = pd.DataFrame([[name, EXPECTED, CLIPS + 1, "", "official"]], columns=tables.AUDIT)
         tables.write(self.layout.table(home, "clips"), listed, tables.CLIPS)
@@ -116,9 +118,7 @@ def lay_set(
 ) -> None:
     """A subset's tables and its store of waveforms, as extraction would make them."""
     names = [f"{subset.name}{index}" for index in range(len(samples))]
-    clips = pd.DataFrame(
-        {"clip": names, "subset": subset.name, "path": "", "seconds": seconds, "fold": "held_out"}
-    )
+    clips = tables.clip_table(Clip(name, subset.name, seconds, "held_out") for name in names)
     rows = [(name, ("Speech", "Dog")[index % 2], *event, 1.0) for index, name in enumerate(names)]
     events = pd.DataFrame(rows, columns=tables.EVENTS)
     counts = (subset.name, len(names), len(names), "", "official")

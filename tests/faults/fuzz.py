@@ -30,6 +30,7 @@ import torch
 from checkpoints import calls, sound
 
 from sedrepro import audio, tables
+from sedrepro.clips import read_clips
 from sedrepro.errors import SedreproError
 from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.networks.weights import load_checkpoint
@@ -226,7 +227,7 @@ def doors(out: Path) -> dict[str, list[Callable[[Path], object]]]:
         **{f"a.{kind}": sounds for kind in ("wav", "ogg", "flac")},
         "a.mp4": videos,
         "a.yaml": [read_yaml],
-        "clips.tsv": [tables.read_clips],
+        "clips.tsv": [read_clips],
         "events.tsv": [lambda path: tables.read_events(path, ["Dog", "Cat"])],
         "train.csv": [fsdkaggle2018.read_table],
         "meta.csv": [scenes.read_table],

@@ -16,7 +16,7 @@ import torch
 
 from sedrepro import audio
 from sedrepro.errors import SedreproError
-from sedrepro.files import read_json, whole, write_text
+from sedrepro.files import open_atomic, read_json, write_text
 from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.networks.weights import load_checkpoint
 from sedrepro.pipeline.job import job
@@ -54,7 +54,7 @@ def store(path: Path, part: int) -> None:
 
 
 def checkpoint(path: Path, part: int) -> None:
-    with whole(path) as disk:
+    with open_atomic(path) as disk:
         torch.save({"weights": torch.from_numpy(NOISE[: 400 // part].copy())}, disk)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 import torch
 
 from sedrepro import audio, tables
+from sedrepro.clips import Clip
 from sedrepro.errors import SedreproError
 from sedrepro.features import extract as module
 from sedrepro.features.extract import extract
@@ -40,15 +40,12 @@ def tone(seconds: float, rate: int, pitch: float = 440.0) -> np.ndarray:
 
 
 def table(paths: list[str], seconds: list[float] | None = None) -> None:
-    rows = {
-        "clip": [Path(path).stem for path in paths],
-        "subset": "weak",
-        "path": paths,
-        "seconds": seconds or [1.0] * len(paths),
-        "fold": "",
-    }
+    listed = [
+        Clip(Path(path).stem, "weak", length, path=path)
+        for path, length in zip(paths, seconds or [1.0] * len(paths), strict=True)
+    ]
     path = Layout.of(PROJECT).table(SUBSET, "clips")
-    tables.write(path, pd.DataFrame(rows, columns=tables.CLIPS), tables.CLIPS)
+    tables.write(path, tables.clip_table(listed), tables.CLIPS)
 
 
 def recordings(count: int) -> list[str]:

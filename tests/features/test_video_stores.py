@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from sedrepro import tables
+from sedrepro.clips import Clip
 from sedrepro.errors import SedreproError
-from sedrepro.features import audioclip
 from sedrepro.features.extract import extract
 from sedrepro.features.logmel import LogMel
-from sedrepro.settings import Layout, Project, Subset
+from sedrepro.inference.embed import embed
+from sedrepro.networks import audioclip
+from sedrepro.settings import Layout, Project, Subset, declared
 from sedrepro.sources import video
 from sedrepro.store import Store
 
@@ -30,14 +31,13 @@ def corpus(tmp_path):
     sound[48000:64000] = 0.5 * np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000)
     video.write(tmp_path / "red.mp4", frames, 4, sound)
     video.write(tmp_path / "short.mp4", frames[:24], 4)  # six seconds, no sound track
-    rows = [
-        ("0003_red", "red.mp4", 10.0),
-        ("0001_short", "short.mp4", 6.0),
-        ("0002_gone", "", 10.0),
-    ]
-    table = pd.DataFrame(
-        [(name, "test", str(tmp_path / path) if path else "", s, "") for name, path, s in rows],
-        columns=tables.CLIPS,
+    red, short = str(tmp_path / "red.mp4"), str(tmp_path / "short.mp4")
+    table = tables.clip_table(
+        [
+            Clip("0003_red", "test", 10.0, path=red, feature_row=3),
+            Clip("0001_short", "test", 6.0, path=short, feature_row=1),
+            Clip("0002_gone", "test", 10.0, feature_row=2),
+        ]
     )
 
     def make(front_ends, **ave):
@@ -52,7 +52,9 @@ def corpus(tmp_path):
 
 
 def stored(project, name, tmp_path, subset=TEST):
-    extract(project, subset, name, out=tmp_path / f"{name}.h5")
+    frozen = declared.FRONT_ENDS[project.front_ends[name].kind].weights
+    make = embed if frozen else extract
+    make(project, subset, name, out=tmp_path / f"{name}.h5")
     return Store(tmp_path / f"{name}.h5")
 
 
@@ -108,8 +110,9 @@ def released(corpus, tmp_path):
     with h5py.File(raw / "data/audio_feature_noisy.h5", "w") as file:
         file["avadataset"] = draw.random((2, SECONDS, 4))
     project = corpus(front_ends, features=True, videos=False, local=str(raw))
-    rows = [(f"{k:04d}_negative", "negatives", "", 10.0, "") for k in range(2)]
-    table = pd.DataFrame(rows, columns=tables.CLIPS)
+    table = tables.clip_table(
+        Clip(f"{k:04d}_negative", "negatives", 10.0, feature_row=k) for k in range(2)
+    )
     tables.write(Layout.of(project).table(NEGATIVES, "clips"), table, tables.CLIPS)
     return project, raw
 

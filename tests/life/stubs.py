@@ -131,7 +131,7 @@ class Fit:
         labels, folds = {}, {}
         for subset in subsets:
             labels[subset.name] = rows_of(tables.read_events(self.layout.table(subset, "events")))
-            clips = tables.read_clips(self.layout.table(subset, "clips"))
+            clips = tables.read_clip_table(self.layout.table(subset, "clips"))
             folds[subset.name] = clips[["clip", "fold"]].values.tolist()
         source = b""
         if self.plan.source is not None:

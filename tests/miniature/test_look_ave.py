@@ -126,7 +126,7 @@ def test_the_layout_is_the_official_one(project):
 
 def test_the_tiny_audioclip_has_the_real_names(project, tmp_path, root, monkeypatch):
     """Both towers take every weight; the text tower's entries are not looked at."""
-    from sedrepro.features import audioclip
+    from sedrepro.networks import audioclip
     from sedrepro.sources import weights
 
     monkeypatch.chdir(root)  # where the registry is

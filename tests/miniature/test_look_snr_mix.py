@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import soundfile
 
+from sedrepro.clips import read_clips
 from sedrepro.errors import SedreproError
 from sedrepro.miniature import render
 from sedrepro.miniature.snr_mix import EVENTS, SCENES, scene
 from sedrepro.mixtures import snr_mix
 from sedrepro.settings import Layout, Project, Subset
 from sedrepro.sources import fsdkaggle2018, scenes
-from sedrepro.tables import read_clips
 
 CLASSES = ["Bass_drum", "Gong", "Hi-hat"]
 
@@ -79,7 +79,7 @@ def test_what_is_rendered_can_be_mixed(rendered):
     snr_mix.write_recipe(made, "snr0")
     clips = read_clips(Layout.of(made).table(Subset("snr_mix", "snr0"), "clips"))
     assert len(clips) == 12
-    sound = snr_mix.read(clips["path"].iloc[0], 32000)
+    sound = snr_mix.read(clips[0], 32000)
     assert len(sound) == 38400
     assert sound.std() > 0.01
 

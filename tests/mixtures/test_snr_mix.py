@@ -10,6 +10,7 @@ import soundfile
 import soxr
 
 from sedrepro import audio, tables
+from sedrepro.clips import Clip
 from sedrepro.errors import SedreproError
 from sedrepro.features.extract import extract
 from sedrepro.mixtures import reading, snr_mix
@@ -95,8 +96,8 @@ def table(data: Path, subset: str, name: str):
     return tables.read(data / f"corpora/snr_mix/{subset}/{name}.tsv", [])
 
 
-def path_of(subset: str, clip: str) -> str:
-    return f"data/mini/mixtures/snr_mix/{subset}.tsv#{clip}"
+def mixed(subset: str, clip: str) -> Clip:
+    return Clip(clip, subset, 3.0, recipe=f"data/mini/mixtures/snr_mix/{subset}.tsv")
 
 
 def slow(mixture: snr_mix.Mixture) -> np.ndarray:
@@ -124,11 +125,11 @@ def slow(mixture: snr_mix.Mixture) -> np.ndarray:
 def test_audio_is_its_definition(data, subset):
     snr_mix.write_recipe(project(), subset)
     for clip in ("00000", "00007"):
-        path = path_of(subset, clip)
-        found = snr_mix.tracks(snr_mix.mixture(path), RATE)
-        wanted = slow(snr_mix.mixture(path))
+        one = mixed(subset, clip)
+        found = snr_mix.tracks(snr_mix.mixture(one), RATE)
+        wanted = slow(snr_mix.mixture(one))
         np.testing.assert_allclose(found, wanted, atol=1e-5)
-        np.testing.assert_allclose(reading.read(path, RATE), wanted.mean(0), atol=1e-5)
+        np.testing.assert_allclose(reading.read(one, RATE), wanted.mean(0), atol=1e-5)
 
 
 def test_the_ratio_is_of_whole_recordings(data):
@@ -136,7 +137,7 @@ def test_the_ratio_is_of_whole_recordings(data):
     for subset in ("snr0", "snr10"):
         snr_mix.write_recipe(project(), subset)
     loud, quiet = (
-        snr_mix.tracks(snr_mix.mixture(path_of(subset, "00003")), RATE)
+        snr_mix.tracks(snr_mix.mixture(mixed(subset, "00003")), RATE)
         for subset in ("snr10", "snr0")
     )
     ratio = (loud[0].std() / loud[1].std()) / (quiet[0].std() / quiet[1].std())
@@ -151,7 +152,7 @@ def test_tables_say_what_is_heard(data):
     assert set(clips["seconds"]) == {3.0}
     assert sorted(set(events["onset"])) == [0.25, 1.5]
     for clip, rows in events.groupby("clip"):
-        mixture = snr_mix.mixture(path_of("snr20", clip))
+        mixture = snr_mix.mixture(mixed("snr20", clip))
         for row, event in zip(rows.itertuples(), mixture.events, strict=True):
             length = min(soundfile.info(event.file).duration, 1.0)
             # To the last bit: where it is cut, `int(offset · rate)`, a rounded end loses a sample.
@@ -167,8 +168,8 @@ def test_every_ratio_has_the_same_mixtures(data):
         snr_mix.write_recipe(project(), subset)
     loud, quiet = (table(data, subset, "events") for subset in ("snr20", "snr0"))
     assert loud.equals(quiet)
-    assert snr_mix.mixture(path_of("snr20", "00005"))._replace(snr=0.0) == snr_mix.mixture(
-        path_of("snr0", "00005")
+    assert snr_mix.mixture(mixed("snr20", "00005"))._replace(snr=0.0) == snr_mix.mixture(
+        mixed("snr0", "00005")
     )
 
 
@@ -196,20 +197,20 @@ def test_missing_recordings_are_left_out_and_counted(data):
 
 def test_silent_event_is_an_error_that_names_it(data):
     snr_mix.write_recipe(project(), "snr20")
-    event = snr_mix.mixture(path_of("snr20", "00002")).events[1].file
+    event = snr_mix.mixture(mixed("snr20", "00002")).events[1].file
     audio.write(event, np.zeros(RATE), RATE)
     with pytest.raises(SedreproError, match=rf"{Path(event).name}: is silent"):
-        reading.read(path_of("snr20", "00002"), RATE)
+        reading.read(mixed("snr20", "00002"), RATE)
 
 
 def test_short_scene_is_padded_and_counted(data):
     snr_mix.write_recipe(project(), "snr20")
-    scene = snr_mix.mixture(path_of("snr20", "00006")).scene
+    scene = snr_mix.mixture(mixed("snr20", "00006")).scene
     soundfile.write(scene, np.random.default_rng(1).standard_normal((48000, 2)) / 9, 48000)
     snr_mix.write_recipe(project(), "snr20")
     note = table(data, "snr20", "audit")["note"].iloc[0]
     assert note == "1 scenes shorter than 3 s, padded with silence"
-    background = snr_mix.tracks(snr_mix.mixture(path_of("snr20", "00006")), RATE)[1]
+    background = snr_mix.tracks(snr_mix.mixture(mixed("snr20", "00006")), RATE)[1]
     assert background[:RATE].std() > 0.01
     assert not background[RATE + 10 :].any()
 
@@ -266,7 +267,7 @@ def test_store_of_mixtures_that_are_nowhere_on_disk(data):
     assert not list(Path("data").rglob("0000?.wav"))
     from sedrepro.features.logmel import LogMel
 
-    samples = slow(snr_mix.mixture(path_of("snr20", "00009"))).mean(0)
+    samples = slow(snr_mix.mixture(mixed("snr20", "00009"))).mean(0)
     wanted = LogMel(made.front_ends["tiny"])(samples.astype(np.float32))
     np.testing.assert_allclose(store[9], wanted, atol=2e-3)
     with h5py.File(out) as file:

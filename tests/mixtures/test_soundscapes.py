@@ -92,7 +92,7 @@ def test_the_layout_is_that_of_dcase_synth(here: Path) -> None:
     header = Path(TRAIN.format("metadata"), "soundscapes.tsv").read_text().splitlines()[0]
     assert header == "filename\tonset\toffset\tevent_label"
     corpus = Path("data/mini/corpora/desed/synth_train")
-    clips = tables.read_clips(corpus / "clips.tsv")
+    clips = tables.read_clip_table(corpus / "clips.tsv")
     assert sorted(clips["clip"]) == [str(index) for index in range(6)]
     assert (clips["seconds"] == 4.0).all()
     assert set(clips["path"].map(lambda path: Path(path).is_file())) == {True}

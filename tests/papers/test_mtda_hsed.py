@@ -15,6 +15,7 @@ from tiny import ROOT, random_batch, tiny_method, tiny_plan
 from torch.nn import functional as F
 
 from sedrepro import tables
+from sedrepro.clips import Clip
 from sedrepro.errors import SedreproError
 from sedrepro.miniature import weights as look
 from sedrepro.networks.beats import Beats, CachedLayers, Config, PartialForward
@@ -146,7 +147,7 @@ def test_labels_of_maestro_that_meet_in_a_frame(overlap, root, tmp_path):
     stream = replace(settings.streams()[0], inputs=("wave16k",))
     assert [one.overlap for one in settings.streams()[1:]] == ["largest"] * 4  # of DESED all are 1
     layout, home = Layout(str(tmp_path / "data"), str(tmp_path / "results")), stream.subsets[0]
-    clips = pd.DataFrame([["w", "train", "w.wav", 10.0, "train"]], columns=tables.CLIPS)
+    clips = tables.clip_table([Clip("w", "train", 10.0, "train", "w.wav")])
     rows = [("w", "car", 0.0, 1.0, 0.9), ("w", "car", 1.0, 2.0, 0.2)]
     tables.write(layout.table(home, "clips"), clips, tables.CLIPS)
     events = pd.DataFrame(rows, columns=tables.EVENTS)

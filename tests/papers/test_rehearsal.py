@@ -86,7 +86,7 @@ def test_a_part_of_a_batch_is_measured():
     found = rehearsal.measure(project, run, MODELS, 3, 0, {})
     assert found["clips"] == 3  # of 3, 3 and 4
     assert min(found["step_s"], found["clip_s"], found["memory_mb"]) > 0
-    line = rehearsal.told({"paper": "lgc_sed", "row": "lgc", "batch": 10, **found})
+    line = rehearsal.as_line({"paper": "lgc_sed", "row": "lgc", "batch": 10, **found})
     assert "a step of 10 clips, from 3 of them" in line
 
 

@@ -13,7 +13,7 @@ from sedrepro.checkpoints import Named, load_checkpoint
 from sedrepro.errors import SedreproError
 from sedrepro.features.encoders import scaled
 from sedrepro.inference.networks import as_input, load_networks
-from sedrepro.papers.released import LAYOUTS, released_networks
+from sedrepro.networks.released import LAYOUTS, released_networks
 
 SYSTEMS = {
     "dcase2021_baseline_like": ("dcase_crnn", "cross_task_sod", "mt", 1_113_675),

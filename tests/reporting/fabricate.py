@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from sedrepro import papers, settings
+from sedrepro.clips import COLUMNS
 from sedrepro.metrics.resamples import Draws
 from sedrepro.settings import Layout, Plan, Project, Run
 from sedrepro.settings.runs import TABLES
@@ -117,8 +118,8 @@ def _data(
                 samples += inside * 0.1 / harmonic * np.sin(pitch * time)
         path = audio / f"{name}.wav"
         soundfile.write(path, samples, 16000)
-        clips.append((name, subset, str(path), SECONDS, home.portion or ""))
-    _table(layout.table(home, "clips"), ["clip", "subset", "path", "seconds", "fold"], clips)
+        clips.append((name, subset, SECONDS, home.portion or "", str(path), "", "", ""))
+    _table(layout.table(home, "clips"), COLUMNS, clips)
     columns = ["clip", "label", "onset", "offset", "confidence"]
     _table(layout.table(home, "events"), columns, [(*event, 1.0) for event in events])
     audit = [(subset, CLIPS + 1, CLIPS, "one recording is no longer available", origin)]

@@ -349,6 +349,9 @@ def test_columns_about_a_row_stand_before_its_scores(copy):
     assert sum(line.startswith("| row | parameters | front ends | PSDS 1") for line in text) == 1
     assert any(line.startswith("| Mean teacher | 1,112,420 | mel128 | 0.") for line in text)
     assert any(line.startswith("| Untrained | – | mel128 |") for line in text)
+    again = copy.project.papers[PAPER].table["mt_median7"]
+    assert again.kind == "reevaluate"  # it has no run of its own, so the one it decodes is shown
+    assert any(line.startswith(f"| {again.label} | 1,112,420 | mel128 | 0.") for line in text)
 
 
 def test_latex_escapes_everything_special():

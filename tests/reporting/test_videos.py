@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from sedrepro import papers, settings, tables
+from sedrepro.clips import Clip
 from sedrepro.files import write_json
 from sedrepro.reporting import draw, tabulate
 from sedrepro.reporting.figures import videos
@@ -39,11 +40,9 @@ def made(tmp_path, root):
     clips = [f"000{k}_video" for k in range(len(LABELS))]
     path = tmp_path / "v.mp4"
     video.write(path, np.full((40, 16, 16, 3), 90, np.uint8), 4, np.zeros(160000, np.float32))
-    rows = [(clip, "test", str(path) if clip == clips[1] else "", 10.0, "") for clip in clips]
+    listed = [Clip(c, "test", 10.0, path=str(path) if c == clips[1] else "") for c in clips]
     where = Subset("ave", "test")
-    tables.write(
-        layout.table(where, "clips"), pd.DataFrame(rows, columns=tables.CLIPS), tables.CLIPS
-    )
+    tables.write(layout.table(where, "clips"), tables.clip_table(listed), tables.CLIPS)
     events = [(c, *label, 1.0) for c, label in zip(clips, LABELS, strict=True)]
     events = pd.DataFrame(events, columns=tables.EVENTS)
     tables.write(layout.table(where, "events"), events, tables.EVENTS)

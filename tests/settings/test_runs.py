@@ -106,7 +106,7 @@ def test_a_plan_holds_what_its_condition_and_source_say(project):
 
 
 @pytest.mark.parametrize(
-    ("row", "empty", "hindered"),
+    ("row", "empty", "missing"),
     [
         ("mt", [], []),
         ("mt", ["unlabelled"], []),
@@ -117,10 +117,10 @@ def test_a_plan_holds_what_its_condition_and_source_say(project):
         ("untrained", ["weak", "synth_train", "synth_validation"], []),
     ],
 )
-def test_data_without_which_there_can_be_no_run(project, row, empty, hindered):
+def test_data_without_which_there_can_be_no_run(project, row, empty, missing):
     planned = plan(project(), Run("lgc_sed", row, "desed", 42), MODEL)
     found = planned.missing_required_subsets([Subset("desed", name) for name in empty])
-    assert {subset.name for subset in found} == set(hindered)
+    assert {subset.name for subset in found} == set(missing)
 
 
 def test_a_run_nobody_configured(project):

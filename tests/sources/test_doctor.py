@@ -130,7 +130,7 @@ def test_programs_that_are_missing(ask, tube: Tube, monkeypatch: pytest.MonkeyPa
     assert "data.fetch.yt_dlp" in ask()["yt-dlp"].do
     monkeypatch.setattr(ytdlp, "runtime", lambda _: "deno")
     monkeypatch.setattr(doctor, "_said", lambda _: "2020.01.01")
-    assert ask()["yt-dlp"].state == "mind"
+    assert ask()["yt-dlp"].state == "note"
 
 
 def test_a_disk_that_is_too_small(ask, tube: Tube, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_a_disk_that_is_too_small(ask, tube: Tube, monkeypatch: pytest.MonkeyPat
 def test_a_clock_that_is_wrong(project, monkeypatch: pytest.MonkeyPatch) -> None:
     project({"x": {"files": [{"name": "a", "place": "a"}]}})
     made = Doctor(Project(), registry.load("."))
-    assert made.clock().state == "mind"
+    assert made.clock().state == "note"
     made._note_time(time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() - 7200)))
     assert made.clock().state == "wrong"
     assert "120 min" in made.clock().found
@@ -152,7 +152,7 @@ def test_a_clock_that_is_wrong(project, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LIMITS", {"": 0.05})
     checks = {"slow": lambda: time.sleep(5), "quick": lambda: Line("quick", "fine", "here")}
-    slow, quick = doctor.together(checks)
+    slow, quick = doctor.run_all(checks)
     assert (slow.state, quick.state) == ("wrong", "fine")
     assert "no answer within 0.05 s" in slow.found
 

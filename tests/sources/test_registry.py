@@ -11,7 +11,7 @@ import pytest
 from sedrepro import settings
 from sedrepro.errors import SedreproError
 from sedrepro.papers import PAPERS, settings_of
-from sedrepro.pipeline import inventory
+from sedrepro.pipeline.downloads import needs
 from sedrepro.sources import policies, registry
 from sedrepro.sources.verify import measure
 
@@ -93,7 +93,7 @@ def test_what_a_paper_needs_follows_from_its_rows(known) -> None:
         every_row = {name: {"rows": "all"} for name in names}
         overlay = {"run": list(names), "papers": every_row, "data": data}
         project = settings.load(overlay, papers=settings_of(), root=ROOT)
-        return set(inventory.needs(project, settings_of(), known))
+        return set(needs(project, settings_of(), known))
 
     desed = {"desed_metadata", "desed_weak", "desed_unlabelled", "desed_validation"}
     lgc = needed("lgc_sed")

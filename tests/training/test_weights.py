@@ -7,7 +7,7 @@ import toys
 from sedrepro import tables
 from sedrepro.files import read_json, write_json
 from sedrepro.papers import settings_of
-from sedrepro.pipeline import inventory
+from sedrepro.pipeline.audit import audit
 from sedrepro.settings import HeldOut, Layout, Project, load
 from sedrepro.sources import weights
 from sedrepro.training.run import run_link, train
@@ -55,7 +55,7 @@ def test_where_a_subset_is_cut_is_in_the_key(tmp_path, monkeypatch):
         toys.SpectraSettings, "held_out", lambda self: [HeldOut("weak", weak, ("mel",))]
     )
     plan, path = toys.plan("spectra"), layout.table(weak, "clips")
-    table, keys = tables.read_clips(path), set()
+    table, keys = tables.read_clip_table(path), set()
     for count in (2, 3):
         table["fold"] = ["held_out"] * count + ["train"] * (len(table) - count)
         tables.write(path, table, tables.CLIPS)
@@ -72,7 +72,7 @@ def test_the_audit_names_weights_that_should_lie_in_a_folder_of_ones_own(tmp_pat
         "data": {"folder": str(tmp_path), "weights": {"local": str(tmp_path / "own")}},
     }
     project = load(overlay, papers=settings_of(), root=root)
-    verdicts = {v.row: v for v in inventory.audit(project, settings_of()).verdicts}
+    verdicts = {v.row: v for v in audit(project, settings_of()).verdicts}
     assert verdicts["baseline"].state == "not at all"
     assert "BEATs_iter3_plus_AS2M.pt does not exist" in verdicts["baseline"].why
 
@@ -82,7 +82,7 @@ def test_the_audit_says_which_rows_cannot_run(tmp_path, root, monkeypatch):
     overlay = {"run": ["mtda_hsed"], "data": {"folder": str(tmp_path)}}
     project = load(overlay, papers=settings_of(), root=root)
     absent(Layout.of(project))
-    verdicts = {v.row: v for v in inventory.audit(project, settings_of()).verdicts}
+    verdicts = {v.row: v for v in audit(project, settings_of()).verdicts}
     for row in ("baseline", "m3a", "mtda_hsed"):
         assert verdicts[row].state == "not at all"
         assert verdicts[row].why == f"weights beats: {REASON}"

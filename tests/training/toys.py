@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, binary_cross_entropy, mse_loss
 
 from sedrepro import tables
+from sedrepro.clips import Clip
 from sedrepro.features.encoders import scaled
 from sedrepro.networks.dropout import Dropout
 from sedrepro.papers.contract import Batch, Epoch, Method, Term
@@ -349,8 +350,9 @@ def _subset(layout: Layout, subset: Subset, count: int, expected: int, rng) -> N
     if subset.name == "unlabelled":
         table = table.iloc[:0]
     folds = ["held_out" if i % 4 == 3 else "train" for i in range(count)]
-    clips = pd.DataFrame(
-        {"clip": names, "subset": subset.name, "path": names, "seconds": 1.0, "fold": folds}
+    clips = tables.clip_table(
+        Clip(name, subset.name, 1.0, fold, path=name)
+        for name, fold in zip(names, folds, strict=True)
     )
     note = "" if count else "not to be had"
     audit = pd.DataFrame([(subset.name, expected, count, note, "official")], columns=tables.AUDIT)

@@ -63,6 +63,7 @@ def test_the_workflow_passes_snakemakes_linter(clone):
         ("sedes=[1]", "--config: unknown key sedes (did you mean seeds?)"),
         ("seeds=one", "--config: seeds: should be a valid list"),
         ("scale=huge", "--config: scale: should be 'full' or 'mini'"),
+        ("papers=null", "--config: papers: should be a block of `key: value`, not 'null'"),
         ("run=['lgc_sad']", "run names paper 'lgc_sad'"),
         (
             "papers={'lgc_sed': {'settings': {'decoding': {'median': {'Dishs': 5}}}}}",
@@ -94,6 +95,7 @@ def test_what_only_other_papers_cannot_bear_is_said_when_they_are_asked_for(clon
         done = snakemake(clone, "-n", *words, check=False)
         assert done.returncode != 0
         assert expected in done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_run_that_does_not_exist_cannot_be_asked_for(clone):

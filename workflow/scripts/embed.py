@@ -1,4 +1,4 @@
-"""One subset's waveforms as the tokens of a frozen network."""
+"""What a frozen network says of one subset's clips, as a store."""
 
 from sedrepro.inference.embed import make_store
 from sedrepro.pipeline.job import job

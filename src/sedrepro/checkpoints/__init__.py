@@ -20,8 +20,8 @@ def load_checkpoint(
 ) -> Any:
     """What a file of `torch.save`, old or new, or a pickle of containers holds.
 
-    Tensors come on `device` and share memory where they did; ordered and other dictionaries are
-    plain ones. Classes and objects are not made: a `Named` or a `Placeholder` is there instead.
+    Tensors are put on `device`, and those that shared memory share it again. Every dictionary is a
+    plain one. Classes and objects are not made: a `Named` or a `Placeholder` stands for each.
     Memory stays below 64 MB and a small multiple of the file's size, or the file is refused.
     `mapped` leaves the bytes of tensors in the file, unchecked, until they are looked at.
     """

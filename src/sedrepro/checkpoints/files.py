@@ -73,7 +73,7 @@ class File:
         self.folder = found[0].removesuffix("data.pkl")
         if f"{self.folder}byteorder" in names and self._record("byteorder") != b"little":
             raise UnreadableError("its numbers have the byte order of another machine")
-        self._storage = self._record_as_storage
+        self._storage = self._record_as_storage  # each format keeps its storages elsewhere
         return self._run(io.BytesIO(self._record("data.pkl")))
 
     def _place(self, name: str) -> tuple[slice, int]:
@@ -101,7 +101,7 @@ class File:
         return content
 
     def _record_as_storage(self, key: str, size: int) -> Tensor:
-        """All of a record, whatever `size` says; mapped, it is read when it is looked at."""
+        """All of a record, whatever `size` says. If mapped, it is read only when looked at."""
         name = f"data/{key}"
         place, checksum = self._place(name)
         if place.start == place.stop:
@@ -145,7 +145,7 @@ class File:
         raise UnreadableError("a storage in a plain pickle")
 
     def _storage_to_fill(self, key: str, size: int) -> Tensor:
-        """Its bytes come after the pickles."""
+        """An empty storage; its bytes come after the pickles."""
         if size > len(self.mapping) - self.mapping.tell():
             raise UnreadableError(
                 f"storage {key!r:.40} should have {size} bytes, more than the file"
@@ -154,7 +154,7 @@ class File:
         return torch.empty(size, dtype=torch.uint8, device=self.device)
 
     def _fill(self, key: str) -> None:
-        """From the file: a count of values, and the values."""
+        """Read the bytes of a storage; a count of its values stands before them."""
         storage = self.storages[key]
         if int.from_bytes(self.mapping.read(8), "little") != self.counts[key]:
             raise UnreadableError(f"storage {key!r:.40} has another size than its tensors say")

@@ -44,7 +44,7 @@ class Storage:
         self.dtype = dtype
 
     def tensor(self, offset: int, size: tuple, stride: tuple, dtype: torch.dtype) -> Tensor:
-        """A view, which must lie inside and hold no place twice on the whole."""
+        """A view. It must lie inside the storage, and have no more values than that."""
         count = len(self.content) // dtype.itemsize
         numbers = all(type(n) is int and 0 <= n < 1 << 63 for n in (offset, *size, *stride))
         if not numbers or not len(size) == len(stride) <= MOST_AXES:
@@ -64,7 +64,7 @@ def _short(numbers: tuple) -> str:
 
 
 def dtype_of(kind: Any) -> torch.dtype:
-    """Of a kind of storage, by the name of its class."""
+    """The data type of a kind of storage, told by the name of its class."""
     name = getattr(kind, "name", "")
     found = STORAGES.get(name.rpartition(".")[2]) if name.startswith("torch.") else None
     if found is None:
@@ -136,7 +136,7 @@ def _complex(m: Machine, real: float = 0.0, imaginary: float = 0.0) -> complex:
 
 
 def _bytes(m: Machine, text: str = "", encoding: str = "latin1") -> bytes:
-    """Protocol 2, in which torch writes, has bytes as a text and its encoding."""
+    """Bytes. Protocol 2, in which torch writes, has them as a text and its encoding."""
     if encoding not in ("latin1", "latin-1"):
         raise UnreadableError(f"bytes are a text in {encoding[:20]!r}")
     m.allowance.spend(len(text))
@@ -144,7 +144,7 @@ def _bytes(m: Machine, text: str = "", encoding: str = "latin1") -> bytes:
 
 
 def _array_dtype(described: Placeholder) -> np.dtype:
-    """Of an array: numbers only."""
+    """The data type of an array; only numbers are allowed."""
     code, order = described.arguments[0], "="
     if described.more:
         order = described.more[0][1]
@@ -158,7 +158,7 @@ def _scalar(m: Machine, dtype: Placeholder, content: bytes) -> int | float | boo
 
 
 def _empty_array(m: Machine, *_: Any) -> np.ndarray:
-    """What its state then fills."""
+    """An array without content: `_fill_array` takes it from the state that follows."""
     return np.empty(0)
 
 
@@ -175,7 +175,7 @@ def _fill_array(m: Machine, array: np.ndarray, state: tuple) -> None:
 def _array(
     m: Machine, content: bytes, dtype: Placeholder, shape: tuple, order: Literal["C", "F"] = "C"
 ) -> np.ndarray:
-    """Protocol 5 has the bytes first."""
+    """An array of protocol 5, where the bytes come first."""
     m.allowance.spend(len(content))
     return np.frombuffer(bytearray(content), _array_dtype(dtype)).reshape(shape, order=order)
 

@@ -1,4 +1,4 @@
-"""`sedrepro archive`: one file with everything a number stands on but data; `verify` checks it."""
+"""`sedrepro archive`: one file with all that is behind the numbers but data; `verify` checks it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .merge import runs_in
 
 CHECKSUMS = "SHA256SUMS"
 DATE = (1980, 1, 1, 0, 0, 0)
-"""Of every file inside: the same results are the same archive."""
+"""The date of every file inside, so that the same results make the same archive."""
 PACKED = ("run.json", "metrics.json", "history.csv")
 """What is packed of a run: no weights, no scores, no recordings."""
 

@@ -125,7 +125,7 @@ def text(copy: Copy) -> str:
     if not lines:
         lines = [f"all {len(clips):,} clips are here and sound as the organisers'"]
     values = copy.values()
-    counts = [len(clips), int(copy.heard.sum()), int(copy.heard.sum())]
+    counts = [len(clips), int(copy.readable.sum()), int(copy.readable.sum())]
     lines += ["", f"{'detections':32}{'clips':>7}{'PSDS 1':>9}{'PSDS 2':>9}"]
     for (name, value), count in zip(values.items(), counts, strict=True):
         lines.append(f"{name:32}{count:7,}{value['psds1']:9.4f}{value['psds2']:9.4f}")

@@ -234,31 +234,31 @@ def _rehearse(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from ..pipeline import costs, inventory
+    from ..pipeline import costs, downloads
     from ..sources import registry
     from .status import hours, standings
 
     project = _project(options)
-    found = inventory.plan(project, papers.settings_of())
+    found = downloads.plan(project, papers.settings_of())
     if options.json:
-        print(as_json(inventory.plan_record(found)))
+        print(as_json(downloads.plan_record(found)))
         return 0
     cost = costs.text(project, papers.settings_of(), registry.load(), Layout.of(project))
     if not options.long:
-        print(inventory.plan_text(found, project.data))
+        print(downloads.plan_text(found, project.data))
         print(cost)
         return 0
-    print(inventory.files_text(found))
+    print(downloads.files_text(found))
     print(cost)
     print(hours(project, standings(project, Layout.of(project))))
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from ..pipeline import inventory
+    from ..pipeline.audit import audit, audit_text
 
-    found = inventory.audit(_project(options), papers.settings_of())
-    print(as_json(asdict(found)) if options.json else inventory.audit_text(found))
+    found = audit(_project(options), papers.settings_of())
+    print(as_json(asdict(found)) if options.json else audit_text(found))
     return 0
 
 
@@ -273,15 +273,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from .verify import Walk, text
+    from .verify import ChainCheck, text
 
     if options.archive is not None:
         return archive.verify(Path(options.archive))
     project = _project(options)
-    walk = Walk(project, Layout.of(project), places.checkout())
-    walk.run()
-    print(text(walk))
-    return 1 if walk.problems else 0
+    chain = ChainCheck(project, Layout.of(project), places.checkout())
+    chain.run()
+    print(text(chain))
+    return 1 if chain.problems else 0
 
 
 def _merge(options: argparse.Namespace) -> int:

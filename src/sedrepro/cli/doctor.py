@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Literal
 
 from .. import __version__, locks
 from ..errors import SedreproError
-from ..pipeline import inventory
+from ..pipeline import downloads
+from ..pipeline.text import size
 from ..settings import Layout, Project
 from ..settings.data import Fetch
 from ..sources import policies, registry, ytdlp
@@ -48,12 +49,12 @@ SAMPLE = "jNQXAC9IVRw"
 """The first video of YouTube, 19 seconds long and there since 2005."""
 
 
-State = Literal["fine", "mind", "wrong"]
+State = Literal["fine", "note", "wrong"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one check found; `wrong` makes the whole command fail, `mind` does not."""
+    """What one check found; `wrong` makes the whole command fail, `note` does not."""
 
     what: str
     state: State
@@ -70,12 +71,12 @@ Check = Callable[[], Line]
 
 @dataclass
 class Doctor:
-    """The checks that what is still to be fetched and trained here asks for."""
+    """The checks that are needed for what is still to be fetched and trained here."""
 
     project: Project
     known: Registry
     conda: bool = False
-    models: inventory.Models = field(default_factory=dict)
+    models: downloads.Models = field(default_factory=dict)
     """The papers' settings; without them everything in the registry is thought to be needed."""
     needed: list[str] = field(default_factory=list)
     """Resources that are to come."""
@@ -87,7 +88,7 @@ class Doctor:
         if project.data.origin == "download":
             self.needed = [
                 name
-                for name in inventory.needs(project, self.models, self.known)
+                for name in downloads.needs(project, self.models, self.known)
                 if not Path(layout.status(name)).exists()
                 and not registry.local(project.data, self.known[name].corpus)
             ]
@@ -108,7 +109,7 @@ class Doctor:
         if self.conda:
             checks["conda"] = self.conda_program
         checks |= {"device": self.device, "disk": self.disk}
-        return [*together(checks), self.clock()]
+        return [*run_all(checks), self.clock()]
 
     # Hosts
 
@@ -116,31 +117,31 @@ class Doctor:
         """Per host its smallest file that is to come; and whether it is the first to be asked."""
         found: dict[tuple[str, bool], tuple[float, str]] = {}
 
-        def add(url: str, vital: bool, size: float) -> None:
+        def add(url: str, vital: bool, amount: float) -> None:
             host = policies.host_of(url)
             if not vital and (host, True) in found:
                 return
             if vital:
                 found.pop((host, False), None)
-            if size < found.get((host, vital), (float("inf"), ""))[0]:
-                found[host, vital] = (size, url)
+            if amount < found.get((host, vital), (float("inf"), ""))[0]:
+                found[host, vital] = (amount, url)
 
         mirrors = self.project.data.fetch.mirrors != "none"
         for name in self.needed:
             resource = self.known[name]
             for file in resource.files:
-                size = file.bytes or file.about or 0
+                amount = file.bytes or file.about or 0
                 official = len(file.addresses)
                 sources = file.sources if mirrors else file.sources[:official]
                 for rank, url in enumerate(sources):
-                    add(url, rank == 0, size)
+                    add(url, rank == 0, amount)
         return {key: url for key, (_, url) in found.items()}
 
     def host(self, url: str, vital: bool) -> Line:
         """Ask a host for the first byte of a file."""
         host = policies.host_of(url)
         policy = policies.of(host)
-        bad: State = "wrong" if vital else "mind"
+        bad: State = "wrong" if vital else "note"
         if left := self.session.gate(host).left():
             return Line(host, bad, "it refused a fetch and is left alone", _later(left))
         request = self.session.request(url)
@@ -169,7 +170,7 @@ class Doctor:
         told = self.project.data.fetch.contact
         if told == Fetch().contact:
             remedy = "a page or an address of your own is better (data.fetch.contact)"
-            return Line("contact", "mind", f"hosts are told {told}", remedy)
+            return Line("contact", "note", f"hosts are told {told}", remedy)
         return Line("contact", "fine", f"hosts are told {told}")
 
     def yt_dlp(self) -> Line:
@@ -187,13 +188,13 @@ class Doctor:
         found = f"{version} with {ran}"
         if (days := _age(version)) > OLD:
             remedy = "if YouTube has outrun it, name a newer one's Python in data.fetch.yt_dlp"
-            return Line("yt-dlp", "mind", f"{found}, {days} days old", remedy)
+            return Line("yt-dlp", "note", f"{found}, {days} days old", remedy)
         return Line("yt-dlp", "fine", found)
 
     def youtube(self) -> Line:
         """Ask YouTube for one short video, as a fetch does."""
         if left := self.session.gate(ytdlp.HOST).left():
-            return Line("YouTube", "mind", "it refused a fetch and is left alone", _later(left))
+            return Line("YouTube", "note", "it refused a fetch and is left alone", _later(left))
         held = locks.take(self.session.folder / f"{ytdlp.HOST}.0")
         if held is None:
             return Line("YouTube", "fine", "not asked: a fetch is asking it just now")
@@ -234,7 +235,7 @@ class Doctor:
             device = choose(asked, gpus)
             loss = _step(device)
         except ModuleNotFoundError:
-            return Line("device", "mind", "not tried: torch is not in this environment")
+            return Line("device", "note", "not tried: torch is not in this environment")
         except (SedreproError, RuntimeError) as error:
             return Line("device", "wrong", str(error).splitlines()[0])
         if loss != loss:
@@ -242,30 +243,30 @@ class Doctor:
         if device.type == "cpu":
             remedy = "full-size rows take days there; see `sedrepro plan --long`"
             return Line(
-                "device", "mind", "a training step works on the CPU, no GPU is used", remedy
+                "device", "note", "a training step works on the CPU, no GPU is used", remedy
             )
         name = torch.cuda.get_device_name(device)
         return Line("device", "fine", f"a training step works on {name}")
 
     def disk(self) -> Line:
         """Room for what is to come: each archive, and as much again unpacked."""
-        found = inventory.plan(self.project, self.models, self.known)
+        found = downloads.plan(self.project, self.models, self.known)
         left = [item for item in found.items if not item.there]
         wanted = sum((2 - (item.count > 1)) * (item.bytes or item.about or 0) for item in left)
         folder = Path(self.project.data_folder)
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free
-        text = f"{inventory.size(free)} free, about {inventory.size(wanted)} planned for the data"
+        text = f"{size(free)} free, about {size(wanted)} planned for the data"
         if free < wanted:
             return Line("disk", "wrong", text, "make room, or set data.folder to a larger disk")
         return Line("disk", "fine", text)
 
     def clock(self) -> Line:
-        """Our clock against the hosts'; waits and dates of files go by it."""
+        """Compare our clock with the hosts': waits and dates of files depend on it."""
         now = time.strftime("%Y-%m-%d %H:%M %Z")
         if not self._times:
-            return Line("clock", "mind", f"{now}; no host told the time, so it was not compared")
+            return Line("clock", "note", f"{now}; no host told the time, so it was not compared")
         off = min(self._times, key=abs)
         if abs(off) > SKEW:
             return Line("clock", "wrong", f"{now}, off by {abs(off) / 60:.0f} min", "set it right")
@@ -280,8 +281,8 @@ def text(lines: list[Line]) -> str:
     return "\n".join([head, *map(str, lines), end])
 
 
-def together(checks: dict[str, Check]) -> list[Line]:
-    """All at the same time; a check that does not end in time is a line as well."""
+def run_all(checks: dict[str, Check]) -> list[Line]:
+    """Run all checks at the same time; one that does not end in time is a line as well."""
     found: dict[str, Line] = {}
 
     def run(name: str, check: Check) -> None:

@@ -49,9 +49,10 @@ def export(options: argparse.Namespace, project: Project) -> int:
         export.write_scores(output, options.scores)
         command += f" --scores {options.scores}"
     else:
-        alone = export.write_detections(output, plan, options.detections)
+        at_threshold = export.write_detections(output, plan, options.detections)
         threshold = plan.settings.decoding.threshold
-        command += f" --detections {options.detections} --at-threshold {threshold:g} {alone}"
+        command += f" --detections {options.detections}"
+        command += f" --at-threshold {threshold:g} {at_threshold}"
     print(f"{len(output.truth.clips):,} clips of {output.set} by {model}; this scores them:")
     print(command)
     return 0

@@ -36,18 +36,18 @@ def by_hand(resource: str, project: Project, until: float | None = None) -> int:
     """
     # Started in the background by a shell script, a process has been told to ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    up = threading.Event()
+    time_is_up = threading.Event()
     if until is not None:
-        threading.Thread(target=_interrupt, args=(until, up), daemon=True).start()
+        threading.Thread(target=_interrupt, args=(until, time_is_up), daemon=True).start()
     try:
         log = Layout.of(project).data_log("fetch", resource)
         with reporting(log, f"fetch {resource}"):
             status = obtain(resource, project)
     except KeyboardInterrupt:
-        why = "its time is up" if up.is_set() else "stopped"
+        why = "its time is up" if time_is_up.is_set() else "stopped"
         print(f"{resource}: {why}; what arrived is kept, and the same command goes on", flush=True)
         sys.stderr.flush()
-        os._exit(0 if up.is_set() else 130)
+        os._exit(0 if time_is_up.is_set() else 130)
     write_json(Layout.of(project).status(resource), status)
     print(f"{resource}: {status['status']}  {status['reason']}".rstrip())
     return 0
@@ -62,11 +62,11 @@ def moment(text: str, now: datetime) -> float:
     return (then if then > now else then + timedelta(days=1)).timestamp()
 
 
-def _interrupt(until: float, up: threading.Event) -> None:
+def _interrupt(until: float, time_is_up: threading.Event) -> None:
     """End the main thread's work at a time, as Ctrl-C does."""
     while (left := until - time.time()) > 0:
         time.sleep(min(left, LOOK))
-    up.set()
+    time_is_up.set()
     main = threading.main_thread().ident
     assert main is not None  # it runs
     signal.pthread_kill(main, signal.SIGINT)

@@ -21,7 +21,7 @@ MERGED = "merged.json"
 """In a run's `.state/`: the result set that it was taken from."""
 LOGS = ("train", "evaluate")
 RECORDS = ("run.json", "metrics.json")
-"""What tells of a run; a row that decodes another's scores has the second alone."""
+"""What says that a run is there; a row that decodes another's scores has only the second."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "others", nargs="+", type=typed, metavar="OTHER", help="a result set, results/<name>"
     )
     parser.add_argument(
-        "--machine", metavar="NAME", help="what the page calls where they come from; the folder"
+        "--machine", metavar="NAME", help="what the page calls their machine; by default the folder"
     )
 
 
@@ -72,7 +72,7 @@ def _is_based(run: Run, project: Project) -> bool:
 
 
 def _same(run: Run, layout: Layout, theirs: Layout) -> bool:
-    """Whether the very run lies here, by its keys."""
+    """Whether the same run lies here already, by its keys."""
     here = [_key(Path(layout.run(run, name))) for name in RECORDS]
     return any(here) and here == [_key(Path(theirs.run(run, name))) for name in RECORDS]
 
@@ -125,7 +125,7 @@ def _other_data(described: dict, layout: Layout) -> str:
 
 
 def _take(run: Run, layout: Layout, theirs: Layout, origin: str) -> None:
-    """Copy a run and what it keeps; files that are one there are one here."""
+    """Copy a run and what it keeps; hard links stay hard links."""
     target = Path(layout.run(run))
     draft = target.with_name(f".{target.name}.merging")
     shutil.rmtree(draft, ignore_errors=True)

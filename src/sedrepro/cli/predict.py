@@ -43,7 +43,7 @@ SUFFIXES = {
     ".webm",
     ".mpg",
 }
-"""What is taken from a folder; a file that is named is always tried."""
+"""What is taken from a folder. A file that is given by name is always tried."""
 COLUMNS = ("filename", "onset", "offset", "event_label", "score")
 
 
@@ -114,7 +114,7 @@ def recordings(inputs: Iterable[str]) -> list[tuple[Path, Path]]:
 
 
 def named(found: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, Path, Path]]:
-    """A name for each file's results: without its suffix, where that tells all apart."""
+    """A name for each file's results: the file's without suffix, unless two would have the same."""
     found = list(found)
     stems = Counter(str(below.with_suffix("")) for _, below in found)
     whole = Counter(str(below) for _, below in found)

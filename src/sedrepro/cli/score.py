@@ -102,7 +102,7 @@ def score(options: argparse.Namespace, project: Project) -> int:
 
 
 def _score_checkpoint(options: argparse.Namespace, project: Project, layout: Layout) -> int:
-    """Of weights: the set's store goes through the network, and its scores through evaluation."""
+    """Score a checkpoint: run its network on the set's store, and evaluate what it says."""
     plan, held = held_out(
         project, options.paper, options.set, row=options.row, families=set(declared.METRICS)
     )
@@ -115,8 +115,8 @@ def _score_checkpoint(options: argparse.Namespace, project: Project, layout: Lay
         return weights.path(resource, project)
 
     checkpoint = Checkpoint(options.checkpoint, find, options.device)
-    if checkpoint.run is not None:
-        plan = checkpoint.run.plan
+    if checkpoint.own_method is not None:
+        plan = checkpoint.own_method.plan
         held = _set_of(plan, options)
     model = options.model or headline_model(project.papers[options.paper])
     method = checkpoint.method(plan, model)
@@ -132,7 +132,7 @@ def _score_checkpoint(options: argparse.Namespace, project: Project, layout: Lay
 
 
 def _set_of(plan: Plan, options: argparse.Namespace) -> HeldOut:
-    """The set, as a checkpoint that says what it is knows it."""
+    """The set as the run defines it that the checkpoint was exported from."""
     if plan.run.paper != options.paper:
         raise SedreproError(
             f"{options.checkpoint}: is of {plan.run.paper}; "
@@ -177,8 +177,8 @@ def held_out(
     row: str | None = None,
     families: Collection[str] = ("sed",),
 ) -> tuple[Plan, HeldOut]:
-    """A set of a paper with metrics of some families, and the first headline row (or the one that
-    is named) that is scored on it."""
+    """A set of a paper that has metrics of some families, with the plan of a row that is scored on
+    it: of `row`, or of the first headline row that is."""
     if paper not in project.papers:
         raise SedreproError(f"{paper}: no such paper; papers are {', '.join(project.papers)}")
     spec = project.papers[paper]

@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("what", nargs="?", type=typed_run, metavar="PAPER[/ROW]", help=HELP)
     parser.add_argument("--all", action="store_true", help="show what was not run, too")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="(text)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="by default text")
     parser.add_argument("--json", action="store_true", help="the same as --format json")
 
 

@@ -36,9 +36,9 @@ def fitted(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> l
         lines += _wrapped([heads[place] for place in (0, *block)], sizes)
         lines.append(GAP.join("─" * size for size in sizes))
         for row in rows:
-            says = any(row[place] not in ("", "–") for place in block)
-            # A row that says nothing here is left out, unless it says nothing anywhere.
-            if says or (number == 0 and all(text in ("", "–") for text in row[1:])):
+            has_value = any(row[place] not in ("", "–") for place in block)
+            # A row without a value here is left out, unless it has none anywhere.
+            if has_value or (number == 0 and all(text in ("", "–") for text in row[1:])):
                 lines += _wrapped([row[place] for place in (0, *block)], sizes)
     return lines
 

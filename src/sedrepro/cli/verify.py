@@ -1,4 +1,4 @@
-"""`sedrepro verify`: walk the chain of keys and say what does not hold. Reads everything."""
+"""`sedrepro verify`: check the chain of keys and say what does not hold. Reads everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..store import Store
 from ..training.state import OUTPUTS
 
 
-class Walk:
+class ChainCheck:
     """What was looked at, and what is wrong with it."""
 
     def __init__(self, project: Project, layout: Layout, root: str | Path) -> None:
@@ -129,8 +129,8 @@ class Walk:
             yield f"{path}: made of other numbers or settings than those that lie there now"
 
 
-def text(walk: Walk) -> str:
+def text(check: ChainCheck) -> str:
     """The problems, a line each, and how much was looked at."""
-    count = len(walk.problems)
+    count = len(check.problems)
     verdict = "every link holds" if not count else f"{count} do not hold"
-    return "\n".join([*walk.problems, f"{walk.looked_at} artefacts: {verdict}"])
+    return "\n".join([*check.problems, f"{check.looked_at} artefacts: {verdict}"])

@@ -6,9 +6,8 @@ clip, a cut one and one that sounds different are told apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,30 +97,30 @@ class Copy:
     agreements: dict[str, float] = field(default_factory=dict)
 
     @property
-    def heard(self) -> np.ndarray:
+    def readable(self) -> np.ndarray:
         """Which clips could be read (clip)."""
         gone = [clip for clip, fault in self.faults.items() if fault.kind in (MISSING, UNREADABLE)]
         return ~np.isin(self.there.truth.clips, gone)
 
     def values(self) -> dict[str, dict[str, float]]:
         """Metrics of the organisers' detections on all clips and on those here, and of ours."""
-        here = self.there.only(self.heard)
-        frames = Frames(self.scores[self.heard], here.hop, here.truth.seconds, trim=True)
+        here = self.there.only(self.readable)
+        frames = Frames(self.scores[self.readable], here.hop, here.truth.seconds, trim=True)
         thresholds = list(here.points)
         ours = frames.points(thresholds)
         return {
-            "there, all clips": _values(self.there, self.there.points.values()),
-            "there, the clips that are here": _values(here, here.points.values()),
-            "here": _values(here, (point() for point in ours)),
+            "there, all clips": _values(self.there, _points(self.there)),
+            "there, the clips that are here": _values(here, _points(here)),
+            "here": _values(here, ours),
         }
 
 
-def _same(events: Events) -> Events:
-    return events
+def _points(of: There) -> list[sed.Point]:
+    return Detections.of(of.points.values(), None).points
 
 
-def _values(of: There, points: Iterable[Events]) -> dict[str, float]:
-    found = Detections([partial(_same, events) for events in points], None)
+def _values(of: There, points: list[sed.Point]) -> dict[str, float]:
+    found = Detections(points, None)
     measured = sed.measure_detections(found, of.truth, Report(bootstrap=0), official=False)
     return {metric: value.value for (metric, *_), value in measured.values.items()}
 

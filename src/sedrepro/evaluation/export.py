@@ -57,7 +57,7 @@ def write_scores(output: Output, folder: Path) -> None:
 
     Nine digits hold a float32 exactly, 17 a float64.
     """
-    _empty(folder)
+    _refuse_filled(folder)
     frames, truth = output.frames, output.truth
     for clip, seconds, values in zip(truth.clips, truth.seconds, frames.scores, strict=True):
         times = frame_times(len(values), frames.hop, seconds if frames.trim else None)
@@ -73,16 +73,16 @@ def write_detections(output: Output, plan: Plan, folder: Path) -> Path:
 
     Returns the latter.
     """
-    _empty(folder)
+    _refuse_filled(folder)
     decoding = plan.settings.decoding
     detections, truth = output.frames.detections(decoding), output.truth
     thresholds = operating_points(decoding.operating_points)
     for threshold, point in zip(thresholds, detections.points, strict=True):
         _write(folder / _named(threshold), _table(point(), truth))
-    alone = folder / "at_threshold" / _named(decoding.threshold)
+    at_threshold = folder / "at_threshold" / _named(decoding.threshold)
     assert detections.detected is not None  # they were decoded at one threshold
-    _write(alone, _table(detections.detected, truth))
-    return alone
+    _write(at_threshold, _table(detections.detected, truth))
+    return at_threshold
 
 
 def _named(threshold: float) -> str:
@@ -106,7 +106,7 @@ def _write(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))
 
 
-def _empty(folder: Path) -> None:
-    """Tables of another export would be read with these."""
+def _refuse_filled(folder: Path) -> None:
+    """Tables of another export in the same folder would be read together with these."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SedreproError(f"{folder}: is there already; name a new folder")

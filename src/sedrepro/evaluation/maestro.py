@@ -24,7 +24,7 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     ours are made.
     """
     found = Measures()
-    heard = maestro.together(
+    joined = maestro.together(
         median_filter(scored.arrays["frame"], settings.decoding.windows(truth.classes)),
         scored.hop,
         clips=truth.clips,
@@ -32,13 +32,13 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
         classes=truth.classes,
         events=truth.events,
     )
-    if heard is None:
+    if joined is None:
         return found
-    rankings = heard.rankings()
+    rankings = joined.rankings()
     drawing = truth.drawing(report)
-    # All windows of a recording count as often as it is drawn: any of them tells.
+    # The windows of a recording all have its weight, so any of them will do.
     window = {maestro.window_of(clip)[0]: number for number, clip in enumerate(truth.clips)}
-    weights = [None, *drawing.weights[:, [window[name] for name in heard.recordings]]]
+    weights = [None, *drawing.weights[:, [window[name] for name in joined.recordings]]]
 
     def interval(values: np.ndarray) -> Interval:
         return drawing.around(float(values[0]), values[1:])
@@ -46,18 +46,18 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     partial = np.array([[maestro.partial_auc(r, weights=w) for r in rankings] for w in weights])
     means = macro(partial)
     found.add("mpauc", OWN, interval(means))
-    for index, label in enumerate(heard.classes):
+    for index, label in enumerate(joined.classes):
         found.add("pauc", OWN, interval(partial[:, index]), label)
-    whole = np.array([[maestro.partial_auc(r, 1.0, w) for r in rankings] for w in weights])
-    found.add("mauc", OWN, interval(macro(whole)))
+    full = np.array([[maestro.partial_auc(r, 1.0, w) for r in rankings] for w in weights])
+    found.add("mauc", OWN, interval(macro(full)))
     best = np.array([[maestro.best_f1(r, w) for r in rankings] for w in weights])
     found.add("segment_f1_best", OWN, interval(macro(best)))
     if not scored.is_last:
-        split = np.flatnonzero(np.diff(heard.owner)) + 1
-        pieces = dict(zip(heard.recordings, np.split(heard.scores, split), strict=True))
-        seconds = dict(zip(heard.recordings, heard.seconds.tolist(), strict=True))
+        split = np.flatnonzero(np.diff(joined.owner)) + 1
+        pieces = dict(zip(joined.recordings, np.split(joined.scores, split), strict=True))
+        seconds = dict(zip(joined.recordings, joined.seconds.tolist(), strict=True))
         area, f1 = packages.sed_scores_eval_segments(
-            pieces, heard.events, heard.classes, seconds, maestro.MAX_FPR
+            pieces, joined.events, joined.classes, seconds, maestro.MAX_FPR
         )
         found.add("mpauc", LIBRARY, Interval(area))
         found.add("segment_f1_best", LIBRARY, Interval(f1))

@@ -34,22 +34,20 @@ class Truth:
     paths: dict[str, str] = field(default_factory=dict)
     """Where each clip lies."""
     units: Sequence[str] = ()
-    """What intervals draw: the unit of each clip; empty: every clip is one of its own."""
+    """The unit of each clip, which intervals draw as a whole; empty: each clip is its own."""
     unit: str = "clip"
-    """What such a unit is called."""
-
+    """What a unit is called."""
     hop: float = 0.064
-    """Seconds per frame, by default the DCASE baselines': ends are not told more finely."""
+    """Seconds per frame, by default that of the DCASE baselines. Ends are known to a frame."""
 
     @property
     def cut(self) -> tuple[int, int]:
-        """How many timed events go on after what was heard of their clip, and how many there are.
-
-        Whatever the system, it misses them in part or in whole.
+        """How many timed events end after the part of their clip that was scored, and how many
+        timed events there are. No system can find all of such an event.
         """
-        heard = dict(zip(self.clips, self.seconds, strict=True))
-        timed = self.events[self.events["onset"].notna() & self.events["clip"].isin(heard)]
-        beyond = timed["offset"] > timed["clip"].map(heard) + self.hop
+        scored = dict(zip(self.clips, self.seconds, strict=True))
+        timed = self.events[self.events["onset"].notna() & self.events["clip"].isin(scored)]
+        beyond = timed["offset"] > timed["clip"].map(scored) + self.hop
         return int(beyond.sum()), len(timed)
 
     @property
@@ -94,7 +92,7 @@ class Scored:
     hop: float
     arrays: dict[str, np.ndarray]
     detections: Any = None
-    """What others' system detected, where that is all there is."""
+    """What somebody else's system detected, where there are no scores."""
     tuned: Sequence[Tuned] = ()
     """How each class's boxes are found, where scores are decoded as boxes."""
 

@@ -60,7 +60,7 @@ def _of_tables(held: HeldOut, classes: list[str], layout: Layout) -> tuple[Truth
     instead = "--truth and --durations give the tables that this machine lacks"
     if not Path(path).exists():
         raise SedreproError(f"{path}: not made yet; `snakemake data` makes it, or {instead}")
-    clips = tables.read_clips(path)
+    clips = tables.read_clip_table(path)
     clips = clips[clips["fold"].map(held.subset.holds)]
     if clips.empty:
         raise SedreproError(f"{path}: no clip of set {held.name!r} is here; {instead}")

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from .. import chain, progress, tables
+from ..clips import read_clips
 from ..errors import SedreproError
 from ..files import digest, file_digest, write_json
 from ..kept import Kept
@@ -130,7 +131,10 @@ def _tuned(file: h5py.File, plan: Plan, layout: Layout) -> dict[str, list[Tuned]
 def read_set(
     file: h5py.File, held: HeldOut, plan: Plan, layout: Layout
 ) -> tuple[Truth, Iterator[Scored]]:
-    """What is true of the clips of one set, and each model's scores, as the row counts clips."""
+    """What is true of the clips of one set, and each model's scores.
+
+    Clips without an event are left out or silenced as `decoding.event_free` says.
+    """
     truth = _truth(file, held, plan, plan.scored, layout)
     silent = _without_events(truth, held)
     counted = _counted(silent, held, plan)
@@ -162,7 +166,7 @@ def measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, report: Rep
 
 
 def why_not_run(run: Run, layout: Layout) -> str | None:
-    """The reason, where a run has ended without having been made."""
+    """Why a run was not run; None if it was."""
     described = _described(run, layout)
     return described.get("reason", "") if described.get("status") == "not_run" else None
 
@@ -207,15 +211,15 @@ def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout)
     if not clips:
         raise SedreproError(f"{run}: no clip of set {held.name!r} was scored")
     events = tables.read_events(layout.table(held.subset, "events"))
-    paths = _paths(held.subset, layout)
+    listed = {clip.name: clip for clip in read_clips(layout.table(held.subset, "clips"))}
     return Truth(
         clips=clips,
         seconds=file[held.name]["seconds"][:],
         classes=classes,
         events=events[events["clip"].isin(clips)],
         n_expected=expected(held.subset, layout),
-        paths=paths,
-        units=units(held, clips, paths),
+        paths={name: clip.path for name, clip in listed.items()},
+        units=units(held, clips, listed),
         unit=held.unit,
         hop=float(file.attrs["hop"]),
     )
@@ -240,15 +244,10 @@ def _counted(silent: np.ndarray, held: HeldOut, plan: Plan) -> np.ndarray:
     return ~silent
 
 
-def _paths(subset: Subset, layout: Layout) -> dict[str, str]:
-    table = tables.read_clips(layout.table(subset, "clips"))
-    return dict(zip(table["clip"], table["path"], strict=True))
-
-
 def expected(subset: Subset, layout: Layout) -> int | None:
     """Clips the set should have; of a portion, those that the table gives it."""
     if subset.portion is not None:
-        clips = tables.read_clips(layout.table(subset, "clips"))
+        clips = tables.read_clip_table(layout.table(subset, "clips"))
         return int(clips["fold"].map(subset.holds).sum())
     audit = tables.read(layout.table(subset, "audit"), tables.AUDIT)
     known = audit["expected"].dropna()

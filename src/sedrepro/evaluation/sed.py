@@ -102,10 +102,11 @@ class Detections:
     @classmethod
     def of(cls, points: Iterable[Events], detected: Events | None) -> Detections:
         """Of what is in memory already."""
-        return cls([partial(_same, events) for events in points], detected)
+        return cls([partial(_made, events) for events in points], detected)
 
 
-def _same(events: Events) -> Events:
+def _made(events: Events) -> Events:
+    """An operating point whose events are there already."""
     return events
 
 
@@ -189,8 +190,8 @@ class _Measuring:
     def _psds_eval(self, found: Measures, counted: dict[str, Counts]) -> None:
         values = packages.psds_eval_psds(self.points, self.truth, list(SCENARIOS.values()))
         for (name, scenario), value in zip(SCENARIOS.items(), values, strict=True):
-            near = self._psds_interval(counted[name], scenario)
-            found.add(name, "psds_eval", _moved(near, value))
+            ours = self._psds_interval(counted[name], scenario)
+            found.add(name, "psds_eval", _moved(ours, value))
             found.curves[name] = _thin(roc(counted[name].total(), scenario), scenario.e_max)
 
     def _sed_scores_eval(self, found: Measures, frames: Frames) -> None:
@@ -203,8 +204,8 @@ class _Measuring:
             value = packages.sed_scores_eval_psds(
                 frames.scores, self.truth, scenario, hop=frames.hop, trim=frames.trim
             )
-            near = self._psds_interval(dense[name], scenario)
-            found.add(name, "sed_scores_eval", _moved(near, value))
+            ours = self._psds_interval(dense[name], scenario)
+            found.add(name, "sed_scores_eval", _moved(ours, value))
 
     def _psds_interval(self, counts: Counts, scenario: Scenario) -> Interval:
         return self.drawing.interval(counts, lambda total: psds(total, scenario))

@@ -23,6 +23,7 @@ TRUTH, DETECTED, POINTS = "truth", "detected", "points"
 
 
 def fill(file: h5py.File, held: HeldOut, plan: Plan, truth: Truth, found: Detections) -> None:
+    """Write a system's detections and the truth that came with them."""
     assert plan.released is not None
     model = plan.released.model
     file.attrs["classes"] = json.dumps(truth.classes)
@@ -32,12 +33,12 @@ def fill(file: h5py.File, held: HeldOut, plan: Plan, truth: Truth, found: Detect
     group["seconds"] = truth.seconds
     reference = truth.reference.events
     group[TRUTH] = _columns(reference)
-    home = group.create_group(model)
-    points = home.create_group(POINTS)
+    of_model = group.create_group(model)
+    points = of_model.create_group(POINTS)
     for place, point in enumerate(found.points):
         points[f"{place:03d}"] = _columns(point())
     if found.detected is not None:
-        home[DETECTED] = _columns(found.detected)
+        of_model[DETECTED] = _columns(found.detected)
 
 
 def _columns(events: Events) -> np.ndarray:

@@ -8,20 +8,21 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from ..clips import Clip
 from ..metrics.maestro import window_of
 from ..mixtures import snr_mix
 from ..settings import HeldOut
 
 
-def units(held: HeldOut, clips: Sequence[str], paths: Mapping[str, str]) -> list[str]:
-    """The unit of each clip: clips of one unit are drawn together."""
+def units(held: HeldOut, clips: Sequence[str], listed: Mapping[str, Clip]) -> list[str]:
+    """The unit of each clip: clips of one unit are drawn together (`listed`: clips by name)."""
     if held.unit == "recording":
         return [window_of(clip)[0] for clip in clips]
     if held.unit == "video":
         # Several rows of AVE's annotations may be of one video: `<row>_<video>`.
         return [clip.partition("_")[2] for clip in clips]
     if held.unit == "events":
-        events = [snr_mix.mixture(paths[clip]).events for clip in clips]
+        events = [snr_mix.mixture(listed[clip]).events for clip in clips]
         return linked([[event.file for event in of] for of in events])
     return list(clips)
 

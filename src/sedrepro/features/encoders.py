@@ -55,8 +55,8 @@ MOST_DOUBLINGS = 30
 def scaled(samples: np.ndarray) -> np.ndarray:
     """Samples in ±1 as 16-bit ones, and behind them how often they were doubled before rounding.
 
-    A quiet clip so keeps its digits: the network's input is scaled to each clip's own range, in
-    which rounding to a fixed step would be heard. 16-bit recordings come back as they were.
+    So a quiet clip keeps its digits. It needs them, because the network's input is scaled to each
+    clip's own range. 16-bit recordings come back as they were.
     """
     peak = float(np.abs(samples).max(initial=0.0))
     doublings = math.floor(math.log2(32767 / (32768 * peak))) if peak else 0

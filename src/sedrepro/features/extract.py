@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import audio, chain, progress, tables
+from .. import audio, chain, progress
+from ..clips import Clip, read_clips
 from ..errors import SedreproError
 from ..files import digest, fingerprint
 from ..kept import Kept
@@ -24,7 +25,6 @@ from ..mixtures import origins, reading
 from ..settings import FrontEnd, Layout, Project, Subset, declared
 from ..settings.tasks import StoreTask
 from ..store import Store, writing
-from .clips import Clip
 from .encoders import Kind
 from .segments import SegmentKind
 
@@ -75,9 +75,7 @@ def extract(
     written in parts, in a hidden folder beside `out`: a killed extraction goes on from them.
     """
     front_end = project.front_ends[front_end_name]
-    table = tables.read_clips(Layout.of(project).table(subset, "clips"))
-    seconds = np.minimum(table["seconds"].astype(float), front_end.seconds)
-    clips = [Clip(*row) for row in zip(table["clip"], table["path"], seconds, strict=True)]
+    clips = read_clips(Layout.of(project).table(subset, "clips"))
     attributes = {
         "front_end": front_end.model_dump(mode="json"),
         "corpus": subset.corpus,
@@ -130,12 +128,12 @@ def _write(
         origin=origin,
     ) as store:
         for clip, array in zip(part.clips, values, strict=True):
-            store.add(clip.name, clip.seconds, array)
+            store.add(clip.name, min(clip.seconds, front_end.seconds), array)
 
 
 def _parts(folder: Path, attributes: dict, clips: Sequence[Clip]) -> list[Part]:
     """The clips in parts, under names that what a killed extraction of the same clips left has."""
-    key = digest([attributes, [[*clip, *_stamp(clip.path)] for clip in clips]])
+    key = digest([attributes, [[*clip, *_stamp(clip.file)] for clip in clips]])
     for other in folder.glob("*"):
         if other.name != key:
             shutil.rmtree(other)
@@ -156,7 +154,7 @@ def _is_intact(path: Path) -> bool:
 def _stamp(path: str) -> tuple[int, int]:
     """What changes when a recording is replaced; a missing one is reported when it is read."""
     try:
-        status = os.stat(reading.file_of(path))
+        status = os.stat(path)
     except OSError:
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
@@ -170,7 +168,7 @@ def _work(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
     encoder = kind.encoder(front_end)
 
     def work(clip: Clip) -> np.ndarray:
-        samples = reading.read(clip.path, front_end.sample_rate)
+        samples = reading.read(clip, front_end.sample_rate)
         return encoder(audio.fit(samples, front_end.samples))
 
     return work

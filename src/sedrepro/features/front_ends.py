@@ -43,5 +43,5 @@ class Mel(nn.Module):
 
 
 def mel_of(front_end: FrontEnd) -> nn.Module:
-    """What makes linear mel spectra of stored clips: nothing, unless they are waveforms."""
+    """A module from stored clips to linear mel spectra. Only waveforms are not spectra already."""
     return Mel(front_end) if front_end.kind == "waveform" else nn.Identity()

@@ -50,5 +50,5 @@ class Fbank(nn.Module):
 
 
 def standardised(fbank: Tensor) -> Tensor:
-    """As BEATs reads it."""
+    """A filter bank at the scale that BEATs was trained on."""
     return (fbank - BEATS_MEAN) / (2 * BEATS_DEVIATION)

@@ -1,4 +1,4 @@
-"""What a store holds of each second of a video, by kind of front end; torch only for AudioCLIP."""
+"""What a store holds of each second of a video, by kind of front end."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..clips import Clip
 from ..errors import SedreproError
 from ..settings import FrontEnd, Project, Subset
-from ..sources import ave, weights
-from .clips import Clip
+from ..sources import ave
 
-WEIGHTS = "audioclip"  # the resource
 Reader = Callable[[Clip], np.ndarray]
 
 
@@ -27,7 +26,7 @@ class SegmentKind:
     lacking: Callable[[Project, Subset, FrontEnd], str]
     """Why no clip can be had, or nothing."""
     file: Callable[[Project, Subset, FrontEnd], Path | None] = lambda *_: None
-    """What is read beside the clips: released features, or a network's weights."""
+    """What is read instead of the clips: released features."""
 
 
 def _is_video(clip: Clip) -> bool:
@@ -36,7 +35,7 @@ def _is_video(clip: Clip) -> bool:
 
 def _is_row(clip: Clip) -> bool:
     """Whether the clip is a row of the released features."""
-    return clip.name.partition("_")[0].isdigit()
+    return clip.feature_row is not None
 
 
 def _no_videos(project: Project, subset: Subset, front_end: FrontEnd) -> str:
@@ -50,18 +49,8 @@ def _no_features(project: Project, subset: Subset, front_end: FrontEnd) -> str:
     return "" if path.exists() else f"{path.name} is not there"
 
 
-def _no_weights(project: Project, subset: Subset, front_end: FrontEnd) -> str:
-    if reason := _no_videos(project, subset, front_end):
-        return reason
-    return weights.lacking(WEIGHTS, project) or ""
-
-
 def _feature_file(project: Project, subset: Subset, front_end: FrontEnd) -> Path:
     return ave.root(project) / ave.FEATURES[subset.name == ave.NEGATIVES][front_end.kind]
-
-
-def _weights_file(project: Project, subset: Subset, front_end: FrontEnd) -> Path:
-    return weights.path(WEIGHTS, project)
 
 
 def _released(project: Project, subset: Subset, front_end: FrontEnd) -> Reader:
@@ -79,8 +68,8 @@ def _released(project: Project, subset: Subset, front_end: FrontEnd) -> Reader:
         )
 
     def read(clip: Clip) -> np.ndarray:
-        row = int(clip.name.partition("_")[0])
-        if row >= len(data):
+        row = clip.feature_row
+        if row is None or row >= len(data):
             raise SedreproError(f"{path}: holds {len(data)} videos, none for row {row}")
         values = data[row]
         limit = np.finfo(np.float16).max
@@ -109,48 +98,6 @@ def _segment_logmel(project: Project, subset: Subset, front_end: FrontEnd) -> Re
     return read
 
 
-def _audioclip_audio(project: Project, subset: Subset, front_end: FrontEnd) -> Reader:
-    import torch
-
-    from ..sources import video
-    from . import audioclip
-
-    torch.set_num_threads(1)  # processes share the clips
-    tower = audioclip.load(weights.path(WEIGHTS, project), "audio")
-
-    @torch.inference_mode()
-    def read(clip: Clip) -> np.ndarray:
-        samples = video.sound(clip.path, front_end.sample_rate, front_end.samples)
-        seconds = torch.from_numpy(samples).reshape(front_end.segments, -1)
-        return tower(seconds * 32768).numpy()
-
-    return read
-
-
-def _audioclip_visual(project: Project, subset: Subset, front_end: FrontEnd) -> Reader:
-    import torch
-
-    from ..sources import video
-    from . import audioclip
-
-    torch.set_num_threads(1)
-    tower = audioclip.load(weights.path(WEIGHTS, project), "visual")
-    assert isinstance(tower, audioclip.ImageTower)
-    each = front_end.per_second
-    times = (np.arange(front_end.segments * each) + 0.5) / each
-
-    @torch.inference_mode()
-    def read(clip: Clip) -> np.ndarray:
-        pictures = torch.from_numpy(video.pictures(clip.path, times, front_end.pixels))
-        seconds = audioclip.normalised(pictures).unflatten(0, (front_end.segments, each))
-        maps = torch.stack([tower.places(second).mean(0) for second in seconds])
-        return maps.reshape(front_end.shape).numpy()
-
-    return read
-
-
 RELEASED = SegmentKind(_released, "float16", _is_row, _no_features, _feature_file)
-AUDIOCLIP_VISUAL = SegmentKind(_audioclip_visual, "float16", _is_video, _no_weights, _weights_file)
-AUDIOCLIP_AUDIO = SegmentKind(_audioclip_audio, "float16", _is_video, _no_weights, _weights_file)
 FRAMES = SegmentKind(_frames, "uint8", _is_video, _no_videos)
 SEGMENT_LOGMEL = SegmentKind(_segment_logmel, "float16", _is_video, _no_videos)

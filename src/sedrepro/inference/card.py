@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from ..errors import SedreproError
-from ..files import file_digest, read_json, whole, write_text
+from ..files import file_digest, open_atomic, read_json, write_text
 from ..networks.weights import load_checkpoint
 from ..settings import Layout, Plan
 
@@ -46,7 +46,7 @@ def write_checkpoint(plan: Plan, layout: Layout, folder: Path) -> Path:
     saved["plan"]["settings"] = card["settings"]
     saved["networks"] = {"headline": saved["networks"]["headline"]}
     folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / CHECKPOINT) as disk:
+    with open_atomic(folder / CHECKPOINT) as disk:
         torch.save({**saved, "card": card}, disk)
     write_text(folder / CARD, _text(card))
     return folder / CHECKPOINT

@@ -1,4 +1,4 @@
-"""Waveform stores through a frozen network, once: stores of its pooled tokens."""
+"""Stores that a frozen network makes: pooled tokens of clips, or features of each second."""
 
 from __future__ import annotations
 
@@ -11,24 +11,21 @@ import numpy as np
 from .. import chain, progress
 from ..files import file_digest
 from ..kept import Kept
-from ..settings import FrontEnd, Layout, Project, Subset, declared
+from ..settings import FrontEnd, Project, Subset, declared
 from ..settings.tasks import StoreTask
 from ..sources import weights
-from ..store import Store, intact, writing
+from ..store import writing
+from .devices import choose, prepare
+from .frozen import FrozenKind, Inputs
 
-BATCH = 32  # clips at a time
 FORM = "float16"
 
 
 def make_store(task: StoreTask, *, out: str | Path, gpus: int = 0, threads: int = 1) -> None:
     """The store a task asks for, made or, if it was made before, published again."""
     front_end = task.project.front_ends[task.front_end]
-    waves = Store(task.layout.store(task.subset, front_end.waveform))
-    lacking = weights.lacking(front_end.kind, task.project)
-    parents = {
-        "waves": waves.content_key,
-        "weights": "" if lacking else file_digest(weights.path(front_end.kind, task.project)),
-    }
+    parents = _kind(front_end).source.parents(task.layout, task.subset, front_end)
+    parents |= {"weights": _content_of_weights(task.project, front_end)}
     origin = chain.link("store", task.depends() | {"form": FORM}, parents)
 
     def make() -> None:
@@ -57,46 +54,59 @@ def embed(
 ) -> None:
     """Write the store of one subset under a front end that is a frozen network.
 
-    Without the network's weights the store is empty and its attribute `lacking` says why.
+    Without the network's weights, or without inputs, the store is empty and its attribute
+    `lacking` says why.
     """
     front_end = project.front_ends[front_end_name]
-    waves = intact(Layout.of(project).store(subset, front_end.waveform))
-    why = weights.lacking(front_end.kind, project)
-    file = weights.path(front_end.kind, project)
+    source = _kind(front_end).source
+    inputs = source.inputs(project, subset, front_end)
     attributes = {
         "front_end": front_end.model_dump(mode="json"),
         "corpus": subset.corpus,
         "subset": subset.name,
-        "waves": waves.content_key,
-        "weights": "" if why else file_digest(file),
-        "lacking": why or "",
+        "weights": _content_of_weights(project, front_end),
+        "lacking": source.lacking(project) or weights.lacking(_resource(front_end), project) or "",
+        **inputs.attributes,
     }
     with writing(
         out, shape=front_end.shape, dtype=FORM, attributes=attributes, origin=origin
     ) as store:
-        if why or not len(waves):
+        if attributes["lacking"] or not inputs.clips:
             return
-        tokens = _tokens(project, front_end, waves, file, gpus, threads)
-        counted = progress.current().over(tokens, len(waves), "clips")
+        answers = _answers(project, front_end, inputs, gpus, threads)
+        counted = progress.current().over(answers, len(inputs.clips), "clips")
         for index, values in enumerate(counted):
-            store.add(waves.clips[index], waves.seconds[index], values)
+            store.add(inputs.clips[index], inputs.seconds[index], values)
 
 
-def _tokens(
-    project: Project, front_end: FrontEnd, waves: Store, file: Path, gpus: int, threads: int
+def _answers(
+    project: Project, front_end: FrontEnd, inputs: Inputs, gpus: int, threads: int
 ) -> Iterator[np.ndarray]:
-    """The pooled tokens (frame, width) of every clip, in order."""
+    """What the network says of every clip, in order."""
     import torch
-
-    from .devices import choose, prepare
-    from .networks import as_input
 
     device = choose(project.device, gpus, project.gpu_share)
     prepare(0, threads, project.deterministic)
-    encoder = declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
-    network = encoder(front_end.kind, file, front_end.channels).to(device).eval()
-    for start in range(0, len(waves), BATCH):
-        samples = waves.read(range(start, min(start + BATCH, len(waves))))
-        heard = as_input(torch.from_numpy(samples).to(device))
+    kind = _kind(front_end)
+    network = kind.load(front_end, weights.path(_resource(front_end), project)).to(device).eval()
+    count = len(inputs.clips)
+    for start in range(0, count, kind.batch):
+        read = inputs.read(range(start, min(start + kind.batch, count)))
         with torch.inference_mode():
-            yield from network(heard, front_end.steps, front_end.pooling).cpu().numpy()
+            yield from network(torch.from_numpy(read).to(device)).cpu().numpy()
+
+
+def _kind(front_end: FrontEnd) -> FrozenKind:
+    return declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
+
+
+def _resource(front_end: FrontEnd) -> str:
+    """The resource that brings the network's weights."""
+    return declared.FRONT_ENDS[front_end.kind].weights
+
+
+def _content_of_weights(project: Project, front_end: FrontEnd) -> str:
+    """A digest of the weights; empty where there are none."""
+    resource = _resource(front_end)
+    there = weights.lacking(resource, project) is None
+    return file_digest(weights.path(resource, project)) if there else ""

@@ -88,22 +88,21 @@ class Predictor:
 
     def _encoder(self, name: str, front_end: FrontEnd, files: Mapping[str, Path]) -> Encoder:
         """What a store would hold of one window."""
-        kind = declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
+        declaration = declared.FRONT_ENDS[front_end.kind]
+        kind = declared.resolve(declaration.work)
         if isinstance(kind, Kind):
             return kind.encoder(front_end)
-        if front_end.kind not in files:
+        if not declaration.of_waveforms or declaration.weights not in files:
             raise SedreproError(
                 f"{self.plan.run}: reads {name} ({front_end.kind}), which is not made of sound "
                 "files here"
             )
-        frozen = kind(front_end.kind, files[front_end.kind], front_end.channels)
-        frozen = frozen.to(self.method.device).eval()
+        frozen = kind.load(front_end, files[declaration.weights]).to(self.method.device).eval()
         stored = WAVEFORM.encoder(front_end)
 
         def encode(samples: np.ndarray) -> np.ndarray:
-            heard = as_input(torch.from_numpy(stored(samples))[None].to(self.method.device))
-            tokens = frozen(heard, front_end.steps, front_end.pooling)[0]
-            return tokens.cpu().numpy().astype(np.float16)
+            window = torch.from_numpy(stored(samples))[None].to(self.method.device)
+            return frozen(window)[0].cpu().numpy().astype(np.float16)
 
         return encode
 

@@ -108,7 +108,7 @@ def together(
     Only recordings and classes with a true event have a part; None if there is none.
     """
     true = sure_events(events[events["clip"].isin(set(clips))], classes)
-    heard = [name for name in MAESTRO_SCORED if name in set(true["label"])]
+    occurring = [name for name in MAESTRO_SCORED if name in set(true["label"])]
     places = {clip: window_of(clip) for clip in clips}
     recordings = list(dict.fromkeys(places[clip][0] for clip in true["clip"]))
     if not recordings:
@@ -119,9 +119,9 @@ def together(
         if name in length:
             length[name] = max(length[name], start + float(own))
     counts = {name: int(np.ceil(round(length[name], DIGITS))) for name in recordings}
-    columns = [list(classes).index(name) for name in heard]
+    columns = [list(classes).index(name) for name in occurring]
     means = per_second(frames[:, :, columns], hop)
-    sums = {name: np.zeros((counts[name], len(heard))) for name in recordings}
+    sums = {name: np.zeros((counts[name], len(occurring))) for name in recordings}
     cover = {name: np.zeros((counts[name], 1)) for name in recordings}
     for clip, own, mean in zip(clips, seconds, means, strict=True):
         name, start = places[clip]
@@ -139,7 +139,7 @@ def together(
     return _segments(
         {name: sums[name] / np.maximum(cover[name], 1) for name in recordings},
         {name: _merged(rows) for name, rows in told.items()},
-        heard,
+        occurring,
         length,
     )
 
@@ -155,8 +155,8 @@ def separate(
 ) -> Segments | None:
     """As the baseline validates: each window with a true event by itself, up to its last event."""
     true = sure_events(events[events["clip"].isin(set(clips))], classes)
-    heard = [name for name in MAESTRO_SCORED if name in set(true["label"])]
-    columns = [list(classes).index(name) for name in heard]
+    occurring = [name for name in MAESTRO_SCORED if name in set(true["label"])]
+    columns = [list(classes).index(name) for name in occurring]
     told: dict[str, list[tuple[float, float, str]]] = {}
     for clip, label, onset, offset in zip(
         *(true[c] for c in ("clip", "label", "onset", "offset")), strict=True
@@ -171,7 +171,7 @@ def separate(
     for clip, mean in zip(told, means, strict=True):
         count = int(np.ceil(round(length[clip], DIGITS)))
         scores[clip] = np.pad(mean[:count], ((0, max(0, count - len(mean))), (0, 0)))
-    return _segments(scores, told, heard, length)
+    return _segments(scores, told, occurring, length)
 
 
 def _segments(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import whole
+from ..files import open_atomic
 
 Key = tuple[str, str, str, str, str]
 """Set, model, metric, implementation, label."""
@@ -31,7 +31,7 @@ class Draws:
         rows = [np.asarray(row, dtype=np.float32) for row in self.values.values()]
         keys = [list(key) for key in self.values]
         about = {"keys": keys, "clips": self.clips, "units": self.units, "key": self.key}
-        with whole(path) as disk:
+        with open_atomic(path) as disk:
             np.savez(
                 disk, values=np.stack(rows) if rows else np.zeros((0, 0)), about=json.dumps(about)
             )

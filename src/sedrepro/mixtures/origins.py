@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import chain, tables
+from ..clips import read_clips
 from ..files import digest, file_digest, fingerprint, tree_stamp
 from ..settings import Layout, Subset
 from ..settings.runs import TABLES
 from ..settings.tasks import AdaptTask
-from . import reading
 
 
 def stamps(trees: Iterable[str]) -> dict[str, str]:
@@ -43,9 +43,9 @@ def seal_tables(
 
 def recordings(subset: Subset, layout: Layout) -> str:
     """A key of the recordings that a subset's clips are read from."""
-    clips = tables.read_clips(layout.table(subset, "clips"))
-    files = dict.fromkeys(reading.file_of(path) for path in clips["path"] if path)
-    recipes = [file for file in files if file.endswith(".tsv")]
+    listed = read_clips(layout.table(subset, "clips"))
+    files = dict.fromkeys(clip.file for clip in listed if clip.file)
+    recipes = list(dict.fromkeys(clip.recipe for clip in listed if clip.recipe))
     for recipe in recipes:
         mixed = tables.read(recipe, ["scene", "file"])
         files |= dict.fromkeys([*mixed["scene"], *mixed["file"]])

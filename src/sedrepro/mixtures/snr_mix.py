@@ -1,6 +1,6 @@
 """Mixtures of three events over a scene at a fixed SNR: their recipe is kept, their audio is not.
 
-A clip of this corpus has the path `<recipe>.tsv#<clip>`; `read` mixes it from its recordings.
+`read` mixes a clip from the recordings that its recipe lists.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 import soundfile
 
 from .. import audio, tables
+from ..clips import Clip, read_clips
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project, Subset
@@ -25,7 +26,6 @@ from . import recipe
 
 CORPUS = "snr_mix"
 RECIPE = ["clip", "seconds", "scene", "file", "onset", "offset", "snr"]
-MARK = ".tsv#"
 WAV_RATE = 32000  # Hz, of wavs written on request
 
 
@@ -71,14 +71,17 @@ def write_recipe(project: Project, subset: str) -> None:
         steps, note = _present(listed, project)
     path = recipe_path(project, subset)
     tables.write(path, steps.assign(snr=snr), RECIPE)
-    clips = steps.drop_duplicates("clip")
-    clips = clips.assign(subset=subset, path=f"{path}#" + clips["clip"].astype(str))
+    each = steps.drop_duplicates("clip")
+    clips = [
+        Clip(name, subset, float(seconds), str(fold), recipe=path)
+        for name, seconds, fold in zip(each["clip"], each["seconds"], each["fold"], strict=True)
+    ]
     origin = _origin(project)
     note = "; ".join(filter(None, [*origin.notes, note]))
     audit = pd.DataFrame([[subset, expected, len(clips), note, origin.kind]], columns=tables.AUDIT)
     tables.write(layout.table(where, "events"), steps.assign(confidence=1.0), tables.EVENTS)
     tables.write(layout.table(where, "audit"), audit, tables.AUDIT)
-    tables.write(layout.table(where, "clips"), clips, tables.CLIPS)
+    tables.write(layout.table(where, "clips"), tables.clip_table(clips), tables.CLIPS)
 
 
 def recipe_path(project: Project, subset: str) -> str:
@@ -171,22 +174,16 @@ def _reason(project: Project) -> str:
 # Audio
 
 
-def read(path: str, sample_rate: int) -> np.ndarray:
-    """The mixture at `<recipe>.tsv#<clip>` as mono float32: the mean of its two tracks."""
-    return tracks(mixture(path), sample_rate).mean(axis=0)
+def read(clip: Clip, sample_rate: int) -> np.ndarray:
+    """A mixture as mono float32: the mean of its two tracks."""
+    return tracks(mixture(clip), sample_rate).mean(axis=0)
 
 
-def recipe_of(path: str) -> str:
-    """The recipe file of a clip's path."""
-    return path.rpartition("#")[0]
-
-
-def mixture(path: str) -> Mixture:
-    file, _, clip = path.rpartition("#")
-    known = _mixtures(file)
-    if clip not in known:
-        raise SedreproError(f"{file}: has no mixture {clip!r}")
-    return known[clip]
+def mixture(clip: Clip) -> Mixture:
+    known = _mixtures(clip.recipe)
+    if clip.name not in known:
+        raise SedreproError(f"{clip.recipe}: has no mixture {clip.name!r}")
+    return known[clip.name]
 
 
 def tracks(mixture: Mixture, sample_rate: int) -> np.ndarray:
@@ -208,11 +205,9 @@ def tracks(mixture: Mixture, sample_rate: int) -> np.ndarray:
 def write_wavs(project: Project, subset: str, folder: str | Path) -> None:
     """The mixtures as the original recipe leaves them on disk: events left, scene right."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    for clip in tables.read_clips(Layout.of(project).table(Subset(CORPUS, subset), "clips"))[
-        "clip"
-    ]:
-        both = tracks(mixture(f"{recipe_path(project, subset)}#{clip}"), WAV_RATE)
-        soundfile.write(Path(folder) / f"{clip}.wav", both.T, WAV_RATE, subtype="PCM_16")
+    for clip in read_clips(Layout.of(project).table(Subset(CORPUS, subset), "clips")):
+        both = tracks(mixture(clip), WAV_RATE)
+        soundfile.write(Path(folder) / f"{clip.name}.wav", both.T, WAV_RATE, subtype="PCM_16")
 
 
 def _levelled(path: str, sample_rate: int) -> np.ndarray:

@@ -11,7 +11,10 @@ NARROWEST = 0.6
 
 
 def warped(spectra: Tensor, groups: list[slice], warps: bool) -> Tensor:
-    """A band of each group's spectra stretched over all bands."""
+    """Spectra in which a band, drawn for each group, is stretched over all bands.
+
+    Without `warps` they are left as they are.
+    """
     if not warps:
         return spectra
     bands, frames = spectra.shape[1:]

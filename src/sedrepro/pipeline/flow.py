@@ -7,17 +7,18 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import papers, settings
 from ..errors import SedreproError
+from ..files import ERROR
 from ..liveness import DRIVER, identity
-from ..settings import Layout, Plan, Project, Run, Subset, tasks
+from ..settings import Layout, Plan, Project, Run, Subset, declared, tasks
 from ..settings import given as given_settings
-from ..settings.blocks import EMBEDDINGS
+from ..settings.declared import FrontEndKind
 from ..settings.given import RUNTIME_VARIABLE, runtime
 from ..settings.rows import check_windows
 from ..settings.runs import TABLES
@@ -246,9 +247,6 @@ class Flow:
         key = self.tables_key(wildcards.corpus, wildcards.subset)
         if wildcards.corpus == SNR_MIX:
             return [clips, key, self.recipe(wildcards.subset)]
-        data, front_end = self.project.data, self.project.front_ends[wildcards.front_end]
-        if front_end.kind.startswith("audioclip") and data.ave.videos and not data.weights.local:
-            return [clips, key, self.layout.status("audioclip")]
         return [clips, key]
 
     def tables(self, subset: Subset) -> list[str]:
@@ -256,24 +254,26 @@ class Flow:
         found = [self.layout.table(subset, name) for name in TABLES]
         return [*found, self.layout.tables_key(subset)]
 
-    def _kinds(self, embedded: bool) -> str:
-        names = {front_end for _, front_end in self.inputs}
-        kinds = {name: self.project.front_ends[name].kind for name in names}
-        return _one_of(name for name, kind in kinds.items() if (kind in EMBEDDINGS) == embedded)
+    def _kind(self, front_end: str) -> FrontEndKind:
+        return declared.FRONT_ENDS[self.project.front_ends[front_end].kind]
 
     def extracted(self) -> str:
         """Constraint on the front ends that are computed from recordings."""
-        return self._kinds(embedded=False)
+        return _one_of(name for _, name in self.inputs if not self._kind(name).weights)
 
     def embedded(self) -> str:
-        """Constraint on the front ends that frozen networks compute from waveform stores."""
-        return self._kinds(embedded=True)
+        """Constraint on the front ends that frozen networks compute."""
+        return _one_of(name for _, name in self.inputs if self._kind(name).weights)
 
     def embed_inputs(self, wildcards: Any) -> list[str]:
-        """The waveforms and the weights."""
-        front_end = self.project.front_ends[wildcards.front_end]
-        waves = self.store(wildcards.corpus, wildcards.subset, front_end.waveform)
-        return [waves, self.layout.status(front_end.kind)]
+        """What the network reads, and its weights."""
+        kind = self._kind(wildcards.front_end)
+        weights = [self.layout.status(name) for name in self.fetched([kind.weights])]
+        if kind.of_waveforms:
+            waveform = self.project.front_ends[wildcards.front_end].waveform
+            return [self.store(wildcards.corpus, wildcards.subset, waveform), *weights]
+        videos = self.project.data.ave.videos
+        return [*self.clip_sources(wildcards), *(weights if videos else [])]
 
     @property
     def extract_threads(self) -> int:
@@ -399,6 +399,22 @@ class Flow:
                 weights = self.fetched(self.of(run).resources)
                 found |= dict.fromkeys(map(self.layout.status, weights))
         return list(found)
+
+
+def in_one_line(function: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """The same input function, with its error as one line.
+
+    Snakemake wraps what an input function raises in an exception of its own, and prints it with a
+    traceback over many lines. It does so with everything but `SystemExit`.
+    """
+
+    def asked(wildcards: Any) -> list[str]:
+        try:
+            return function(wildcards)
+        except SedreproError as error:
+            raise SystemExit(f"{ERROR}{error}") from None
+
+    return asked
 
 
 def _one_of(values: Iterable[str]) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..settings import Subset
-from ..settings.blocks import EMBEDDINGS
+from ..settings import Subset, declared
 from .flow import SNR_MIX, SYNTHETIC, Flow
 
 BEFORE = ("fetch", "adapt", "recipe", "mix", "collect", "extract", "embed")
@@ -39,9 +38,9 @@ def before_training(flow: Flow) -> list[Job]:
             stores |= dict.fromkeys(plan.inputs())
             resources |= dict.fromkeys(flow.fetched(plan.resources))
     for subset, front_end in list(stores):
-        kind = flow.project.front_ends[front_end]
-        if kind.kind in EMBEDDINGS:
-            stores[subset, kind.waveform] = None
+        made = flow.project.front_ends[front_end]
+        if declared.FRONT_ENDS[made.kind].of_waveforms:
+            stores[subset, made.waveform] = None
     subsets = dict.fromkeys(subset for subset, _ in stores)
     for subset in subsets:
         resources |= dict.fromkeys(flow.resources(subset))
@@ -53,11 +52,9 @@ def before_training(flow: Flow) -> list[Job]:
     for subset in subsets:
         found += _tables(flow, subset)
     for subset, front_end in stores:
-        embedded = flow.project.front_ends[front_end].kind in EMBEDDINGS
-        rule, name = (
-            "embed" if embedded else "extract",
-            f"{subset.corpus}.{subset.name}.{front_end}",
-        )
+        frozen = declared.FRONT_ENDS[flow.project.front_ends[front_end].kind].weights
+        rule = "embed" if frozen else "extract"
+        name = f"{subset.corpus}.{subset.name}.{front_end}"
         found.append(Job(rule, name, layout.data_log(rule, name), layout.store(subset, front_end)))
     return sorted(found, key=lambda job: BEFORE.index(job.rule))
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ..papers import settings_of
-from ..settings import Layout, Project, Run, plan, published, runs
+from ..settings import Layout, Project, Run, plan, published, runs, scored
 from ..settings.project import Column, Paper, Released, Row, Table
 from . import stats
 from .externals import MODEL, externals
 from .notes import below, precision
 from .printed import Cell, PrintedColumn, PrintedRow, PrintedTable, Published
-from .records import Record, finite, number, records
+from .records import Record, finite, number, read_record, records
 from .remarks import remarks
 from .whose import Whose, whose
 
@@ -101,7 +101,7 @@ def collect(
                     )
                     for c in columns
                 ],
-                [_about(project, paper, row, by_row, what) for what in table.about],
+                [_about(project, paper, row, by_row, what, layout) for what in table.about],
             )
             for row in listed
         ]
@@ -170,6 +170,7 @@ def _about(
     row: str,
     by_row: Mapping[tuple[str, str], list[Record]],
     what: str,
+    layout: Layout,
 ) -> str:
     """One fact about a row, under the paper's first condition; nothing where it is not known."""
     spec = project.papers[paper]
@@ -179,8 +180,16 @@ def _about(
     if what == "front ends":
         run = Run(paper, row, condition, project.seeds[0], spec.run_folds[0])
         return ", ".join(plan(project, run, settings_of()[paper]).front_ends)
-    sizes = [max(r.block("parameters").values(), default=0) for r in by_row[row, condition]]
+    sizes = [_size(project, record, layout) for record in by_row[row, condition]]
     return f"{max(sizes):,}" if any(sizes) else ""
+
+
+def _size(project: Project, record: Record, layout: Layout) -> int:
+    """Parameters of a run's largest network; of a re-evaluation, of the run that it decodes."""
+    decoded = scored(project, record.run)
+    if record.done and decoded != record.run:
+        record = read_record(layout, decoded)
+    return max(record.block("parameters").values(), default=0)
 
 
 def _spread(columns: list[Column], project: Project, paper: str) -> list[Column]:

@@ -12,10 +12,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from ..clips import Clip
 from ..metrics.decode import detect, gated, median_filter
 from ..settings import HeldOut, Layout, PaperSettings, Project, Subset, plan
 from ..settings.blocks import Decoding
-from .records import Record, finite, read_rows
+from .records import Record, clips_by_name, finite, read_rows
 
 Event = tuple[str, float, float]
 """Class, onset and offset in seconds."""
@@ -52,7 +53,8 @@ class Examples:
     """Decibels below the maximum, (mel, frame); None of inputs that are no spectra."""
     truth: dict[str, list[Event]] = field(default_factory=dict)
     scored: list[Scored] = field(default_factory=list)
-    paths: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Clip] = field(default_factory=dict)
+    """Clips whose sound or picture may be had."""
 
     def detections(self, scored: Scored, clip: str) -> list[Event]:
         """The row's events of a clip at its own threshold."""
@@ -146,21 +148,21 @@ def _left(record: Record, count: int) -> tuple[str, dict[str, np.ndarray | None]
 def _describe(
     made: Examples, project: Project, layout: Layout, one: _Shown, names: dict[str, str]
 ) -> None:
-    """Lengths, truth, paths and spectra of the clips, under their names on the page."""
+    """Lengths, truth, files and spectra of the clips, under their names on the page."""
     where = one.held.subset
-    table = {row["clip"]: row for row in read_rows(Path(layout.table(where, "clips")), "\t")}
+    listed = clips_by_name(layout.table(where, "clips"))
     front_end = project.front_ends.get(one.held.inputs[0])
     span = front_end.seconds if front_end else 10.0
     truth = _truth(layout, where, list(names))
     for clip, name in names.items():
-        row = table.get(clip, {})
+        found = listed.get(clip)
         made.clips.append(name)
-        made.seconds[name] = min(finite(row.get("seconds")) or span, span)
+        made.seconds[name] = min(found.seconds, span) if found else span
         made.span[name] = span
         made.spectra[name] = one.spectra[clip]
         made.truth[name] = truth[clip]
-        if row.get("path"):
-            made.paths[name] = row["path"]
+        if found and found.file:
+            made.files[name] = found
 
 
 def _score(
@@ -260,25 +262,25 @@ def _truth(layout: Layout, where: Subset, clips: Sequence[str]) -> dict[str, lis
 VIDEO = (".mp4", ".mkv", ".webm")
 
 
-def _samples(path: str, sample_rate: int, length: int) -> np.ndarray:
+def _samples(clip: Clip, sample_rate: int, length: int) -> np.ndarray:
     """A recording, a part of one, a mixture, or a video's sound track."""
-    if Path(path).suffix.lower() in VIDEO:
+    if Path(clip.path).suffix.lower() in VIDEO:
         from ..sources import video
 
-        return video.sound(path, sample_rate, length)
+        return video.sound(clip.path, sample_rate, length)
     from ..mixtures import reading
 
-    return reading.read(path, sample_rate)[:length]
+    return reading.read(clip, sample_rate)[:length]
 
 
-def ogg(path: str | Path, seconds: float, sample_rate: int = 16000) -> bytes | None:
+def ogg(clip: Clip, seconds: float, sample_rate: int = 16000) -> bytes | None:
     """The clip as Ogg Vorbis, or None if its file cannot be had."""
     import soundfile
 
     from ..errors import SedreproError
 
     try:
-        samples = _samples(str(path), sample_rate, round(seconds * sample_rate))
+        samples = _samples(clip, sample_rate, round(seconds * sample_rate))
         buffer = io.BytesIO()
         with soundfile.SoundFile(
             buffer, "w", sample_rate, 1, format="OGG", subtype="VORBIS"

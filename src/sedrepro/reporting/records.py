@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..clips import Clip, read_clips
 from ..files import last_error
 from ..metrics.resamples import Drawn, Resamples
 from ..papers import settings_of
@@ -184,6 +185,11 @@ def read_rows(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
             ]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def clips_by_name(path: str | Path) -> dict[str, Clip]:
+    """The clips of a subset by name; no table, no clips."""
+    return {clip.name: clip for clip in read_clips(path)} if Path(path).exists() else {}
 
 
 def read_series(path: Path) -> dict[str, list[float]]:

@@ -25,7 +25,7 @@ class Block(BaseModel):
     )
 
 
-EMBEDDINGS = tuple(kind for kind, how in FRONT_ENDS.items() if how.embeds)
+TOKENS = tuple(kind for kind, how in FRONT_ENDS.items() if how.of_waveforms)
 """Kinds of front ends that are frozen networks, named as the resource of their weights."""
 MEL_KINDS = ("mel", "stft_logmel", "segment_logmel")
 
@@ -99,7 +99,7 @@ class FrontEnd(Block):
         """The shape of one stored clip: mel bands × frames, samples, or seconds × what each has."""
         if self.kind == "waveform":
             return (self.samples + (self.form == "scaled"),)  # how often it was doubled comes last
-        if self.kind in EMBEDDINGS:
+        if self.kind in TOKENS:
             return (self.steps, self.channels)
         per_second = {
             "vgg_visual": (7, 7, self.channels),

@@ -196,8 +196,10 @@ class FrontEndKind:
     """How stores of one kind of front end are made."""
 
     work: str
-    embeds: bool = False
-    """Whether a frozen network makes them of waveform stores, by the weights of its name."""
+    weights: str = ""
+    """The resource of the frozen network that makes them; empty: they are computed without one."""
+    of_waveforms: bool = False
+    """Whether the network reads a store of waveforms, and not the recordings."""
 
 
 FRONT_ENDS: dict[str, FrontEndKind] = {
@@ -206,12 +208,18 @@ FRONT_ENDS: dict[str, FrontEndKind] = {
     "waveform": FrontEndKind("sedrepro.features.encoders:WAVEFORM"),
     "vgg_visual": FrontEndKind("sedrepro.features.segments:RELEASED"),
     "vgg_audio": FrontEndKind("sedrepro.features.segments:RELEASED"),
-    "audioclip_visual": FrontEndKind("sedrepro.features.segments:AUDIOCLIP_VISUAL"),
-    "audioclip_audio": FrontEndKind("sedrepro.features.segments:AUDIOCLIP_AUDIO"),
+    "audioclip_visual": FrontEndKind(
+        "sedrepro.inference.frozen:AUDIOCLIP_VISUAL", weights="audioclip"
+    ),
+    "audioclip_audio": FrontEndKind(
+        "sedrepro.inference.frozen:AUDIOCLIP_AUDIO", weights="audioclip"
+    ),
     "frames": FrontEndKind("sedrepro.features.segments:FRAMES"),
     "segment_logmel": FrontEndKind("sedrepro.features.segments:SEGMENT_LOGMEL"),
-    "beats": FrontEndKind("sedrepro.networks.pretrained:FrozenEncoder", embeds=True),
-    "atst_frame": FrontEndKind("sedrepro.networks.pretrained:FrozenEncoder", embeds=True),
+    "beats": FrontEndKind("sedrepro.inference.frozen:TOKENS", weights="beats", of_waveforms=True),
+    "atst_frame": FrontEndKind(
+        "sedrepro.inference.frozen:TOKENS", weights="atst_frame", of_waveforms=True
+    ),
 }
 
 

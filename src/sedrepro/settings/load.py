@@ -163,8 +163,9 @@ def _validated(merged: dict[str, Any], layers: list[Layer]) -> Project:
 
 def _check_papers(merged: dict[str, Any], papers: Collection[str], layers: list[Layer]) -> None:
     """Before anything else: a paper is a package and a folder of the same name, or a mistake."""
-    given = merged.get("papers")
-    given = given if isinstance(given, Mapping) else {}
+    given = merged.get("papers", {})
+    if not isinstance(given, Mapping):
+        return  # validation says what it should be
     for paper in given:
         if paper not in papers:
             _, label = origin(("papers", str(paper)), layers, [()])

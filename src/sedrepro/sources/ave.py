@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .. import tables
+from ..clips import Clip
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
@@ -93,23 +94,20 @@ def adapt(subset: str, project: Project) -> Tables:
         notes += shared(rows, orders)
     if not listed:
         notes.append(_unavailable(subset, project) or "neither features nor videos are there")
-    clips = pd.DataFrame(
-        {
-            "clip": [row.clip for row in listed],
-            "subset": subset,
-            "path": [
-                str(top / VIDEOS / f"{r.video}.mp4") if videos[r.video] else "" for r in listed
-            ],
-            "seconds": [videos[row.video] or float(SECONDS) for row in listed],
-            "fold": [
-                SHARED if subset == "train" and r.video in set.union(*twice.values()) else ""
-                for r in listed
-            ],
-        },
-        columns=tables.CLIPS,
-    )
+    leaking = set.union(*twice.values()) if subset == "train" else set()
+    clips = [
+        Clip(
+            row.clip,
+            subset,
+            videos[row.video] or float(SECONDS),
+            fold=SHARED if row.video in leaking else "",
+            path=str(top / VIDEOS / f"{row.video}.mp4") if videos[row.video] else "",
+            feature_row=row.index,
+        )
+        for row in listed
+    ]
     audit = _audit(subset, len(chosen), len(listed), "; ".join(notes), origin)
-    return clips, _events(listed), audit
+    return tables.clip_table(clips), _events(listed), audit
 
 
 def read_annotations(path: Path, classes: Sequence[str]) -> list[Row]:
@@ -184,7 +182,7 @@ def _events(rows: Sequence[Row]) -> pd.DataFrame:
 def _negatives(project: Project) -> Tables:
     """Background-only clips: rows of the released features, or (other) videos, or both."""
     top = root(project)
-    rows: list[tuple[str, str, float]] = []
+    clips: list[Clip] = []
     notes: list[str] = []
     expected = 0
     if project.data.ave.features:
@@ -192,21 +190,24 @@ def _negatives(project: Project) -> Tables:
         if _has_features(top, project, negatives=True):
             with h5py.File(top / FEATURES[True]["vgg_audio"], "r", locking=False) as file:
                 count = len(file["avadataset"])
-            rows += [(f"{index:04d}_negative", "", float(SECONDS)) for index in range(count)]
+            clips += [
+                Clip(f"{index:04d}_negative", NEGATIVES, float(SECONDS), feature_row=index)
+                for index in range(count)
+            ]
     if project.data.ave.videos:
         paths = sorted((top / NEGATIVE_VIDEOS).rglob("*.mp4"))
         lengths, notes = _lengths(paths)
-        found = [path for path in paths if lengths[path]]
-        rows += [(f"negative_{path.stem}", str(path), lengths[path]) for path in found]
+        clips += [
+            Clip(f"negative_{path.stem}", NEGATIVES, lengths[path], path=str(path))
+            for path in paths
+            if lengths[path]
+        ]
         rendered = project.data.origin == "render"
         expected += project.data.look.videos.get(NEGATIVES, 0) if rendered else NEGATIVE_COUNT
-    reasons = [] if rows else [_unavailable(NEGATIVES, project)]
-    clips = pd.DataFrame(rows, columns=["clip", "path", "seconds"]).assign(
-        subset=NEGATIVES, fold=""
-    )
+    reasons = [] if clips else [_unavailable(NEGATIVES, project)]
     note = "; ".join(filter(None, notes + reasons))
-    audit = _audit(NEGATIVES, expected, len(rows), note, whose.declared(project.data, "ave"))
-    return clips[tables.CLIPS], pd.DataFrame(columns=tables.EVENTS), audit
+    audit = _audit(NEGATIVES, expected, len(clips), note, whose.declared(project.data, "ave"))
+    return tables.clip_table(clips), pd.DataFrame(columns=tables.EVENTS), audit
 
 
 def _has_features(top: Path, project: Project, *, negatives: bool) -> bool:
@@ -296,7 +297,7 @@ def _reason(resources: Sequence[str], project: Project) -> str:
 
 def _absent(subset: str, reason: str, project: Project) -> Tables:
     expected = {"train": 3339, "validation": 402, "test": 402}[subset]
-    clips, events = pd.DataFrame(columns=tables.CLIPS), pd.DataFrame(columns=tables.EVENTS)
+    clips, events = tables.clip_table([]), pd.DataFrame(columns=tables.EVENTS)
     audit = _audit(subset, expected, 0, reason, whose.declared(project.data, "ave"))
     return clips, events, audit
 

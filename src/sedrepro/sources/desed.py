@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .. import audio, tables
+from ..clips import Clip
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
@@ -122,15 +123,11 @@ def adapt(subset: str, project: Project) -> Tables:
         names, note = _without_validation(names, root, project)
         notes += note
     present = [name for name in names if (folder / f"{name}.wav").exists()]
-    clips = pd.DataFrame(
-        {
-            "clip": present,
-            "subset": subset,
-            "path": [str(folder / f"{name}.wav") for name in present],
-            "seconds": _lengths(folder / f"{name}.wav" for name in present),
-            "fold": _weak_folds(table, present, project) if subset == "weak" else "",
-        },
-        columns=tables.CLIPS,
+    paths = [folder / f"{name}.wav" for name in present]
+    folds = _weak_folds(table, present, project) if subset == "weak" else [""] * len(present)
+    clips = tables.clip_table(
+        Clip(name, subset, seconds, fold, str(path))
+        for name, seconds, fold, path in zip(present, _lengths(paths), folds, paths, strict=True)
     )
     events = events[events["clip"].isin(present)]
     if place.labels == "strong":
@@ -305,7 +302,7 @@ def _arriving(place: Place, project: Project) -> list[str]:
 
 def _absent(subset: str, expected: int, reason: str, origin: whose.Origin) -> Tables:
     return (
-        pd.DataFrame(columns=tables.CLIPS),
+        tables.clip_table([]),
         pd.DataFrame(columns=tables.EVENTS),
         _audit(subset, expected, 0, reason, origin),
     )

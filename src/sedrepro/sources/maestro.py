@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import audio, tables
+from ..clips import Clip
 from ..errors import SedreproError
 from ..files import read_json
 from ..settings import Layout, Project
@@ -74,15 +75,15 @@ def adapt(subset: str, project: Project) -> Tables:
             continue
         _check_end(recording, seconds, labels)
         for window in cut:
-            path = f"{wav}#{window.start!r}-{window.end!r}"
-            clips.append((window.name, subset, path, window.end - window.start, fold))
+            length = window.end - window.start
+            clips.append(Clip(window.name, subset, length, fold, str(wav), window.start))
             events.append(within(labels, window))
     if not lengths:
         notes, expected = [_unavailable(project) or "no recording is there"], EXPECTED[subset]
     joined = pd.concat(events, ignore_index=True) if events else pd.DataFrame(columns=tables.EVENTS)
     told = (subset, expected, len(clips), "; ".join(notes), origin.kind)
     audit = pd.DataFrame([told], columns=tables.AUDIT)
-    return pd.DataFrame(clips, columns=tables.CLIPS), joined, audit
+    return tables.clip_table(clips), joined, audit
 
 
 def windows(recording: str, seconds: float, length: float, hop: float) -> Iterator[Window]:

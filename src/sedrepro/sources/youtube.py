@@ -32,9 +32,9 @@ from .ytdlp import HOST, Player, classify, player
 
 YOUTUBE, FOUND = "YouTube", "in the tree"
 STREAK = 12
-"""So many videos in a row without sound make us ask whether it is YouTube and not them."""
+"""After so many videos in a row without sound we ask whether it is YouTube and not them."""
 AGAIN = HOUR * 3 / 2
-"""When to ask again for what yt-dlp is not given just now."""
+"""Seconds until a video is asked for again that YouTube did not give this time."""
 OFFLINE = (60.0, 600.0)
 """Seconds to wait for a connection: at first, and at most."""
 REPORT = 600.0
@@ -67,7 +67,7 @@ def collect(errand: Errand) -> Outcome:
         reason += f" ({'; '.join(filter(None, lost))})"
     if copied:
         reason += f"; {copied:,} come from {clips.mirror.url if clips.mirror else ''}"
-    if left and not (arrival.closed and errand.settings.unreachable == "absent"):
+    if left and not (arrival.unreachable and errand.settings.unreachable == "absent"):
         reason = (
             f"{len(left):,} of {len(every):,} clips are still arriving from YouTube: {reason}; "
             f"what was fetched is kept, and clips put by hand into {folder} count"
@@ -78,7 +78,10 @@ def collect(errand: Errand) -> Outcome:
 
 
 def _linked(errand: Errand, every: list[Clip], folder: Path) -> tuple[set[str], list[Clip]]:
-    """Link what other resources hold: the clips they are to bring, and those still to come."""
+    """Link the clips that other resources bring.
+
+    Returns the names of all clips that are theirs to bring, and the clips they may still bring.
+    """
     clips = errand.resource.clips
     assert clips is not None
     shared: set[str] = set()
@@ -121,13 +124,15 @@ class Arrival:
         self.gate = errand.session.gate(HOST)
         clips = errand.resource.clips
         assert clips is not None  # nothing else arrives clip by clip
-        self.copying = clips.mirror if self.settings.mirrors != "none" else None
-        self.closed = False
-        """Whether there was never a connection."""
+        self.mirror = clips.mirror if self.settings.mirrors != "none" else None
+        self.unreachable = False
+        """Whether no connection could be had, so that asking ended."""
         self._fresh: deque[Clip] = deque()
         self._due: list[tuple[float, int, Clip]] = []
+        """Clips to ask for again: when, a number that orders equal times, and the clip."""
         self._streak: list[Clip] = []
         self._doubted = False
+        """Whether the last streak showed that YouTube gives us nothing."""
         self._number = itertools.count()
         self._have: set[str] = set()
         self._failures = self._asked = 0
@@ -146,7 +151,7 @@ class Arrival:
         missing = [clip for clip in self.every if not (self.folder / clip.file).exists()]
         check_space(self.folder, len(missing) * BYTES_PER_CLIP)
         for clip in missing:
-            if self.copying and self._lost(clip) and self.ledger.of(clip.file).origin == YOUTUBE:
+            if self.mirror and self._lost(clip) and self.ledger.of(clip.file).origin == YOUTUBE:
                 self._copy_lost(clip, self.ledger.of(clip.file))
         self._have = {c.file for c in self.every if (self.folder / c.file).exists()}
         for clip in self.every:
@@ -189,7 +194,7 @@ class Arrival:
     def _next(self) -> Clip | None:
         """What to ask for now; None when all is settled, or patience is at its end."""
         now, patience = self.clock.now(), self.settings.hold_out * HOUR
-        if self.closed or (self._asked and now - self._progress > patience):
+        if self.unreachable or (self._asked and now - self._progress > patience):
             return None
         if self._due and self._due[0][0] <= now:
             return heapq.heappop(self._due)[2]
@@ -210,7 +215,7 @@ class Arrival:
         if target.exists():
             self._note(clip, Try("ok", clip.end - clip.start, origin=FOUND))
             return
-        if self.copying and self.settings.mirrors == "all":
+        if self.mirror and self.settings.mirrors == "all":
             copied = self._copy(clip)
             if copied.state == "ok":
                 self._note(clip, copied)
@@ -237,7 +242,7 @@ class Arrival:
         self.ledger.note(clip.file, replace(outcome, when=self.clock.now()))
 
     def _take(self, clip: Clip) -> None:
-        """Decide what an answer means for the next."""
+        """Decide by the ledger's answer for a clip whether and when to ask again."""
         now, last = self.clock.now(), self.ledger.of(clip.file)
         if last.state == "offline":
             self._wait_for_connection(clip)
@@ -268,7 +273,7 @@ class Arrival:
         self._again(clip, self.clock.now())
         never = not any(self.ledger.of(other.file).state == "ok" for other in self.every)
         if self.settings.unreachable == "absent" and self._failures >= 3:
-            self.closed = True
+            self.unreachable = True
             return
         shortest, longest = OFFLINE
         pause = min(longest, shortest * 2 ** (self._failures - 1))
@@ -311,7 +316,7 @@ class Arrival:
         return None
 
     def _probe(self, witness: Clip) -> None:
-        """Ask for what is known to be there: the answer says how YouTube stands to us."""
+        """Ask for a video that is known to be there: does YouTube give us anything at all?"""
 
         def attempt(_: object) -> None:
             with tempfile.TemporaryDirectory(prefix="sedrepro-probe-") as folder:
@@ -327,8 +332,8 @@ class Arrival:
         self.gate.ask(attempt)
 
     def _copy_lost(self, clip: Clip, last: Try) -> None:
-        """What YouTube has no more, from somebody's copy of it."""
-        if self.copying is None:
+        """Fetch from the mirror a clip that YouTube no longer has."""
+        if self.mirror is None:
             return
         copied = self._copy(clip)
         if copied.state != "later":
@@ -339,8 +344,8 @@ class Arrival:
                 self._have.add(clip.file)
 
     def _copy(self, clip: Clip) -> Try:
-        assert self.copying is not None
-        url, origin = self.copying.url + clip.file, http.host_of(self.copying.url)
+        assert self.mirror is not None
+        url, origin = self.mirror.url + clip.file, http.host_of(self.mirror.url)
         part = self.errand.downloads / f"{clip.file}.part"
         session = self.errand.session
         try:

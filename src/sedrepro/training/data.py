@@ -34,7 +34,7 @@ class Clips:
         first = stores[inputs[0]]
         wanted = set(first.clips)
         if subset.portion is not None:
-            table = tables.read_clips(layout.table(subset, "clips"))
+            table = tables.read_clip_table(layout.table(subset, "clips"))
             wanted &= set(table.loc[table["fold"].map(subset.holds).astype(bool), "clip"])
         names = [name for name in first.clips if name in wanted]
         rows = {}

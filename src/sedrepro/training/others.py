@@ -12,9 +12,9 @@ from ..checkpoints import load_checkpoint
 from ..errors import SedreproError
 from ..inference.devices import choose, prepare
 from ..inference.predict import restored
+from ..networks.released import fill
 from ..papers import method_of
 from ..papers.contract import Method
-from ..papers.released import fill
 from ..settings import HeldOut, Layout, Plan
 from ..store import intact
 from .data import Held
@@ -23,7 +23,7 @@ from .scoring import score, score_file
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file with weights: of a run of ours, which says what it is, or of others."""
+    """A file with weights: of one of our runs, which says what it is, or of others."""
 
     path: Path
     weights: Callable[[str], Path]
@@ -31,30 +31,33 @@ class Checkpoint:
     device: str = "auto"
 
     @cached_property
-    def run(self) -> Method | None:
-        """The method of a run of ours; none for the weights of others."""
+    def own_method(self) -> Method | None:
+        """The method of one of our runs; none for the weights of others."""
         saved = load_checkpoint(self.path, mapped=True)
         if not isinstance(saved, dict) or not {"plan", "networks"} <= set(saved):
             return None
         return restored(self.path, self._device, self.weights)[1]
 
     def method(self, plan: Plan, model: str) -> Method:
-        """With the weights in it; those of others go into the network of `model` of a plan."""
-        if self.run is not None:
-            _check(self.run, model, self.path)
-            return self.run
+        """The method with the weights in it; those of others go into the plan's network `model`."""
+        if self.own_method is not None:
+            _check(self.own_method, model, self.path)
+            return self.own_method
         prepare(plan.run.seed, self._threads, deterministic=False)
         made = method_of(plan.run.paper, plan.method)
         method = made(plan, steps_per_epoch=1, device=self._device, amp=False)
         _check(method, model, plan.run)
         method.load_weights({name: self.weights(name) for name in plan.settings.weights()})
-        fill(method, model, self.path)
+        fill(method.networks[model], model, self.path, plan.run.row)
         return method
 
     def score(
         self, method: Method, model: str, held: HeldOut, layout: Layout, target: Path, name: str
     ) -> dict[str, str]:
-        """Write what it says of a set, under a model's new `name`; gives the keys of the stores."""
+        """Write the scores of a set to `target`, for a model called `name`.
+
+        Returns the content keys of the stores that were read.
+        """
         stores = {
             front_end: _store(method.plan, held, layout, front_end) for front_end in held.inputs
         }
@@ -67,7 +70,7 @@ class Checkpoint:
         def batches() -> Iterator[Any]:
             return clips.batches(method.settings.training.score_batch, method.device)
 
-        if self.run is None:
+        if self.own_method is None:
             method.prepare(batches)
         with score_file(target, method.plan, "") as scores:
             scores.add(clips, name, score(method, model, clips))
@@ -94,7 +97,7 @@ def _check(method: Method, model: str, where: object) -> None:
 
 
 def _store(plan: Plan, held: HeldOut, layout: Layout, front_end: str) -> str:
-    """The key of what the network reads, which must be of the front end that it knows."""
+    """The content key of a store, which must be of the front end that the network was made for."""
     path = layout.store(held.subset, front_end)
     if not Path(path).exists():
         raise SedreproError(f"{path}: not made yet; `snakemake {path}` makes it")

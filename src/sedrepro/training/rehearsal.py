@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 STEPS = 3
 """Measured steps, after one that is not."""
-FEW = 6
-"""Clips in a batch on a CPU, about: what a whole batch takes is extrapolated."""
+CPU_BATCH = 6
+"""About so many clips make a batch on a CPU; what a whole batch takes is extrapolated."""
 
 Models = dict[str, type[PaperSettings]]
 
@@ -41,20 +41,20 @@ def headline_runs(project: Project, models: Models) -> list[Run]:
 
 
 def with_share(project: Project, run: Run, models: Models, share: int) -> Plan:
-    """The plan of a run with the `share`-th part of each group of its batch."""
+    """The plan of a run whose batch, group by group, is `share` times smaller."""
     plan = settings.plan(project, run, models[run.paper])
-    whole: Any = plan.settings
-    groups = whole.model_dump()["batch"]
+    full: Any = plan.settings
+    groups = full.model_dump()["batch"]
     if isinstance(groups, dict):
-        batch = type(whole.batch)(**{name: max(1, n // share) for name, n in groups.items()})
+        batch = type(full.batch)(**{name: max(1, n // share) for name, n in groups.items()})
     else:
         batch = max(1, groups // share)
-    made = whole.model_copy(update={"batch": batch})
+    made = full.model_copy(update={"batch": batch})
     return Plan(**{**vars(plan), "settings": made})
 
 
-class Drawn:
-    """Stands in for the loader: the same random batch, at the size the streams ask for."""
+class RandomLoader:
+    """Stands in for the loader of batches: one random batch, of the size that the streams ask."""
 
     def __init__(self, plan: Plan, device: torch.device, steps: int) -> None:
         import torch
@@ -93,11 +93,10 @@ def trainer(
         plan, steps_per_epoch=steps, device=device, amp=amp
     )
     method.load_weights(files)
-    drawn = Drawn(plan, device, steps)
+    loader: Any = RandomLoader(plan, device, steps)
     state = State(Path(tempfile.gettempdir()) / "sedrepro-rehearsal")
-    nowhere: Any = drawn
-    made = Trainer(method, nowhere, [], Layout("", ""), state=state, stop=Stop())
-    return made, drawn.batch
+    made = Trainer(method, loader, [], Layout("", ""), state=state, stop=Stop())
+    return made, loader.batch
 
 
 def measure(
@@ -158,9 +157,9 @@ def rehearse(project: Project, models: Models, gpus: int) -> list[dict[str, Any]
             entry["problem"] = "; ".join(lacking)
         else:
             files = {name: weights.path(name, project) for name in needed}
-            share = 1 if gpus else max(1, whole // FEW)
+            share = 1 if gpus else max(1, whole // CPU_BATCH)
             entry |= _in_a_process(project, run, models, share, gpus, files)
-        print(told(entry), flush=True)
+        print(as_line(entry), flush=True)
         found.append(entry)
     return found
 
@@ -174,7 +173,7 @@ def _in_a_process(*given: Any) -> dict[str, Any]:
         return {"problem": " ".join(str(error).split())[:200]}
 
 
-def told(entry: dict[str, Any]) -> str:
+def as_line(entry: dict[str, Any]) -> str:
     """A measured row as a line."""
     name = f"{entry['paper']} {entry['row']}"
     if "problem" in entry:

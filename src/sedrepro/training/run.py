@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import chain, tables
 from ..errors import SedreproError
-from ..files import digest, file_digest, whole, write_json
+from ..files import digest, file_digest, open_atomic, write_json
 from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project, Subset
 from ..settings.runs import IDENTITY, MADE_WITH
@@ -141,7 +141,7 @@ def _portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
     found = {}
     for subset in sets:
         if subset.portion is not None:
-            table = tables.read_clips(layout.table(subset, "clips"))
+            table = tables.read_clip_table(layout.table(subset, "clips"))
             held = table["fold"].map(subset.holds).astype(bool)
             found[f"{subset.corpus}/{subset.name}/{subset.portion}"] = list(table.loc[held, "clip"])
     return found
@@ -227,9 +227,9 @@ class Fit:
     def run(self, gpus: int, threads: int) -> None:
         from ..inference.devices import choose, prepare
         from ..inference.networks import load_networks
+        from ..networks.released import released_networks
         from ..networks.weights import load_checkpoint
         from ..papers import method_of
-        from ..papers.released import released_networks
         from .data import Held, Loader
         from .events import Events
         from .record import Cost
@@ -316,7 +316,7 @@ class Fit:
                 "networks": dict(zip(_names(kept), kept.values(), strict=True)),
                 "method": method.state(),
             }
-            with whole(folder / "checkpoint.pt") as disk:
+            with open_atomic(folder / "checkpoint.pt") as disk:
                 torch.save(checkpoint, disk)
             best = trainer.best if trainer else None
             write_json(

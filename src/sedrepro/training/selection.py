@@ -75,7 +75,7 @@ def judge_desed_tags(judge: Judge, scores: Scores) -> dict[str, float]:
 
 def judge_maestro(judge: Judge, scores: Scores) -> dict[str, float]:
     """Segment F1 at each class's best threshold, on windows apart from each other."""
-    heard = maestro.separate(
+    found = maestro.separate(
         median_filter(scores["frame"], judge.windows),
         judge.hop,
         clips=judge.clips,
@@ -83,7 +83,7 @@ def judge_maestro(judge: Judge, scores: Scores) -> dict[str, float]:
         classes=judge.classes,
         events=judge.events,
     )
-    return {"segment_f1_best": heard.best_f1() if heard else 0.0}
+    return {"segment_f1_best": found.best_f1() if found else 0.0}
 
 
 def judge_segments(judge: Judge, scores: Scores) -> dict[str, float]:

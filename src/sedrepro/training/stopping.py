@@ -26,7 +26,7 @@ class Interrupted(SedreproError):  # noqa: N818 (it is not an error)
 
 @contextlib.contextmanager
 def exclusive(path: Path, patience: float = 300.0) -> Iterator[None]:
-    """Hold the lock file; wait while another process (an orphan that is ending) still has it."""
+    """Hold the lock file. Wait while another process has it: it may be an orphan that is ending."""
     deadline = time.monotonic() + patience
     while not (handle := locks.take(path)):
         if time.monotonic() > deadline:
@@ -44,9 +44,9 @@ def exclusive(path: Path, patience: float = 300.0) -> Iterator[None]:
 
 
 def requeue() -> None:
-    """Back into the queue of the cluster, if this is one's job: not a failure that uses up a retry.
+    """Put this job back into the cluster's queue, if it is a cluster's: that uses up no retry.
 
-    What the scheduler makes of it is its own; if it refuses, the job fails and is retried.
+    If the scheduler refuses, the job fails and is retried.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if job:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import progress
 from ..errors import SedreproError
-from ..files import whole
+from ..files import open_atomic
 from ..inference.devices import random_state, restore_random_state
 from ..inference.networks import load_networks
 from ..networks.weights import load_checkpoint
@@ -246,7 +246,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the resumable checkpoint: everything the next step depends on."""
-        with whole(self.state.resume) as disk:
+        with open_atomic(self.state.resume) as disk:
             torch.save(
                 {
                     "networks": self.networks(),

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...networks.audiovisual import Agva
 from ...networks.precision import Float32Linear
 from ..contract import Term
 from .localiser import Found, Localiser, Sizes, Target, xavier
@@ -26,13 +25,7 @@ class Recurrents(Localiser):
         self.hears = "a" in net.modalities
         self.sees = "v" in net.modalities
         if self.sees and net.agva != "mean":
-            self.agva = Agva(
-                sizes.visual,
-                sizes.audio,
-                hidden=net.agva_hidden,
-                size=net.agva_size,
-                variant=net.agva,
-            )
+            self.agva = self.guided_attention(sizes.audio)
         if self.sees:
             self.visual_lstm = recurrent(sizes.visual, net.lstm)
         if self.hears:

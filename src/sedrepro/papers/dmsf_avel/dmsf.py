@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...networks.audiovisual import Adapter, Agva
+from ...networks.audiovisual import Adapter
 from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ...networks.selective import Mamba
@@ -124,13 +124,7 @@ class Dmsf(Localiser):
         self.visual_adapter = Adapter(sizes.visual, net.adapter_ratio) if adapted else nn.Identity()
         self.audio_adapter = Adapter(sizes.audio, net.adapter_ratio) if adapted else nn.Identity()
         if net.agva != "mean":
-            self.agva = Agva(
-                sizes.visual,
-                sizes.audio,
-                hidden=net.agva_hidden,
-                size=net.agva_size,
-                variant=net.agva,
-            )
+            self.agva = self.guided_attention(sizes.audio)
         self.visual_in: nn.Module = nn.Sequential(nn.Linear(sizes.visual, d), nn.LayerNorm(d))
         if sizes.visual == d:
             self.visual_in = nn.Identity()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...networks.audiovisual import Agva
 from ..contract import Term
 from .settings import Settings
 
@@ -55,6 +56,18 @@ class Localiser(nn.Module):
         self.sizes = sizes
         self.settings = settings
         self.net = settings.network
+
+    def guided_attention(self, audio: int) -> Agva:
+        """Attention over places, guided by sound of `audio` features a second."""
+        net = self.net
+        assert net.agva != "mean"  # whoever asks has looked
+        return Agva(
+            self.sizes.visual,
+            audio,
+            hidden=net.agva_hidden,
+            size=net.agva_size,
+            variant=net.agva,
+        )
 
     def forward(self, visual: Tensor, audio: Tensor) -> Found:
         """visual (clip, second, place, channel), audio (clip, second, channel)."""

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...networks.audiovisual import Agva
 from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
 from ...objectives.mutual import pair_similarity
@@ -45,10 +44,7 @@ class Psp(Localiser):
         heard = sizes.audio if weak else INNER
         self.audio_in = nn.Identity() if weak else narrowed(sizes.audio)
         self.visual_in = nn.Linear(sizes.visual, INNER) if weak else narrowed(sizes.visual)
-        assert net.agva != "mean"  # as settings check
-        self.agva = Agva(
-            sizes.visual, heard, hidden=net.agva_hidden, size=net.agva_size, variant=net.agva
-        )
+        self.agva = self.guided_attention(heard)
         self.visual_lstm = recurrent(INNER, net.lstm)
         self.audio_lstm = recurrent(heard, net.lstm)
         names = ["visual_1", "visual_2", "audio_1", "audio_2"]

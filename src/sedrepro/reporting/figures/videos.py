@@ -18,7 +18,7 @@ from ...errors import SedreproError
 from ...papers import settings_of
 from ...settings import plan
 from ..colours import class_colours, readable
-from ..records import Record, finite, read_rows
+from ..records import Record, clips_by_name, finite, read_rows
 from . import style
 from .material import Material, MissingError
 
@@ -70,8 +70,8 @@ def watched(material: Material, record: Record, model: str = "network") -> Watch
         onset, offset = finite(row["onset"]), finite(row["offset"])
         if row["clip"] in place and onset is not None and offset is not None:
             label[place[row["clip"]], round(onset) : round(offset)] = column[row["label"]]
-    table = read_rows(Path(layout.table(held.subset, "clips")), "\t")
-    paths = {row["clip"]: row["path"] for row in table}
+    listed = clips_by_name(layout.table(held.subset, "clips"))
+    paths = {name: clip.path for name, clip in listed.items()}
     return Watched(clips, paths, classes, label, scores, attention)
 
 

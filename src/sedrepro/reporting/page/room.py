@@ -75,14 +75,14 @@ def _chosen(headline: Sequence[str], shown: Examples, clip: str) -> list[int]:
 
 
 def _clip(shown: Examples, clip: str, headline: Sequence[str], *, audible: bool) -> dict[str, Any]:
-    sound = ogg(shown.paths[clip], shown.seconds[clip]) if clip in shown.paths else None
+    sound = ogg(shown.files[clip], shown.seconds[clip]) if clip in shown.files else None
     spectrum = shown.spectra.get(clip)
     place = {name: index for index, name in enumerate(shown.classes)}
     if spectrum is not None:
         covered = max(1, round(spectrum.shape[1] * shown.seconds[clip] / shown.span[clip]))
         spectrum = spectrum[:, :covered]
     elif sound:
-        spectrum = heard(sound)
+        spectrum = spectrum_of(sound)
     return {
         "id": clip,
         "seconds": round(shown.seconds[clip], 3),
@@ -102,7 +102,7 @@ def _clip(shown: Examples, clip: str, headline: Sequence[str], *, audible: bool)
     }
 
 
-def heard(sound: bytes) -> np.ndarray:
+def spectrum_of(sound: bytes) -> np.ndarray:
     """A sound's spectrum (mel, frame) in decibels below its maximum, from its start to its end."""
     import soundfile
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import SedreproError
-from ..networks.weights import load_checkpoint, tensors
-from .contract import Method
+from .weights import load_checkpoint, tensors
 
 MODELS = {"student": "sed_student.", "teacher": "sed_teacher."}
 """Ours, and what their names begin with."""
@@ -83,8 +82,8 @@ def released_networks(path: str | Path, layout: str) -> dict[str, dict[str, Tens
     return found
 
 
-def fill(method: Method, model: str, path: str | Path) -> None:
-    """Put a checkpoint of anybody into the network of `model`, under whichever names it comes.
+def fill(network: nn.Module, model: str, path: str | Path, row: str) -> None:
+    """Put anybody's checkpoint into a row's network, which is that of `model`.
 
     It holds student and teacher of a recipe, or one network, with names of ours or of a layout.
     """
@@ -94,15 +93,13 @@ def fill(method: Method, model: str, path: str | Path) -> None:
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if not state or not prefix:
             raise SedreproError(f"{path}: holds no {prefix or model}*, so no {model}")
-    network = method.networks[model]
     named = _as_named(state, set(network.state_dict()), path)
     try:
         network.load_state_dict(named)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise SedreproError(
-            f"{path}: does not fit the network of row {method.plan.run.row!r}; --row names another "
-            f"({reason})"
+            f"{path}: does not fit the network of row {row!r}; --row names another ({reason})"
         ) from None
 
 

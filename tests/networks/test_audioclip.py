@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sedrepro.features.audioclip import (
+from sedrepro.networks.audioclip import (
     Attention,
     AttentionPool,
     AudioTower,

@@ -11,7 +11,9 @@ import soundfile
 
 from sedrepro import papers, settings, tables
 from sedrepro.files import write_json
-from sedrepro.pipeline import inventory
+from sedrepro.pipeline import downloads
+from sedrepro.pipeline.audit import Audit, audit, audit_text
+from sedrepro.pipeline.text import size
 from sedrepro.settings import Data, Layout, Project, Subset
 from sedrepro.sources import desed, registry
 from sedrepro.sources.fetch import obtain
@@ -38,11 +40,11 @@ def lgc(root: Path, tmp_path: Path, monkeypatch):
     return make
 
 
-def audit(project: Project, root: Path) -> inventory.Audit:
-    return inventory.audit(project, papers.settings_of(), registry.load(root))
+def audited(project: Project, root: Path) -> Audit:
+    return audit(project, papers.settings_of(), registry.load(root))
 
 
-def states(found: inventory.Audit) -> dict[str, str]:
+def states(found: Audit) -> dict[str, str]:
     """By row; the one that draws real strong labels needs a set that these tests do not make."""
     return {v.row: v.state for v in found.verdicts if v.row != "lgc_strong_real"}
 
@@ -79,18 +81,18 @@ def describe(project: Project) -> None:
 
 
 def test_an_empty_machine(lgc, root: Path) -> None:
-    found = audit(lgc(), root)
+    found = audited(lgc(), root)
     assert set(states(found).values()) == {"not known yet"}
     assert {stock.status for stock in found.stock} == {"not fetched yet"}
     assert {(c.expected, c.found) for c in found.counts} == {(None, None)}
     assert len(found.counts) == 7
-    assert "not known yet: mt" in inventory.audit_text(found).replace("untrained, mt_median7", "mt")
+    assert "not known yet: mt" in audit_text(found).replace("untrained, mt_median7", "mt")
 
 
 def test_a_full_copy(lgc, root: Path, tmp_path: Path) -> None:
     project = lgc(desed={"local": str(tree(tmp_path / "mine"))})
     describe(project)
-    found = audit(project, root)
+    found = audited(project, root)
     assert set(states(found).values()) == {"in full"}
     assert {stock.status for stock in found.stock} == {"local copy"}
     stock = {stock.resource: stock for stock in found.stock}
@@ -110,13 +112,13 @@ def test_a_partial_copy(lgc, root: Path, tmp_path: Path) -> None:
         (own / desed.PLACES["weak"].audio / f"weak{number}.wav").unlink()
     project = lgc(desed={"local": str(own)})
     describe(project)
-    found = audit(project, root)
+    found = audited(project, root)
     counts = {count.subset: (count.expected, count.found) for count in found.counts}
     assert counts["validation"] == (4, 1)
     assert counts["weak"] == (4, 0)
     assert states(found)["untrained"] == "in part"  # needs no training data
     assert states(found)["mt"] == states(found)["lgc"] == "not at all"
-    text = inventory.audit_text(found)
+    text = audit_text(found)
     assert "not at all: mt" in text
     assert "desed weak: 0 of 4 clips" in text
     assert f"desed validation: 3 clips are not in {own}" in text
@@ -125,11 +127,11 @@ def test_a_partial_copy(lgc, root: Path, tmp_path: Path) -> None:
 def test_what_could_not_be_had_is_named_with_its_remedy(lgc, root: Path) -> None:
     project = lgc()
     layout = Layout.of(project)
-    for name in inventory.needs(project, papers.settings_of(), registry.load(root)):
+    for name in downloads.needs(project, papers.settings_of(), registry.load(root)):
         status = "unavailable" if name == "desed_synth" else "ok"
         content = {"resource": name, "status": status, "reason": "HTTP 410", "files": 1, "bytes": 5}
         write_json(layout.status(name), content)
-    found = audit(project, root)
+    found = audited(project, root)
     stock = {stock.resource: stock.status for stock in found.stock}
     assert stock["desed_synth"] == "unavailable"
     (mend,) = found.mend
@@ -159,19 +161,19 @@ def test_the_loss_of_a_file_without_clips_is_spelt_out(project) -> None:
         }
     )
     write_json(Layout.of(settings_).status("w"), obtain("w", settings_))
-    found = inventory.audit(settings_)
+    found = audit(settings_)
     assert found.losses == ["w is unavailable: rows on w cannot run"]
-    assert "put it by hand at data/full/downloads/w/w.pt" in inventory.audit_text(found)
+    assert "put it by hand at data/full/downloads/w/w.pt" in audit_text(found)
 
 
 def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
-    found = inventory.plan(lgc(), papers.settings_of(), registry.load(root))
+    found = downloads.plan(lgc(), papers.settings_of(), registry.load(root))
     tables_ = 72_813 + 455_056 + 221_316
     clips = 1578 + 14412 + 1168
     assert found.total == found.papers["lgc_sed"]
     assert (found.total.files, found.total.known) == (clips + 5, tables_)
-    assert found.total.about == clips * inventory.CLIP_BYTES + 890_000_000 + 11_000_000_000
-    text = inventory.files_text(found)
+    assert found.total.about == clips * downloads.CLIP_BYTES + 890_000_000 + 11_000_000_000
+    text = downloads.files_text(found)
     assert "~11.0 GB  dcase_synth.zip  (checksum unknown)" in text
     assert "md5 a5f66487feaea5c5d8f028bf1ef5bd41" in text
     assert "licence: CC BY 4.0" in text
@@ -179,18 +181,18 @@ def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
 
 
 def test_plan_knows_own_copies_and_the_miniature(lgc, root: Path, tmp_path: Path) -> None:
-    own = inventory.plan(
+    own = downloads.plan(
         lgc(desed={"local": str(tmp_path)}), papers.settings_of(), registry.load(root)
     )
     assert own.total.files == 0
-    assert f"local copy at {tmp_path}" in inventory.files_text(own)
-    text = inventory.plan_text(own, Data())
+    assert f"local copy at {tmp_path}" in downloads.files_text(own)
+    text = downloads.plan_text(own, Data())
     assert f"your own copy {tmp_path}" in re.sub(" +", " ", text)
     assert "lgc_sed: nothing to get" in text
-    rendered = inventory.plan(lgc(origin="render"), papers.settings_of(), registry.load(root))
+    rendered = downloads.plan(lgc(origin="render"), papers.settings_of(), registry.load(root))
     assert rendered.total.files == 0
-    assert "the miniature is rendered" in inventory.files_text(rendered)
-    assert "rendered here" in inventory.plan_text(rendered, Data())
+    assert "the miniature is rendered" in downloads.files_text(rendered)
+    assert "rendered here" in downloads.plan_text(rendered, Data())
 
 
 def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatch) -> None:
@@ -198,8 +200,8 @@ def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatc
 
     def text(**data) -> str:
         project = settings.load({"data": data}, papers=papers.settings_of(), root=root)
-        found = inventory.plan(project, papers.settings_of(), registry.load(root))
-        return inventory.plan_text(found, project.data)
+        found = downloads.plan(project, papers.settings_of(), registry.load(root))
+        return downloads.plan_text(found, project.data)
 
     lines = text().splitlines()
     assert len(lines) <= 45
@@ -226,15 +228,15 @@ def test_plan_sees_what_is_there_and_what_was_frozen(project, host) -> None:
     base = {"title": "", "authors": "", "venue": "", "url": "", "corpora": []}
     paper = {**base, "conditions": {"c": {}}, "headline": [], "table": {}}
     settings_ = Project.model_validate({"papers": {"p": paper}})
-    before = inventory.plan(settings_)
+    before = downloads.plan(settings_)
     assert (before.total.known, before.total.about, before.there.files) == (0, 1, 0)
     obtain("thing", settings_)
-    after = inventory.plan(settings_)
+    after = downloads.plan(settings_)
     assert (after.total.known, after.total.about, after.there.files) == (7, 0, 1)
     assert after.items[0].checksum.endswith("(frozen)")
     Path("data/full/downloads/thing/a").unlink()  # what it brought is still in the raw tree
-    assert inventory.plan(settings_).there.files == 1
-    assert inventory.audit(settings_).stock[0].verified == {"nobody": 1}
+    assert downloads.plan(settings_).there.files == 1
+    assert audit(settings_).stock[0].verified == {"nobody": 1}
 
 
 @pytest.mark.parametrize(
@@ -242,4 +244,4 @@ def test_plan_sees_what_is_there_and_what_was_frozen(project, host) -> None:
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (35_622_537_482, "35.6 GB"), (2e12, "2.0 TB")],
 )
 def test_sizes(count, text: str) -> None:
-    assert inventory.size(count) == text
+    assert size(count) == text
