@@ -151,9 +151,9 @@ def tiny_plan(
 ) -> Plan:
     """The plan of a row at tiny size, with `changes` to the paper's settings and classes of one's
     own in place of DESED's."""
-    overlay = copy.deepcopy(OVERLAYS[paper])
+    overlay = merge(copy.deepcopy(OVERLAYS[paper]), {"run": [paper]})
     if classes:
-        overlay = merge(overlay, {"run": [paper], "data": {"desed": {"classes": classes}}})
+        overlay = merge(overlay, {"data": {"desed": {"classes": classes}}})
     models = settings_of()
     if changes:
         named = load(papers=models, root=ROOT).papers[paper].table[row].method

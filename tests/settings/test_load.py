@@ -224,6 +224,10 @@ WRONG = [
         "papers.lgc_sed.table.x.from: no row 'tm' to start from (did you mean mt?); rows are mt, x",
     ),
     (table({"x": {"kind": "train"}}), "papers.lgc_sed.table.x.label is missing"),
+    (
+        {"papers": {"lgc_sed": {"tables": {"new": {}}}}},
+        "papers.lgc_sed.tables.new.caption, columns are missing",
+    ),
     ({1: 2}, "1: Keys should be strings"),
     (
         {"data": {"desed": {"classes": ["Heron", "Owl", "Heron"]}}},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
@@ -13,6 +13,12 @@ from .dropout import Dropout
 from .precision import Float32Linear
 
 Network = TypeVar("Network", bound=nn.Module)
+
+Convolution = Callable[[int, int, int], nn.Module | None]
+"""The convolution of a block (its place from 0, channels in, channels out); None: the default.
+
+It maps (clip, channel, frame, band) and keeps frames and bands.
+"""
 
 
 class Detection(NamedTuple):
@@ -62,7 +68,7 @@ class Gate(nn.Module):
 
 
 class Block(nn.Sequential):
-    """Convolution, norm, gate, dropout, pooling over (time, frequency).
+    """Convolution, norm, gate, dropout, pooling, over (clip, channel, frame, band).
 
     `conv` and `norm` take the place of a 3 × 3 convolution and batch norm.
     """
@@ -102,8 +108,10 @@ class Cnn(nn.Module):
         momentum: float = 0.99,
         gate: Literal["glu", "context"] = "glu",
         identity_gate: bool = False,
+        conv: Convolution | None = None,
     ) -> None:
         super().__init__()
+        sizes = zip([1, *filters[:-1]], filters, pooling, strict=True)
         self.blocks = nn.Sequential(
             *(
                 Block(
@@ -113,10 +121,9 @@ class Cnn(nn.Module):
                     gate=Gate(channels, gate, identity=identity_gate),
                     dropout=dropout,
                     momentum=momentum,
+                    conv=conv(place, channels_in, channels) if conv else None,
                 )
-                for channels_in, channels, pool in zip(
-                    [1, *filters[:-1]], filters, pooling, strict=True
-                )
+                for place, (channels_in, channels, pool) in enumerate(sizes)
             )
         )
         channels_last(self)
@@ -180,6 +187,7 @@ class Crnn(nn.Module):
         identity_gate: bool = False,
         bias: float | None = None,
         projection: int | None = None,
+        conv: Convolution | None = None,
     ) -> None:
         super().__init__()
         self.cnn = Cnn(
@@ -189,6 +197,7 @@ class Crnn(nn.Module):
             momentum=momentum,
             gate=gate,
             identity_gate=identity_gate,
+            conv=conv,
         )
         self.rnn = nn.GRU(filters[-1], hidden, layers, batch_first=True, bidirectional=True)
         self.dropout = Dropout(dropout)

@@ -41,7 +41,9 @@ def explain(
         if siblings:
             text += f"; keys here are {', '.join(siblings)}"
     elif first["type"] == "missing":
-        text, alike = f"{label}: {key} is missing", details[:1]
+        alike = [one for one in details if one["type"] == "missing" and _loc(one)[:-1] == path[:-1]]
+        others_too = [_loc(one)[-1] for one in alike if one is not first]
+        text = f"{label}: {', '.join([key, *others_too])} {'are' if others_too else 'is'} missing"
     elif key:
         text = f"{label}: {key}: {_message(alike)}"
     else:
