@@ -30,7 +30,7 @@ import torch
 from checkpoints import calls, sound
 
 from sedrepro import audio, tables
-from sedrepro.clips import read_clips
+from sedrepro.clips import COLUMNS, read_clips
 from sedrepro.errors import SedreproError
 from sedrepro.metrics.resamples import Draws, Resamples
 from sedrepro.networks.weights import load_checkpoint
@@ -40,6 +40,8 @@ from sedrepro.sources.unpack import ArchiveError, unpack
 from sedrepro.store import Store, writing
 
 REFUSED = (SedreproError, ArchiveError)
+HEADER = "\t".join(COLUMNS) + "\n"
+"""Of `clips.tsv`."""
 MORE = 8
 """Pickles are read fast, and damaged in more ways than other files."""
 MEMORY = 3 << 30
@@ -82,7 +84,7 @@ def whole(folder: Path) -> dict[str, bytes]:
     video.write(folder / "a.mp4", pictures, 5, samples.astype("float32"), 8000)
     texts = {
         "a.yaml": "a: &x {b: [1, 2.5, null]}\nc: *x\nd: 'text'\n",
-        "clips.tsv": "clip\tsubset\tpath\tseconds\tfold\nä1\tweak\ta/b.wav\t10.0\t\n",
+        "clips.tsv": HEADER + "ä1\tweak\t10.0\t\ta/b.wav\t\t\t\n",
         "events.tsv": "clip\tlabel\tonset\toffset\tconfidence\na\tDog\t0.5\t2.25\t1.0\n"
         + "b\tCat\t\t\t1.0\n",
         "train.csv": "fname,label,manually_verified\na.wav,Bark,1\nb.wav,Bus,0\n",
@@ -145,8 +147,8 @@ def hostile(canary: Path) -> Iterator[tuple[str, bytes]]:
         archive.writestr(link, "/etc/passwd")
     yield "a.zip", out.getvalue()
     yield "a.wav", b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\xff\xff\x40\x1f\0\0" + b"\xff" * 60
-    yield "clips.tsv", b"clip\tsubset\tpath\tseconds\tfold\n" + b"\t" * 100_000
-    yield "clips.tsv", b'clip\tsubset\tpath\tseconds\tfold\n"' + b"a" * 100_000
+    yield "clips.tsv", HEADER.encode() + b"\t" * 100_000
+    yield "clips.tsv", HEADER.encode() + b'"' + b"a" * 100_000
     yield "events.tsv", b"clip\tlabel\tonset\toffset\tconfidence\na\tDog\t1e999\tnan\tx\n"
 
 
