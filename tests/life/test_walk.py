@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from sedrepro.cli.status import Standing, standings
-from sedrepro.cli.verify import Walk
+from sedrepro.cli.verify import ChainCheck
 from sedrepro.files import read_json, write_json
 from sedrepro.reporting.collect import Cell, collect
 from sedrepro.reporting.records import Record, digits
@@ -428,9 +428,9 @@ class Life(RuleBasedStateMachine):
     def verified(self) -> str:
         """What `sedrepro verify` says."""
         with self.w.inside():
-            walk = Walk(self.w.project, self.w.layout, self.w.checkout)
-            walk.run()
-        return "\n".join(walk.problems)
+            check = ChainCheck(self.w.project, self.w.layout, self.w.checkout)
+            check.run()
+        return "\n".join(check.problems)
 
     # The end
 
