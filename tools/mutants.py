@@ -309,8 +309,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for mutant, how in pool.map(tried, mutants):
             all_of_them[mutant.group] += 1
             noticed[mutant.group] += bool(how)
-            if not how:
-                print(f"survived  {mutant}", flush=True)
+            print(f"{how or 'survived':9} {mutant}", flush=True)
     for name in here:
         print(f"{name}: {noticed[name]} of {all_of_them[name]} noticed")
     low, high = interval(noticed.total(), all_of_them.total())

@@ -80,7 +80,7 @@ class Cause:
 CONFIDENCE = {"name": "confidence", "other": True}
 OTHER_DATA = {"audio": 1, "labels": 1, "dated": True}
 FLIPPED = {"how": "flip", "dated": False}
-SCORES = {"index": 16} | FLIPPED
+SCORES = {"index": 1} | FLIPPED
 """Of the mean teacher."""
 TRUTH = {"index": 18} | FLIPPED
 """The events of the validation set."""
@@ -118,7 +118,7 @@ CAUSES: dict[str, Cause] = {
     ),
     "damaged scores are read": Cause(
         lambda: [mock.patch.object(evaluation, "file_digest", of_any_scores)],
-        [("damage_a_file_of_a_run", SCORES), ("set_the_median", {"value": 3}), AGAIN],
+        [("damage_scores", SCORES), ("set_the_median", {"value": 3}), AGAIN],
     ),
     "changed clip tables are read": Cause(
         lambda: [

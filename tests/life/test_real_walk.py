@@ -1,5 +1,9 @@
 """The same walk through Snakemake and the real commands: a few steps here, as many as one likes by
-hand (`SEDREPRO_REAL_STEPS=300 SEDREPRO_WALK_SEED=2 pytest -s tests/life/test_real_walk.py`)."""
+hand (`SEDREPRO_REAL_STEPS=300 SEDREPRO_WALK_SEED=2 pytest -s tests/life/test_real_walk.py`).
+
+With `SEDREPRO_REAL_HOME`, a folder, what clean runs print and the result set to begin from are kept
+there for the next walk.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,7 @@ import pytest
 from faults.test_kills import at_work
 from sedrepro import papers, settings
 from sedrepro.cli.status import standings
+from sedrepro.files import read_json
 from sedrepro.pipeline.driver import unlock
 from sedrepro.reporting import links
 from sedrepro.reporting.collect import collect
@@ -35,6 +40,7 @@ pytestmark = pytest.mark.long
 
 SEED = int(os.environ.get("SEDREPRO_WALK_SEED", "14"))
 STEPS = int(os.environ.get("SEDREPRO_REAL_STEPS", "25"))
+HOME = os.environ.get("SEDREPRO_REAL_HOME")
 PAPER = "lgc_sed"
 RESULTS = Path("results/life")
 FIRST = {"median": 7, "confidence": 0.95, "caption": "The teacher"}
@@ -142,8 +148,8 @@ class Walker:
 
     def any_file(self) -> Path | None:
         run = f"{RESULTS}/runs/*/*/*/*/*"
-        return self.pick(*self.draw.choice([[run], [run], ["data/*/features/*/*.h5"], [
-            "data/*/corpora/*/*/*"], [f"{RESULTS}/tables/*"]]))  # fmt: skip
+        data = ("data/*/features/*/*.h5", "data/*/corpora/*/*/*")
+        return self.pick(self.draw.choice([run, run, *data, f"{RESULTS}/tables/*"]))
 
     # What people do
 
@@ -288,14 +294,39 @@ class Walker:
         return self.known[memo]
 
 
-def test_whatever_people_do_with_the_real_commands(root, tmp_path, record_property):
-    folder = Folder(checkout(root, tmp_path / "life"))
+def begun(home: Path, root: Path) -> tuple[Folder, Folder]:
+    """A finished result set to live with, and one that stays as it is, for clean runs."""
+    clean = Folder(home / "clean")
+    if not clean.path.exists():
+        first = Folder(checkout(root, home / "first"))
+        first.choose(FIRST)
+        done = first.snakemake("all")
+        assert done.returncode == 0, done.stdout + done.stderr
+        first.path.rename(clean.path)
+    life = home / "life"
+    shutil.rmtree(life, ignore_errors=True)
+    subprocess.run(["cp", "-a", str(clean.path), str(life)], check=True)
+    folder = Folder(life)
     folder.choose(FIRST)
-    done = folder.snakemake("all")
-    assert done.returncode == 0, done.stdout + done.stderr
-    clean = tmp_path / "clean"
-    subprocess.run(["cp", "-a", str(folder.path), str(clean)], check=True)
-    walker = Walker(folder, Folder(clean))
-    walker.walk()
+    return folder, clean
+
+
+def test_whatever_people_do_with_the_real_commands(root, tmp_path, record_property):
+    home = Path(HOME) if HOME else tmp_path
+    walker = Walker(*begun(home, root))
+    known = home / "known.json"
+    if known.exists():
+        walker.known = {memo: dict(map(_entry, told)) for memo, told in read_json(known).items()}
+    try:
+        walker.walk()
+    finally:
+        kept = {memo: list(lines.items()) for memo, lines in walker.known.items()}
+        known.write_text(json.dumps(kept))
     kinds = ", ".join(f"{name} {n}" for name, n in sorted(walker.counts.items()))
-    record_property("counted", f"{walker.step} real actions, seed {SEED}: {kinds}")
+    told = f"{walker.step} real actions, seed {SEED}: {kinds}"
+    print(told)
+    record_property("counted", told)
+
+
+def _entry(told: list[Any]) -> tuple[tuple[str, ...], dict[str, str]]:
+    return tuple(told[0]), told[1]
