@@ -11,10 +11,14 @@ from sedrepro import papers, settings, tables
 from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate
 from sedrepro.evaluation.export import output
+from sedrepro.evaluation.measures import Scored
 from sedrepro.evaluation.run import metrics_link
+from sedrepro.evaluation.sed import Frames
+from sedrepro.files import digest
 from sedrepro.metrics.boxes import Shape, box_scores, tune
 from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS
+from sedrepro.reporting.links import measured_content
 from sedrepro.settings import Run, Subset
 
 BOXES = Run("lgc_sed", "mt_boxes", "desed", 42)
@@ -113,6 +117,20 @@ def test_an_export_has_the_boxes(world, root):
     found = output(plan, world.layout, "validation", "teacher")
     assert found.frames.hop == HOP / 4
     assert found.frames.scores.shape[1] == 4 * world.frames["validation", "teacher"].shape[1]
+
+
+def test_chosen_values_that_were_edited_are_noticed(result):
+    content = measured_content(result)
+    edited = {model: dict(chosen) for model, chosen in result["tuned"].items()}
+    edited["teacher"]["Cat"] = edited["teacher"]["Cat"] | {"step": 9.0}
+    assert content == digest(result) != measured_content(result | {"tuned": edited})
+
+
+def test_a_system_without_scores_of_that_set_is_refused(world, root):
+    _, plan = planned(root)
+    scored = Scored("validation", "theirs", HOP, {"frame": world.frames["validation", "teacher"]})
+    with pytest.raises(SedreproError, match=r"theirs: boxes .* tuned on scores of 'synth_val"):
+        Frames.of(scored, None, plan.settings.decoding)
 
 
 @pytest.mark.parametrize(

@@ -332,8 +332,8 @@ def test_markdown_and_latex_hold_the_numbers(made):
         assert "0.349" in text
         assert "published PSDS 1" in text
     tex = Path(made.layout.paper_table(PAPER, "tex")).read_text()
-    # Three tables, each with its differences.
-    assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == 6
+    # Four tables, each with its differences.
+    assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == 8
     assert "rows minus Mean teacher, run by run" in tex
     assert "psds_eval" not in tex.replace(r"psds\_eval", "")
 

@@ -46,15 +46,16 @@ class Frames:
 
     @classmethod
     def of(cls, scored: Scored, truth: Truth, decoding: Decoding) -> Frames:
-        raw, seconds = _decoded(scored, decoding), truth.reference.seconds
-        if decoding.boxes is None:
-            smooth = median_filter(raw, decoding.windows(truth.classes))
-            return cls(smooth, scored.hop, seconds, decoding.trim)
-        if not scored.tuned:
+        raw = _decoded(scored, decoding)
+        if decoding.boxes is not None and not scored.tuned:
             raise SedreproError(
                 f"{scored.model}: boxes (decoding.boxes) are tuned on scores of "
                 f"{decoding.boxes.tuned_on!r}, and here are none"
             )
+        seconds = truth.reference.seconds
+        if decoding.boxes is None:
+            smooth = median_filter(raw, decoding.windows(truth.classes))
+            return cls(smooth, scored.hop, seconds, decoding.trim)
         drawn = box_scores(raw, [one.shape for one in scored.tuned], scored.hop)
         return cls(drawn, scored.hop / QUARTERS, seconds, decoding.trim)
 
