@@ -285,9 +285,9 @@ def test_each_fault_of_a_copy_of_ave_is_named(tmp_path, monkeypatch, root, accep
     monkeypatch.chdir(tmp_path)
     begin(tmp_path, root, {"ave": {"local": "ave", "features": True, "videos": True}})
     shutil.copytree(acceptance / "ave", "ave/data")
-    for name, rows in (("audio_feature", 4143), ("visual_feature", 4142)):
-        with h5py.File(f"ave/data/{name}.h5", "w") as file:
-            file["avadataset"] = np.zeros((rows, 1), np.float32)
+    with h5py.File("ave/data/visual_feature.h5", "w") as file:
+        file["avadataset"] = np.zeros((4142, 1), np.float32)
+    Path("ave/data/audio_feature.h5").write_bytes(b"cut short")
     listed = ave.read_annotations(Path("ave/data/Annotations.txt"), AVE_CLASSES)
     short, broken = sorted({row.video for row in listed})[:2]
     folder = Path("ave", ave.VIDEOS)
@@ -301,6 +301,7 @@ def test_each_fault_of_a_copy_of_ave_is_named(tmp_path, monkeypatch, root, accep
     assert (
         "1 files have another number of rows: data/visual_feature.h5 (4,142, not 4,143)" in printed
     )
+    assert "1 files cannot be read: data/audio_feature.h5" in printed
     assert f"1 videos are too short: {short} (3.0 s, not 10)" in printed
     assert f"1 videos cannot be read: {broken}" in printed
     assert "4,095 videos are not there: " in printed

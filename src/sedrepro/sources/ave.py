@@ -252,7 +252,11 @@ def faults(project: Project) -> Iterator[tuple[str, str]]:
         return
     rows = read_annotations(top / ANNOTATIONS, project.data.ave.classes)
     for name in FEATURES[False].values() if project.data.ave.features else ():
-        if (top / name).exists() and (count := _count(top / name)) != len(rows):
+        if not (top / name).exists():
+            yield "files are not there", name
+        elif (count := _count(top / name)) is None:
+            yield "files cannot be read", name
+        elif count != len(rows):
             yield "files have another number of rows", f"{name} ({count:,}, not {len(rows):,})"
     names = sorted({row.video for row in rows}) if project.data.ave.videos else []
     paths = {name: top / VIDEOS / f"{name}.mp4" for name in names}
