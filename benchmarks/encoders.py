@@ -53,7 +53,7 @@ def draw(path: Path) -> None:
 def measure(way: str, path: Path, device: str, clips: int, steps: int) -> list[str]:
     """A line of the table."""
     row, change = WAYS[way]
-    models = papers.settings_of()
+    models = papers.settings_models()
     common = {"settings": {"batch": dict.fromkeys(GROUPS, clips)}}
     overlay = {"papers": {"mtda_hsed": settings.merge(common, change)}}
     root = Path(__file__).resolve().parents[1]

@@ -46,7 +46,7 @@ def finished(folder: Path, paper: str, row: str) -> None:
     from sedrepro import papers, settings
     from sedrepro.settings import Run
 
-    models = papers.settings_of()
+    models = papers.settings_models()
     project = settings.load(papers=models, root=Path(__file__).resolve().parents[1])
     run = Run(paper, row, next(iter(project.papers[paper].conditions)), 42)
     plan = settings.plan(project, run, models[paper])

@@ -174,7 +174,7 @@ def as_before() -> Iterator[None]:
 
 def planned(paper: str, row: str, share: int) -> settings.Plan:
     """A row's plan at full size, with a part of its batch."""
-    models = papers.settings_of()
+    models = papers.settings_models()
     project = settings.load(papers=models, root=ROOT)
     spec = project.papers[paper]
     run = settings.Run(paper, row, next(iter(spec.conditions)), 0, (spec.folds or [None])[0])

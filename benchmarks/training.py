@@ -48,7 +48,7 @@ def timed(made: Trainer, device: torch.device, steps: int) -> tuple[float, float
 def measure(project: settings.Project, paper: str, row: str, device: torch.device, steps: int):
     condition = next(iter(project.papers[paper].conditions))
     run = settings.Run(paper, row, condition, 0)
-    plan = settings.plan(project, run, papers.settings_of()[paper])
+    plan = settings.plan(project, run, papers.settings_models()[paper])
     made = prepared(plan, device, steps, project.amp, {})
     return len(made.drawn.clips), *timed(made, device, steps)
 
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--amp", choices=["true", "false"], default="false")
     options = parser.parse_args()
     overlay = {"amp": options.amp == "true"}
-    project = settings.load(overlay, papers=papers.settings_of(), files=options.configfile)
+    project = settings.load(overlay, papers=papers.settings_models(), files=options.configfile)
     device = torch.device(options.device)
     spec = project.papers[options.paper]
     selected = project.selected_rows(options.paper)

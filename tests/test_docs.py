@@ -161,7 +161,7 @@ def loaded(files: list[Path | str], pairs: list[str]) -> settings.Project:
 
 @functools.cache
 def _loaded(what: str) -> settings.Project:
-    models = papers.settings_of()
+    models = papers.settings_models()
     return settings.load(json.loads(what), papers=models, root=ROOT, lazily=True)
 
 
@@ -220,7 +220,7 @@ def test_a_snakemake_command_is_one(call, snakemake, monkeypatch):
     monkeypatch.chdir(ROOT)
     options = parsed(snakemake, shlex.split(call)[1:], call)
     rules = re.findall(r"^rule (\w+):", "".join(_rules()), re.MULTILINE)
-    wanted = {*papers.settings_of(), *rules}
+    wanted = {*papers.settings_models(), *rules}
     targets = {target for target in options.targets if not target.startswith("data/")}
     assert targets <= wanted | YOURS | {"<paper>"}, call
     loaded(options.configfile or [], options.config or [])

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from sedrepro.cli import commands, reference
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.settings import document
 
 ROOT = Path(__file__).resolve().parents[1]
 
 if __name__ == "__main__":
-    for path, text in document.files(settings_of()).items():
+    for path, text in document.files(settings_models()).items():
         (ROOT / path).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path}\n")
     page = reference.page(commands.command_line())

@@ -265,7 +265,7 @@ def counts(page, threshold: float) -> list[int]:
 @pytest.mark.parametrize("threshold", [0.5, 0.2, 0.8])
 def test_the_slider_decodes_as_we_do(page, everything, threshold):
     found = records(everything.project, PAPER, everything.layout)
-    shown = examples(everything.project, found, everything.layout, papers.settings_of())
+    shown = examples(everything.project, found, everything.layout, papers.settings_models())
     room = json.loads(page.run(f"document.getElementById('{PAPER}-room-data').textContent"))
     clip = shown.clips[0]
     expected = [len(shown.truth[clip])]

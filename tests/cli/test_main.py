@@ -58,8 +58,10 @@ def write(path: str, value: object) -> None:
 
 def finished(row: str) -> tuple:
     """A run that took 30 seconds; its plan, project and layout."""
-    project = settings.load(files=MINI[1:], papers=papers.settings_of())
-    plan = settings.plan(project, Run("lgc_sed", row, "desed", 42), papers.settings_of()["lgc_sed"])
+    project = settings.load(files=MINI[1:], papers=papers.settings_models())
+    plan = settings.plan(
+        project, Run("lgc_sed", row, "desed", 42), papers.settings_models()["lgc_sed"]
+    )
     layout = Layout.of(project)
     write(f"{folder(row)}/scores.h5", "scores")
     write(f"{folder(row)}/run.json", run_record(plan, layout, cost={"wall_s": 30.0}))

@@ -31,8 +31,8 @@ def planned(root, boxes=GRID):
     table = {"mt_boxes": {"settings": {"decoding": {"boxes": boxes}}}}
     paper = {"rows": "all", "settings": {"decoding": decoding}, "table": table}
     overlay = {"report": {"bootstrap": 8}, "papers": {"lgc_sed": paper}}
-    project = settings.load(overlay, papers=papers.settings_of(), root=root)
-    return project, settings.plan(project, BOXES, papers.settings_of()["lgc_sed"])
+    project = settings.load(overlay, papers=papers.settings_models(), root=root)
+    return project, settings.plan(project, BOXES, papers.settings_models()["lgc_sed"])
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_what_is_scored_is_boxes_of_that_shape(world, result):
 
 def test_the_gain_is_over_the_medians_of_the_same_scores(world, result, root):
     project, _ = planned(root)
-    medians = settings.plan(project, MT, papers.settings_of()["lgc_sed"])
+    medians = settings.plan(project, MT, papers.settings_models()["lgc_sed"])
     before = evaluate(medians, project, world.layout)
     assert "tuned" not in before
     for metric in ("psds1", "psds2"):

@@ -79,9 +79,9 @@ def made() -> None:
     Path(AUDIO).mkdir(parents=True)
     for name in names:
         audio.write(f"{AUDIO}/{name}.wav", sound(draw), RATE)
-    project = settings.load(OVERLAY, papers=papers.settings_of())
+    project = settings.load(OVERLAY, papers=papers.settings_models())
     run = settings.Run("dcase_baselines", "checkpoint2021", "desed", 42)
-    plan = settings.plan(project, run, papers.settings_of()["dcase_baselines"])
+    plan = settings.plan(project, run, papers.settings_models()["dcase_baselines"])
     torch.manual_seed(0)
     made_of = method_of("dcase_baselines", None)
     method = made_of(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)

@@ -50,9 +50,9 @@ def _here(root, tmp_path, monkeypatch):
 
 
 def plan_of(overlay: dict, paper: str, row: str):
-    project = settings.load(overlay, papers=papers.settings_of())
+    project = settings.load(overlay, papers=papers.settings_models())
     run = next(run for run in settings.runs(project, paper) if run.row == row)
-    return project, settings.plan(project, run, papers.settings_of()[paper])
+    return project, settings.plan(project, run, papers.settings_models()[paper])
 
 
 def external(paper: str, name: str) -> Path:
@@ -237,7 +237,7 @@ def test_a_scored_system_is_compared_verified_and_forgotten(run, root, capsys):
     own = ["--checkpoint", str(run / "checkpoint.pt")]
     for name in ("student", "teacher"):
         assert score("--as", name, "--model", name, *own) == 0
-    project = settings.load(TINY, papers=papers.settings_of())
+    project = settings.load(TINY, papers=papers.settings_models())
     layout = Layout.of(project)
     tabulate(project, PAPER, layout, root)
     path = f"results/full/tables/{PAPER}.differences.csv"

@@ -42,12 +42,12 @@ def project(root):
     table = {"mt_median7": {"from": "mt"}}
     paper = {"rows": "all", "settings": {"decoding": decoding}, "table": table}
     overlay = {"report": {"bootstrap": 20}, "papers": {"lgc_sed": paper}}
-    return settings.load(overlay, papers=papers.settings_of(), root=root)
+    return settings.load(overlay, papers=papers.settings_models(), root=root)
 
 
 @pytest.fixture(scope="module")
 def plan_of(project):
-    return lambda run: settings.plan(project, run, papers.settings_of()[run.paper])
+    return lambda run: settings.plan(project, run, papers.settings_models()[run.paper])
 
 
 @pytest.fixture

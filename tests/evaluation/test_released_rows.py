@@ -29,9 +29,9 @@ def prepared(root, tmp_path, row: str, tree: Path, paper: str = PAPER):
         "papers": {paper: {"rows": [row]}},
         "report": {"bootstrap": 20},
     }
-    project = settings.load(overlay, papers=papers.settings_of(), root=root)
+    project = settings.load(overlay, papers=papers.settings_models(), root=root)
     (run,) = settings.runs(project, paper)
-    plan = settings.plan(project, run, papers.settings_of()[paper])
+    plan = settings.plan(project, run, papers.settings_models()[paper])
     return project, plan, Layout(project.data_folder, str(tmp_path / "results"))
 
 
@@ -101,7 +101,7 @@ def test_a_released_checkpoint_gives_its_golden_scores(
 
 
 def papers_path(root, paper: str, row: str) -> Path:
-    project = settings.load(papers=papers.settings_of(), root=root)
+    project = settings.load(papers=papers.settings_models(), root=root)
     return Path(project.papers[paper].table[row].released.path)
 
 
@@ -113,7 +113,7 @@ def with_file(path: Path) -> Path:
 def test_a_released_row_has_one_run_whatever_the_seeds(root):
     project = settings.load(
         {"seeds": [1, 2], "papers": {PAPER: {"rows": ["checkpoint2021", "mt2021"]}}},
-        papers=papers.settings_of(),
+        papers=papers.settings_models(),
         root=root,
     )
     runs = settings.runs(project, PAPER)

@@ -42,12 +42,12 @@ def _here(root, tmp_path, monkeypatch):
 
 @pytest.fixture
 def project():
-    return settings.load(OVERLAY, papers=papers.settings_of())
+    return settings.load(OVERLAY, papers=papers.settings_models())
 
 
 def made(project, seconds=WHOLE):
     """A scored run of the project; all clips of its tables were scored."""
-    plan = settings.plan(project, MT, papers.settings_of()["lgc_sed"])
+    plan = settings.plan(project, MT, papers.settings_models()["lgc_sed"])
     world = World(Layout.of(project), list(plan.classes), seconds)
     for name in world.clips:
         path = world.layout.table(Subset("desed", name), "clips")
@@ -324,7 +324,7 @@ def exported(tmp_path_factory, root):
         (folder / "config").symlink_to(root / "config")
         places.mark(folder, root)
         (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
-        made(settings.load(OVERLAY, papers=papers.settings_of()))
+        made(settings.load(OVERLAY, papers=papers.settings_models()))
         command("export", MT, "--scores", "scores")
         command("export", MT, "--detections", "detections")
     return folder

@@ -102,12 +102,12 @@ def test_the_published_recipe_repeats_its_triples(acceptance, project):
 
 @pytest.fixture(scope="module")
 def project(root):
-    return settings.load({}, papers=papers.settings_of(), root=root)
+    return settings.load({}, papers=papers.settings_models(), root=root)
 
 
 def test_every_paper_declares_its_units(project):
     declared = {}
-    for paper, model in papers.settings_of().items():
+    for paper, model in papers.settings_models().items():
         spec = project.papers[paper]
         row = next(name for name in spec.table if spec.table[name].kind == "train")
         for one in plan(project, Run(paper, row, next(iter(spec.conditions)), 42), model).held_out:

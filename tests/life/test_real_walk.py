@@ -88,7 +88,7 @@ class Folder:
         overlay: dict[str, Any] = {}
         for name in self.files:
             overlay = settings.merge(overlay, settings.read_yaml(self.path / name))
-        models = papers.settings_of()
+        models = papers.settings_models()
         return settings.load(overlay, papers=models, root=self.path, lazily=True)
 
     def lines(self) -> tuple[dict[tuple[str, ...], dict[str, str]], str]:

@@ -213,7 +213,7 @@ class World:
         return _data(self.own, self.set["audio"], self.set["labels"], self.checkout)
 
     def plan(self, run: Run) -> Plan:
-        return settings.plan(self.project, run, papers.settings_of()[PAPER])
+        return settings.plan(self.project, run, papers.settings_models()[PAPER])
 
     def runs(self) -> list[Run]:
         return settings.runs(self.project, PAPER)
@@ -373,7 +373,7 @@ def project_of(own: Path, checkout: Path, chosen: tuple) -> Project:
 
 @functools.lru_cache(4096)
 def _project(own: str, checkout: str, chosen: tuple) -> Project:
-    models = {PAPER: papers.settings_of()[PAPER]}
+    models = {PAPER: papers.settings_models()[PAPER]}
     return settings.load(overlay_of(Path(own), dict(chosen)), papers=models, root=checkout)
 
 

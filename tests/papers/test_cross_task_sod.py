@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sedrepro.errors import SedreproError
 from sedrepro.objectives import rct
-from sedrepro.papers import method_of, settings_of
+from sedrepro.papers import method_of, settings_models
 from sedrepro.settings import Run, load, plan
 
 PAPER = "cross_task_sod"
@@ -52,7 +52,7 @@ def total(terms):
 
 @pytest.fixture(scope="module")
 def project():
-    return load(papers=settings_of(), root=ROOT)
+    return load(papers=settings_models(), root=ROOT)
 
 
 def test_there_is_a_test_for_every_row_that_trains(project):
@@ -282,7 +282,7 @@ def test_mixed_precision_keeps_losses_in_float32():
 
 def test_full_size_is_the_papers(project):
     def made(row):
-        return plan(project, Run(PAPER, row, "desed", 42), settings_of()[PAPER])
+        return plan(project, Run(PAPER, row, "desed", 42), settings_models()[PAPER])
 
     full = made("full")
     assert (full.grid.frames, full.grid.seconds) == (156, pytest.approx(0.064))

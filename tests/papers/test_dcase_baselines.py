@@ -7,7 +7,7 @@ from tiny import ROOT, random_batch, tiny_method, tiny_plan
 
 from sedrepro.errors import SedreproError
 from sedrepro.objectives import mixup
-from sedrepro.papers import method_of, settings_of
+from sedrepro.papers import method_of, settings_models
 from sedrepro.settings import Run, load, plan
 from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
 
@@ -42,12 +42,12 @@ SIZES = {
 
 @pytest.fixture(scope="module")
 def project():
-    return load(papers=settings_of(), root=ROOT)
+    return load(papers=settings_models(), root=ROOT)
 
 
 def planned(project, row, paper=PAPER):
     condition = next(iter(project.papers[paper].conditions))
-    return plan(project, Run(paper, row, condition, 42), settings_of()[paper])
+    return plan(project, Run(paper, row, condition, 42), settings_models()[paper])
 
 
 @pytest.mark.parametrize(("row", "size"), SIZES.items())
@@ -148,4 +148,4 @@ def test_a_row_may_not_name_a_method_that_is_not_there():
     with pytest.raises(
         SedreproError, match=r"beats2023\.method: no such method \(did you mean beats"
     ):
-        load(misspelt, papers=settings_of(), root=ROOT)
+        load(misspelt, papers=settings_models(), root=ROOT)

@@ -12,7 +12,7 @@ import yaml
 from tiny import ROOT
 
 from sedrepro.metrics.segments import accuracy, share
-from sedrepro.papers import method_of, settings_of
+from sedrepro.papers import method_of, settings_models
 from sedrepro.papers.contract import Batch
 from sedrepro.papers.dmsf_avel.localiser import Sizes, Target, with_background
 from sedrepro.papers.dmsf_avel.method import KINDS, NETWORK
@@ -380,11 +380,11 @@ def project(**settings):
     for row in table.values():
         row["settings"] = {**row["settings"], **settings}
     overlay = {"front_ends": front_ends, "papers": {PAPER: {"table": table}}}
-    return load(overlay, papers=settings_of(), root=ROOT)
+    return load(overlay, papers=settings_models(), root=ROOT)
 
 
 def method(row, condition="full", *, steps=4, seed=0, **settings):
-    made = plan(project(**settings), Run(PAPER, row, condition, 1), settings_of()[PAPER])
+    made = plan(project(**settings), Run(PAPER, row, condition, 1), settings_models()[PAPER])
     torch.manual_seed(seed)
     return method_of(PAPER)(made, steps_per_epoch=steps, device=torch.device("cpu"), amp=False)
 
@@ -488,7 +488,7 @@ def test_psps_weak_targets_are_shares_of_the_video():
 @pytest.mark.parametrize("condition", ["full", "weak"])
 def test_baselines_have_the_releases_recipes(condition):
     weak = condition == "weak"
-    loaded, model = load(papers=settings_of(), root=ROOT), settings_of()[PAPER]
+    loaded, model = load(papers=settings_models(), root=ROOT), settings_models()[PAPER]
     avel = (250, [], None) if weak else (300, [288], None)
     cmran = (200, [5, 20, 40], 0.5) if weak else (200, [10, 20, 30], 0.1)
     wanted = dict.fromkeys(["a", "v", "v_att", "av", "av_att", "dmrn"], (64, 1e-3, 0.1, *avel))
@@ -505,10 +505,10 @@ def test_baselines_have_the_releases_recipes(condition):
 
 
 def test_every_row_of_the_miniature_is_short():
-    mini = load(papers=settings_of(), files=[ROOT / "config/mini.yaml"], root=ROOT)
+    mini = load(papers=settings_models(), files=[ROOT / "config/mini.yaml"], root=ROOT)
     for row in ROWS:
         for condition in mini.papers[PAPER].conditions:
-            made = plan(mini, Run(PAPER, row, condition, 1), settings_of()[PAPER])
+            made = plan(mini, Run(PAPER, row, condition, 1), settings_models()[PAPER])
             assert made.settings.training.epochs == 20, (row, condition)
 
 

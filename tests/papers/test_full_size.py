@@ -49,7 +49,7 @@ def files(tmp_path_factory) -> dict[str, Path]:
 )
 def test_a_step(root, files, paper, row, changes):
     overlay = {"papers": {paper: {"settings": changes}}}
-    models = papers.settings_of()
+    models = papers.settings_models()
     project = settings.load(overlay, papers=models, root=root)
     spec = project.papers[paper]
     run = settings.Run(paper, row, next(iter(spec.conditions)), 0, (spec.folds or [None])[0])

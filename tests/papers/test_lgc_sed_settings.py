@@ -4,17 +4,17 @@ import pytest
 from tiny import ROOT, tiny_plan
 
 from sedrepro.errors import SedreproError
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.settings import Run, load, plan
 
 
 @pytest.fixture(scope="module")
 def project():
-    return load(papers=settings_of(), root=ROOT)
+    return load(papers=settings_models(), root=ROOT)
 
 
 def test_full_size_is_the_papers(project):
-    made = plan(project, Run("lgc_sed", "lgc", "desed", 42), settings_of()["lgc_sed"])
+    made = plan(project, Run("lgc_sed", "lgc", "desed", 42), settings_models()["lgc_sed"])
     assert made.grid.frames == 156
     assert made.grid.seconds == pytest.approx(0.064)
     assert made.settings.network.time_pooling == 4
@@ -34,19 +34,21 @@ def test_full_size_is_the_papers(project):
     [("mt", False, False), ("clc", True, False), ("pgc", False, True), ("lgc", True, True)],
 )
 def test_rows_are_two_switches(project, row, clc, pgc):
-    made = plan(project, Run("lgc_sed", row, "desed", 42), settings_of()["lgc_sed"])
+    made = plan(project, Run("lgc_sed", row, "desed", 42), settings_models()["lgc_sed"])
     assert (made.settings.clc.use, made.settings.pgc.use) == (clc, pgc)
 
 
 def test_median_7_reads_the_dcase_baselines_scores(project):
-    made = plan(project, Run("lgc_sed", "mt_median7", "desed", 42), settings_of()["lgc_sed"])
+    made = plan(project, Run("lgc_sed", "mt_median7", "desed", 42), settings_models()["lgc_sed"])
     assert made.source == Run("dcase_baselines", "mt2021", "desed", 42)
     assert made.settings.decoding.windows(made.classes) == [7] * 10
     assert made.streams == []
 
 
 def test_real_strong_labels_join_the_synthetic_ones(project):
-    made = plan(project, Run("lgc_sed", "lgc_strong_real", "desed", 42), settings_of()["lgc_sed"])
+    made = plan(
+        project, Run("lgc_sed", "lgc_strong_real", "desed", 42), settings_models()["lgc_sed"]
+    )
     assert [subset.name for subset in made.streams[0].subsets] == ["strong_real", "synth_train"]
     assert [stream.group for stream in made.streams] == [12, 12, 24]
 

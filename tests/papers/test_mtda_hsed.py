@@ -23,7 +23,7 @@ from sedrepro.networks.pretrained import FrozenEncoder
 from sedrepro.objectives import mixup
 from sedrepro.objectives.aliases import overwritten
 from sedrepro.objectives.warp import warped
-from sedrepro.papers import method_of, settings_of
+from sedrepro.papers import method_of, settings_models
 from sedrepro.papers.mtda_hsed.settings import Settings
 from sedrepro.settings import Grid, Layout, Run, load, plan
 from sedrepro.settings.classes import DESED_CLASSES, MAESTRO_CLASSES
@@ -69,7 +69,7 @@ def ready(row, files, changes=None, classes=None, **options):
 
 
 def test_every_row_has_its_size(root):
-    models = settings_of()
+    models = settings_models()
     project = load(papers=models, root=root)
     rows = project.papers["mtda_hsed"].table
     assert set(SIZES) == {name for name, row in rows.items() if row.kind == "train"}
@@ -89,7 +89,7 @@ def test_every_row_has_its_size(root):
 
 def test_differences_measure_the_modules_alone(root):
     """What every module row is compared with differs from it by the module, and by nothing else."""
-    project, model = load(papers=settings_of(), root=root), settings_of()["mtda_hsed"]
+    project, model = load(papers=settings_models(), root=root), settings_models()["mtda_hsed"]
     spec = project.papers["mtda_hsed"]
 
     def settings(row):
@@ -110,8 +110,8 @@ def test_differences_measure_the_modules_alone(root):
 
 
 def test_the_batch_is_the_baselines(root):
-    project = load(papers=settings_of(), root=root)
-    models = settings_of()
+    project = load(papers=settings_models(), root=root)
+    models = settings_models()
     planned = plan(project, Run("mtda_hsed", "m3a", "hetero", 42), models["mtda_hsed"])
     assert [stream.group for stream in planned.streams] == [12, 6, 6, 12, 24]
     assert [stream.name for stream in planned.streams] == [
@@ -140,7 +140,7 @@ def test_the_batch_is_the_baselines(root):
 @pytest.mark.parametrize("overlap", ["last", "largest"])
 def test_labels_of_maestro_that_meet_in_a_frame(overlap, root, tmp_path):
     """The recipe writes one row over the other; frames of 64 ms do not end with the second."""
-    project, model = load(papers=settings_of(), root=root), settings_of()["mtda_hsed"]
+    project, model = load(papers=settings_models(), root=root), settings_models()["mtda_hsed"]
     settings = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), model).settings
     assert settings.label_overlap == "last"
     settings = settings.model_copy(update={"label_overlap": overlap})
@@ -233,7 +233,10 @@ def test_classes_that_maestro_has_too_are_refused():
 
 
 def test_they_are_no_matter_to_another_paper_and_refused_when_a_row_is_planned():
-    models, overlay = settings_of(), {"run": ["lgc_sed"], "data": {"desed": {"classes": ["car"]}}}
+    models, overlay = (
+        settings_models(),
+        {"run": ["lgc_sed"], "data": {"desed": {"classes": ["car"]}}},
+    )
     project = load(overlay, papers=models, root=ROOT)
     with pytest.raises(SedreproError, match=r"^--config: papers\.mtda_hsed: row baseline: .* car"):
         plan(project, Run("mtda_hsed", "baseline", "hetero", 1), models["mtda_hsed"])
@@ -335,9 +338,9 @@ def test_an_alias_that_repeats_an_earlier_one_is_dropped():
 
 
 def test_every_row_keeps_the_baselines_aliases(root):
-    project = load(papers=settings_of(), root=root)
+    project = load(papers=settings_models(), root=root)
     for row in ROWS:
-        made = plan(project, Run("mtda_hsed", row, "hetero", 42), settings_of()["mtda_hsed"])
+        made = plan(project, Run("mtda_hsed", row, "hetero", 42), settings_models()["mtda_hsed"])
         assert made.settings.alias_overlap == "last", row
 
 
@@ -450,8 +453,8 @@ def test_waveforms_are_mixed_before_the_filter_bank(files, monkeypatch):
 
 
 def test_the_schedule_rises_holds_and_falls(root):
-    project = load(papers=settings_of(), root=root)
-    model = settings_of()["mtda_hsed"]
+    project = load(papers=settings_models(), root=root)
+    model = settings_models()["mtda_hsed"]
     method = object.__new__(method_of("mtda_hsed"))
     method.settings = plan(project, Run("mtda_hsed", "baseline", "hetero", 42), model).settings
     method.steps_per_epoch = 118
@@ -530,7 +533,7 @@ def test_settings_that_cannot_be(changes, message):
 
 
 def test_published_values_belong_to_cells_that_are_printed(root):
-    spec = load(papers=settings_of(), root=root).papers["mtda_hsed"]
+    spec = load(papers=settings_models(), root=root).papers["mtda_hsed"]
     with open(root / "config/papers/mtda_hsed/published.csv", newline="") as handle:
         lines = [line for line in csv.DictReader(handle) if line["published"]]
     for line in lines:
@@ -545,7 +548,7 @@ def test_published_values_belong_to_cells_that_are_printed(root):
 
 
 def test_rows_of_our_making_say_so(root):
-    rows = load(papers=settings_of(), root=root).papers["mtda_hsed"].table
+    rows = load(papers=settings_models(), root=root).papers["mtda_hsed"].table
     exact = {"untrained", "baseline", "baseline_coherent"}
     own = {name for name, row in rows.items() if row.kind != "published"} - exact
     assert {name for name, row in rows.items() if row.reconstructed} == own
@@ -558,8 +561,8 @@ def test_rows_of_our_making_say_so(root):
 
 
 def test_atst_sed_draws_and_decodes_as_its_recipe(root):
-    model, overlay = settings_of()["mtda_hsed"], [root / "config/mini.yaml"]
-    full, mini = (load(papers=settings_of(), files=files, root=root) for files in ([], overlay))
+    model, overlay = settings_models()["mtda_hsed"], [root / "config/mini.yaml"]
+    full, mini = (load(papers=settings_models(), files=files, root=root) for files in ([], overlay))
     stage_2 = [6, 20, 7, 4, 7, 6, 6, 6, 6, 6]
     own = plan(full, Run("mtda_hsed", "baseline", "hetero", 42), model)
     for row, groups, windows in (

@@ -11,7 +11,7 @@ from sedrepro.settings import Layout
 from sedrepro.sources import registry
 from sedrepro.training import rehearsal
 
-MODELS = papers.settings_of()
+MODELS = papers.settings_models()
 HARDWARE = {"gpu": "Card", "cpu": "Processor"}
 MEASURED = {
     "paper": "weak_mtl",

@@ -23,7 +23,7 @@ SYSTEMS = {
 
 
 def full_size(root, paper: str, row: str):
-    models = papers.settings_of()
+    models = papers.settings_models()
     project = settings.load({"run": [paper]}, papers=models, root=root)
     plan = settings.plan(project, settings.Run(paper, row, "desed", seed=42), models[paper])
     return papers.method_of(paper)(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
@@ -101,7 +101,7 @@ def theirs(name: str) -> str:
 )
 def test_rows_that_wait_for_their_file_take_one_of_its_shape(root, tmp_path, row):
     """Lightning, student and teacher of different weights, and an encoder beside them."""
-    models = papers.settings_of()
+    models = papers.settings_models()
     project = settings.load({"run": ["dcase_baselines"]}, papers=models, root=root)
     run = settings.Run("dcase_baselines", row, "desed", seed=42)
     plan = settings.plan(project, run, models["dcase_baselines"])
@@ -129,7 +129,7 @@ def test_rows_that_wait_for_their_file_take_one_of_its_shape(root, tmp_path, row
 
 def test_atst_sed_takes_a_file_of_its_shape(root, tmp_path):
     """Two states under their names, each with a transformer inside; and it scores."""
-    models = papers.settings_of()
+    models = papers.settings_models()
     small = {"encoder": {"depth": 1}}
     overlay = {
         "run": ["dcase_baselines"],

@@ -8,7 +8,7 @@ import torch
 from tiny import ROOT, random_batch, tiny_method, tiny_plan
 
 from sedrepro.errors import SedreproError
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.papers.contract import Epoch
 from sedrepro.settings import Run, load, plan
 
@@ -38,7 +38,7 @@ def total(terms):
 
 @pytest.fixture(scope="module")
 def project():
-    return load(papers=settings_of(), root=ROOT)
+    return load(papers=settings_models(), root=ROOT)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -155,7 +155,7 @@ def test_scores_do_not_tie_under_mixed_precision():
 
 
 def test_full_size_is_the_papers(project):
-    model = settings_of()["weak_mtl"]
+    model = settings_models()["weak_mtl"]
     made = plan(project, Run("weak_mtl", "2apae", "snr10", 42, 4), model)
     assert (made.grid.frames, made.front_ends["logmel64"].shape) == (311, (64, 311))
     assert made.grid.seconds == pytest.approx(0.032)
@@ -172,7 +172,7 @@ def test_full_size_is_the_papers(project):
 
 @pytest.mark.parametrize("fold", [1, 4])
 def test_the_runs_fold_is_held_out_and_the_others_train(project, fold):
-    model = settings_of()["weak_mtl"]
+    model = settings_models()["weak_mtl"]
     made = plan(project, Run("weak_mtl", "gwrp", "snr0", 42, fold), model)
     (stream,), (held,) = made.streams, made.held_out
     (trained,) = stream.subsets
@@ -187,14 +187,14 @@ def test_the_runs_fold_is_held_out_and_the_others_train(project, fold):
 def test_wrong_ratio_is_one_clear_line(snr):
     overlay = {"papers": {"weak_mtl": {"conditions": {"snr10": {"snr": snr}}}}}
     with pytest.raises(SedreproError, match=r"weak_mtl\.conditions\.snr10\.snr") as caught:
-        load(overlay, papers=settings_of(), root=ROOT)
+        load(overlay, papers=settings_models(), root=ROOT)
     assert "\n" not in str(caught.value)
 
 
 def test_other_front_end_is_refused():
     overlay = {"papers": {"weak_mtl": {"settings": {"front_end": "mel128"}}}}
     with pytest.raises(SedreproError, match="mel128 must be of kind stft_logmel"):
-        load(overlay, papers=settings_of(), root=ROOT)
+        load(overlay, papers=settings_models(), root=ROOT)
 
 
 def test_published_cells_are_all_there(root):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sedrepro.papers import method_of, settings_of
+from sedrepro.papers import method_of, settings_models
 from sedrepro.papers.contract import Batch, Method
 from sedrepro.settings import Plan, Run, load, merge, plan
 
@@ -154,7 +154,7 @@ def tiny_plan(
     overlay = merge(copy.deepcopy(OVERLAYS[paper]), {"run": [paper]})
     if classes:
         overlay = merge(overlay, {"data": {"desed": {"classes": classes}}})
-    models = settings_of()
+    models = settings_models()
     if changes:
         named = load(papers=models, root=ROOT).papers[paper].table[row].method
         place = {"methods": {named: changes}} if named else {"settings": changes}

@@ -59,7 +59,7 @@ def project_of(**overlay) -> Project:
         },
     }
     return settings.load(
-        settings.merge(everything, overlay), papers=papers.settings_of(), root=ROOT
+        settings.merge(everything, overlay), papers=papers.settings_models(), root=ROOT
     )
 
 
@@ -77,7 +77,7 @@ def fabricate(folder: Path, project: Project, *, origin: str = "official") -> La
     made: list[tuple[Plan, np.random.Generator]] = []
     for paper in project.selected_papers():
         for index, run in enumerate(settings.runs(project, paper)):
-            plan = settings.plan(project, run, papers.settings_of()[paper])
+            plan = settings.plan(project, run, papers.settings_models()[paper])
             for held in plan.held_out:
                 if held.subset not in truths:
                     truths[held.subset] = _data(
@@ -86,7 +86,7 @@ def fabricate(folder: Path, project: Project, *, origin: str = "official") -> La
             made.append((plan, np.random.default_rng(index)))
             if plan.kind == "reevaluate" and plan.source not in [one.run for one, _ in made]:
                 source = settings.plan(
-                    project, plan.source, papers.settings_of()[plan.source.paper]
+                    project, plan.source, papers.settings_models()[plan.source.paper]
                 )
                 made.append((source, np.random.default_rng(index)))
     # A row that decodes another's scores comes after it.

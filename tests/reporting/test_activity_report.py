@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fabricate import fabricate, layout_of, project_of
 
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.reporting.figures import activity, drawing
 from sedrepro.reporting.figures.material import Material, MissingError
 from sedrepro.settings import Layout, Project, Run, plan
@@ -53,7 +53,7 @@ def made(tmp_path_factory) -> tuple[Project, Layout]:
     project = project_of(run=[PAPER], **chosen)
     layout = fabricate(folder, project)
     run = Run(PAPER, "full", "desed", 42)
-    hop = plan(project, run, settings_of()[PAPER]).grid.seconds
+    hop = plan(project, run, settings_models()[PAPER]).grid.seconds
     with_activity(Path(layout.run(run)), hop)
     return project, layout
 
@@ -82,7 +82,7 @@ def test_the_confusion_counts_the_frames_of_the_true_states(made, material):
     found = activity._confusions(material, branch)
     counts = found["student"]
     project, layout = made
-    hop = plan(project, branch.record.run, settings_of()[PAPER]).grid.seconds
+    hop = plan(project, branch.record.run, settings_models()[PAPER]).grid.seconds
     expected = np.zeros((3, 3), int)
     with open(layout.table(branch.held.subset, "events"), newline="") as handle:
         events = list(csv.DictReader(handle, delimiter="\t"))

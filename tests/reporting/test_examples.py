@@ -28,7 +28,7 @@ PAPER = "lgc_sed"
 
 def shown_of(place):
     found = records(place.project, PAPER, place.layout)
-    return examples(place.project, found, place.layout, papers.settings_of())
+    return examples(place.project, found, place.layout, papers.settings_models())
 
 
 def scored_of(shown, row, model="teacher"):
@@ -164,7 +164,7 @@ def at_three_ratios(tmp_path_factory):
     )
     layout = fabricate.fabricate(tmp_path_factory.mktemp("weak"), project)
     found = records(project, "weak_mtl", layout)
-    return project, layout, examples(project, found, layout, papers.settings_of())
+    return project, layout, examples(project, found, layout, papers.settings_models())
 
 
 def test_every_condition_shows_clips_of_its_own_set(at_three_ratios):
@@ -187,7 +187,7 @@ def test_frames_of_classes_the_clip_lacks_are_gated(at_three_ratios):
         group["clip"][0, :5] = 0.1  # the gate must be exceeded
         frames = group["frame"][0]
     found = records(project, "weak_mtl", layout)
-    shown = examples(project, found, layout, papers.settings_of())
+    shown = examples(project, found, layout, papers.settings_models())
     (scored,) = [s for s in shown.scored if (s.row, s.condition) == ("2apae", "snr0")]
     frames[:, :5] = 0
     assert frames.any()

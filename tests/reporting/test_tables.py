@@ -273,7 +273,7 @@ def test_folds_and_seeds_are_averaged_together(tmp_path):
     project = fabricate.project_of(run=[paper], papers={paper: {"folds": [1, 2], "rows": ["gap"]}})
     layout = fabricate.layout_of(tmp_path, project)
     for index, run in enumerate(settings.runs(project, paper)):
-        plan = settings.plan(project, run, papers.settings_of()[paper])
+        plan = settings.plan(project, run, papers.settings_models()[paper])
         rng = np.random.default_rng(0)
         content = fabricate.metrics_of([], {"held_out": []}, 0.3 + index / 50, rng, [key])
         for held in plan.reported:

@@ -35,7 +35,7 @@ def score(row: str, condition: str, place: int = 0) -> float:
 def fabricate(project, layout: Layout) -> None:
     lay_tables(layout)
     for run in settings.runs(project, PAPER):
-        plan = settings.plan(project, run, papers.settings_of()[PAPER])
+        plan = settings.plan(project, run, papers.settings_models()[PAPER])
         folder = Path(layout.run(run))
         folder.mkdir(parents=True)
         entries = []
@@ -102,7 +102,7 @@ def examples(path: Path, run, plan) -> None:
 def made(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tagging")
     mini = settings.read_yaml(root / "config/mini.yaml")
-    project = settings.load(mini, papers=papers.settings_of(), root=root)
+    project = settings.load(mini, papers=papers.settings_models(), root=root)
     layout = Layout(str(folder / "data"), str(folder / "results"))
     fabricate(project, layout)
     return project, layout, root

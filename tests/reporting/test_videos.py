@@ -35,7 +35,7 @@ def made(tmp_path, root):
         "data": {"folder": str(tmp_path / "data"), "ave": {"classes": CLASSES}},
         "report": {"examples": 0},
     }
-    project = settings.load(overlay, papers=papers.settings_of(), root=root)
+    project = settings.load(overlay, papers=papers.settings_models(), root=root)
     layout = Layout(project.data_folder, str(tmp_path / "results"))
     clips = [f"000{k}_video" for k in range(len(LABELS))]
     path = tmp_path / "v.mp4"
@@ -66,7 +66,7 @@ def truth():
 
 
 def plan_of(project, run):
-    return settings.plan(project, run, papers.settings_of()[PAPER])
+    return settings.plan(project, run, papers.settings_models()[PAPER])
 
 
 def measured(project, layout, run, metrics):

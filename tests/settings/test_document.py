@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from sedrepro.papers import PAPERS, settings_of
+from sedrepro.papers import PAPERS, settings_models
 from sedrepro.settings import Project
 from sedrepro.settings.document import (
     REGENERATE,
@@ -22,7 +22,7 @@ from sedrepro.settings.document import (
 from sedrepro.settings.project import Paper
 
 
-@pytest.mark.parametrize(("path", "text"), files(settings_of()).items())
+@pytest.mark.parametrize(("path", "text"), files(settings_models()).items())
 def test_generated_files_are_current(root, path, text):
     assert (root / path).is_file(), f"{path} is missing: run `{REGENERATE}`"
     assert (root / path).read_text(encoding="utf-8") == text, (
@@ -43,7 +43,7 @@ def test_the_configuration_holds_every_default():
     assert list(written) == [name for name in Project.model_fields if name != "papers"]
 
 
-@pytest.mark.parametrize("model", [Project, Paper, *settings_of().values()])
+@pytest.mark.parametrize("model", [Project, Paper, *settings_models().values()])
 def test_every_setting_is_described(model):
     bare = [key for key, field in leaves(model) if not describe(field)]
     assert not bare, f"{model.__module__}: no description: {', '.join(bare)}"
@@ -104,5 +104,5 @@ def test_types_are_told_in_words():
     paper = {key: type_name(field) for key, field in leaves(Paper)}
     assert paper["conditions"] == "mapping to mapping"
     assert "tables.<name>.columns[].metric" in paper
-    limited = {k: type_name(f) for k, f in leaves(settings_of()["lgc_sed"])}
+    limited = {k: type_name(f) for k, f in leaves(settings_models()["lgc_sed"])}
     assert limited["training.clip_norm"] == "number > 0 or null"

@@ -20,7 +20,7 @@ from sedrepro.sources.fetch import Fetching
 @pytest.fixture(scope="module")
 def project(root):
     overlay = {"data": {"folder": "/data", "desed": {"classes": ["Cat", "Dog"]}}}
-    return settings.load(overlay, papers=papers.settings_of(), root=root)
+    return settings.load(overlay, papers=papers.settings_models(), root=root)
 
 
 def through_params(task):
@@ -62,7 +62,7 @@ def test_every_papers_tables_can_be_printed_from_a_task(project):
         task = through_params(tasks.ReportTask.plan(project, [paper]))
         assert task.project.papers[paper] == project.papers[paper]
         for run in settings.runs(project, paper):
-            model = papers.settings_of()[paper]
+            model = papers.settings_models()[paper]
             planned = settings.plan(task.project, run, model)
             assert planned.describe() == settings.plan(project, run, model).describe()
 
@@ -80,7 +80,7 @@ def test_what_was_still_arriving_is_fetched_on_when_it_no_longer_may(root):
     given = []
     for allowed in (True, False):
         overlay = {"data": {"allow_partial": allowed}}
-        flow = Flow(settings.load(overlay, papers=papers.settings_of(), root=root), root)
+        flow = Flow(settings.load(overlay, papers=papers.settings_models(), root=root), root)
         given.append(flow.fetch_task(SimpleNamespace(resource="desed_weak")))
     partial, whole = (tasks.FetchTask.model_validate(plain).project for plain in given)
     assert partial.data.allow_partial
@@ -92,9 +92,9 @@ def test_a_decoding_is_in_no_training(root):
     plain = {"lgc_sed": {"settings": {"decoding": {"median": 9, "threshold": 0.4}}}}
     found = []
     for overlay in ({}, {"papers": plain}):
-        project = settings.load(overlay, papers=papers.settings_of(), root=root)
+        project = settings.load(overlay, papers=papers.settings_models(), root=root)
         run = Run("lgc_sed", "lgc", "desed", 42)
-        plan = settings.plan(project, run, papers.settings_of()["lgc_sed"])
+        plan = settings.plan(project, run, papers.settings_models()["lgc_sed"])
         train = tasks.TrainTask.plan(project, plan).describe()
         found.append((train, tasks.EvaluateTask.plan(project, plan).describe()))
     (train, evaluate), (train_changed, evaluate_changed) = found

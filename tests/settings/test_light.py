@@ -17,10 +17,10 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.settings import Layout, Run, load, plan
 
-models = settings_of()
+models = settings_models()
 count = 0
 for files in [(), ("config/mini.yaml",)]:
     project = load(papers=models, files=files)

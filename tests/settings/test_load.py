@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sedrepro.errors import SedreproError
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.settings import Project, load, merge, read_yaml
 from sedrepro.settings.rows import row_settings
 
@@ -38,7 +38,7 @@ def project(tmp_path):
         for name, content in files.items():
             paths.append(tmp_path / f"{name}.yaml")
             paths[-1].write_text(yaml.safe_dump(content))
-        models = {} if paper is False else {"lgc_sed": settings_of()["lgc_sed"]}
+        models = {} if paper is False else {"lgc_sed": settings_models()["lgc_sed"]}
         return load(overlay, papers=models, files=paths, root=tmp_path)
 
     return load_project
@@ -90,13 +90,13 @@ def test_project_settings_rise_through_the_layers(project, key, values):
 def test_paper_settings_rise_through_the_layers(project, key):
     def resolved(loaded):
         changes = row_settings(loaded, "lgc_sed", "mt", "desed")
-        return at(settings_of()["lgc_sed"].model_validate(changes), key)
+        return at(settings_models()["lgc_sed"].model_validate(changes), key)
 
     def whole(value):
         return {"papers": {"lgc_sed": {"settings": nested(key, value)}}}
 
     paper = {"settings": nested(key, 12)}
-    default = at(settings_of()["lgc_sed"](), key)
+    default = at(settings_models()["lgc_sed"](), key)
     assert resolved(project()) == default
     assert resolved(project(config=whole(11))) == 11
     assert resolved(project(config=whole(11), paper=paper)) == 12
@@ -259,7 +259,10 @@ def test_an_error_names_file_key_and_what_is_allowed(project, tmp_path, source, 
 
 
 def test_a_papers_own_classes_must_differ_from_those_of_the_data(project, monkeypatch):
-    model, overlay = settings_of()["lgc_sed"], {"data": {"desed": {"classes": ["Heron", "Owl"]}}}
+    model, overlay = (
+        settings_models()["lgc_sed"],
+        {"data": {"desed": {"classes": ["Heron", "Owl"]}}},
+    )
     monkeypatch.setattr(model, "classes", lambda self, data: [*data.desed.classes, "Owl"])
     with pytest.raises(SedreproError, match=r"^--config: papers\.lgc_sed: row mt: .* called Owl$"):
         project(overlay)
@@ -357,7 +360,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
 
 def test_the_readme_links_to_what_the_page_links_to(root):
     readme = (root / "README.md").read_text(encoding="utf-8")
-    for paper, spec in load(papers=settings_of(), root=root).papers.items():
+    for paper, spec in load(papers=settings_models(), root=root).papers.items():
         (line,) = [one for one in readme.splitlines() if f"| `{paper}` |" in one]
         assert f"({spec.url})" in line, paper
 
@@ -371,7 +374,7 @@ def test_a_working_folder_has_settings_of_its_own_between_the_checkouts_and_the_
     own.parent.mkdir(parents=True)
     own.write_text("title: Mine\n")
     (folder / "config" / "config.yaml").write_text("name: mine\nscale: mini\n")
-    models = {"lgc_sed": settings_of()["lgc_sed"]}
+    models = {"lgc_sed": settings_models()["lgc_sed"]}
     loaded = load({"scale": "full"}, papers=models, root=tmp_path, folder=folder)
     assert (loaded.seeds, loaded.name, loaded.scale) == ([1], "mine", "full")
     assert (loaded.papers["lgc_sed"].title, loaded.papers["lgc_sed"].venue) == ("Mine", "V")

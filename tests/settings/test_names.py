@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sedrepro.errors import SedreproError
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.settings import (
     FrontEnd,
     HeldOut,
@@ -176,7 +176,7 @@ WRONG = {
 @pytest.mark.parametrize(("overlay", "expected"), WRONG.values(), ids=list(WRONG))
 def test_a_misspelling_is_refused_with_its_key_and_neighbour(overlay, expected):
     with pytest.raises(SedreproError) as caught:
-        load(overlay, papers=settings_of(), root=ROOT)
+        load(overlay, papers=settings_models(), root=ROOT)
     assert str(caught.value).startswith(f"--config: {expected}")
     assert "\n" not in str(caught.value)
 
@@ -185,7 +185,7 @@ def test_it_is_refused_in_a_paper_that_nobody_asked_for_too():
     for name in ("metric", "figure", "class of a median", "encoder"):
         overlay = WRONG[name][0]
         with pytest.raises(SedreproError, match="--config: papers"):
-            load(overlay | {"run": ["weak_mtl"]}, papers=settings_of(), root=ROOT, lazily=True)
+            load(overlay | {"run": ["weak_mtl"]}, papers=settings_models(), root=ROOT, lazily=True)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_it_is_refused_in_a_paper_that_nobody_asked_for_too():
     ],
 )
 def test_what_is_no_misspelling_is_left_alone(overlay):
-    load(overlay, papers=settings_of(), root=ROOT)
+    load(overlay, papers=settings_models(), root=ROOT)
 
 
 # --- what the package of a paper says -------------------------------------------------------------
@@ -221,7 +221,7 @@ HERE = r"^sedrepro/papers/lgc_sed/settings\.py: "
 
 def in_package(monkeypatch, match, **functions):
     """Replace functions of LGC-SED's settings: the error names their file."""
-    models = settings_of()
+    models = settings_models()
     for name, function in functions.items():
         monkeypatch.setattr(models["lgc_sed"], name, function)
     with pytest.raises(SedreproError, match=HERE + match):
@@ -260,7 +260,7 @@ def test_a_misspelt_number_that_chooses_the_checkpoint(monkeypatch, asked, close
 
 
 def test_a_subset_of_which_the_registry_knows_nothing(monkeypatch):
-    models, known = settings_of(), registry.load(ROOT)
+    models, known = settings_models(), registry.load(ROOT)
     coverage.check(load(papers=models, root=ROOT), models, known)
     stream = Stream("weak", (Subset("desed", "waek"),), ("mel128",), 1, "clips")
     monkeypatch.setattr(models["lgc_sed"], "streams", lambda self: [stream])
@@ -316,7 +316,7 @@ def test_a_published_number_of_a_cell_that_is_nowhere(tree, right, wrong, expect
     lines[place] = lines[place].replace(right, wrong, 1)
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(SedreproError) as caught:
-        load(papers=settings_of(), root=tree)
+        load(papers=settings_models(), root=tree)
     assert str(caught.value).startswith(f"{PUBLISHED}: line {place + 1}: {expected}")
 
 
@@ -324,7 +324,7 @@ def test_a_published_class_that_is_none(tree):
     path = tree / "config/papers/weak_mtl/published.csv"
     path.write_text(path.read_text().replace("ap[Bus]", "ap[Buss]", 1))
     with pytest.raises(SedreproError, match=r"no metric 'ap\[Buss\]' \(did you mean ap\[Bus\]\?\)"):
-        load(papers=settings_of(), root=tree)
+        load(papers=settings_models(), root=tree)
 
 
 def test_a_published_number_that_stands_twice(tree):
@@ -332,7 +332,7 @@ def test_a_published_number_that_stands_twice(tree):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[1]]) + "\n")
     with pytest.raises(SedreproError, match=rf"^{PUBLISHED}: line {len(lines) + 1}: .* line 2"):
-        load(papers=settings_of(), root=tree)
+        load(papers=settings_models(), root=tree)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_a_column_of_published_numbers_that_nobody_knows(tree, wrong, expected):
     path = tree / PUBLISHED
     path.write_text(path.read_text().replace("published_std", wrong, 1))
     with pytest.raises(SedreproError) as caught:
-        load(papers=settings_of(), root=tree)
+        load(papers=settings_models(), root=tree)
     assert str(caught.value).startswith(f"{PUBLISHED}: {expected}")
 
 
@@ -354,7 +354,7 @@ def test_the_paper_itself_is_named_where_it_has_the_mistake(tree):
     path = tree / "config/papers/lgc_sed/paper.yaml"
     path.write_text(path.read_text().replace("metric: psds1,", "metric: pdss1,", 1))
     with pytest.raises(SedreproError) as caught:
-        load(papers=settings_of(), root=tree)
+        load(papers=settings_models(), root=tree)
     assert str(caught.value).startswith(
         f"config/papers/lgc_sed/paper.yaml: {TEACHER}.columns.0.metric: no metric 'pdss1'"
     )
@@ -363,13 +363,13 @@ def test_the_paper_itself_is_named_where_it_has_the_mistake(tree):
 def test_a_package_without_a_config_folder(tree):
     shutil.rmtree(tree / "config/papers/weak_mtl")
     with pytest.raises(SedreproError, match=r"^config/papers/weak_mtl/paper\.yaml: no such file"):
-        load(papers=settings_of(), root=tree)
+        load(papers=settings_models(), root=tree)
 
 
 def test_a_config_folder_without_a_package(tree):
     shutil.copytree(tree / "config/papers/weak_mtl", tree / "config/papers/weak_mlt")
     with pytest.raises(SedreproError) as caught:
-        load(papers=settings_of(), root=tree)
+        load(papers=settings_models(), root=tree)
     assert str(caught.value) == (
         "config/papers/weak_mlt/paper.yaml: there is no package sedrepro/papers/weak_mlt with "
         "settings.py and method.py (did you mean weak_mtl?)"
@@ -399,7 +399,7 @@ NARROW = {
 @pytest.fixture(scope="module")
 def readers():
     """The papers whose rows to run read a front end, by its name."""
-    models, found = settings_of(), {}
+    models, found = settings_models(), {}
     project = load(papers=models, root=ROOT)
     for name in project.papers:
         for run in runs(project, name):
@@ -408,23 +408,23 @@ def readers():
     return found
 
 
-@pytest.mark.parametrize("asked", sorted(settings_of()))
+@pytest.mark.parametrize("asked", sorted(settings_models()))
 @pytest.mark.parametrize("narrowed", NARROW)
 def test_narrowing_one_paper_is_no_error_of_another(narrowed, asked, readers):
     overlay = NARROW[narrowed] | {"run": [asked]}
     if asked in readers.get(narrowed, {narrowed}):
         with pytest.raises(SedreproError, match=rf"^--config: papers\.{asked}"):
-            load(overlay, papers=settings_of(), root=ROOT)
+            load(overlay, papers=settings_models(), root=ROOT)
     else:
-        load(overlay, papers=settings_of(), root=ROOT)
+        load(overlay, papers=settings_models(), root=ROOT)
 
 
 def test_a_row_that_is_not_run_may_be_impossible():
     wide = {"settings": {"network": {"filters": [4]}}}
     overlay = paper(rows=["mt"], table={"lgc": wide})
-    load(overlay, papers=settings_of(), root=ROOT)
+    load(overlay, papers=settings_models(), root=ROOT)
     with pytest.raises(SedreproError, match=r"^--config: papers\.lgc_sed\.table\.lgc\.settings"):
-        load(merge(overlay, paper(rows=["lgc"])), papers=settings_of(), root=ROOT)
+        load(merge(overlay, paper(rows=["lgc"])), papers=settings_models(), root=ROOT)
 
 
 # --- an error names the layer whose value made it wrong -------------------------------------------
@@ -440,7 +440,7 @@ def test_the_culprit_is_the_layer_that_made_the_numbers_wrong(tmp_path):
             path.write_text(yaml.safe_dump(content))
         whole = merge(merge(*contents), overlay or {})
         with pytest.raises(SedreproError) as caught:
-            load(whole, papers=settings_of(), files=[first, second], root=ROOT)
+            load(whole, papers=settings_models(), files=[first, second], root=ROOT)
         return str(caught.value).partition(": ")[0]
 
     shapes = {"front_ends": {"mel128": {"n_mels": 32}}}
@@ -484,7 +484,7 @@ def test_a_new_family_needs_one_entry(monkeypatch):
     """Papers may ask for it, and columns for what it gives."""
     family = replace(declared.METRICS["sed"], gives={"loudness": ("sedrepro",)}, by_class={})
     monkeypatch.setitem(declared.METRICS, "loud", family)
-    model = settings_of()["lgc_sed"]
+    model = settings_models()["lgc_sed"]
     own = model.held_out
 
     def with_loudness(self):
@@ -492,4 +492,4 @@ def test_a_new_family_needs_one_entry(monkeypatch):
 
     monkeypatch.setattr(model, "held_out", with_loudness)
     asked = columns(metric="loudness", implementation="sedrepro")
-    load(asked, papers=settings_of(), root=ROOT)
+    load(asked, papers=settings_models(), root=ROOT)

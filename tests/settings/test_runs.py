@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sedrepro.errors import SedreproError
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.settings import Layout, Plan, Run, Subset, load, merge, plan, runs
 
 PAPER = {
@@ -26,7 +26,7 @@ PAPER = {
         "other": {"label": "O", "kind": "published"},
     },
 }
-MODEL = settings_of()["lgc_sed"]
+MODEL = settings_models()["lgc_sed"]
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_a_clean_tree_gets_settings_that_fit(tree, root, capsys):
     assert windows["Heron"] == 7  # 1.5 s / 3 / 64 ms = 7.8 frames
     assert all(window % 2 for window in windows.values())
     files = [str(root / "config" / "small.yaml"), "my_birds.yaml"]
-    models = papers.settings_of()
+    models = papers.settings_models()
     loaded = settings.load(files=files, papers=models, root=root)
     plan = settings.plan(loaded, settings.runs(loaded, "lgc_sed")[1], models["lgc_sed"])
     assert plan.classes == sorted(CLASSES)

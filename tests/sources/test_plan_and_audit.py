@@ -35,13 +35,13 @@ def lgc(root: Path, tmp_path: Path, monkeypatch):
 
     def make(**data) -> Project:
         overlay = {"run": ["lgc_sed"], "data": data}
-        return settings.load(overlay, papers=papers.settings_of(), root=root)
+        return settings.load(overlay, papers=papers.settings_models(), root=root)
 
     return make
 
 
 def audited(project: Project, root: Path) -> Audit:
-    return audit(project, papers.settings_of(), registry.load(root))
+    return audit(project, papers.settings_models(), registry.load(root))
 
 
 def states(found: Audit) -> dict[str, str]:
@@ -127,7 +127,7 @@ def test_a_partial_copy(lgc, root: Path, tmp_path: Path) -> None:
 def test_what_could_not_be_had_is_named_with_its_remedy(lgc, root: Path) -> None:
     project = lgc()
     layout = Layout.of(project)
-    for name in downloads.needs(project, papers.settings_of(), registry.load(root)):
+    for name in downloads.needs(project, papers.settings_models(), registry.load(root)):
         status = "unavailable" if name == "desed_synth" else "ok"
         content = {"resource": name, "status": status, "reason": "HTTP 410", "files": 1, "bytes": 5}
         write_json(layout.status(name), content)
@@ -167,7 +167,7 @@ def test_the_loss_of_a_file_without_clips_is_spelt_out(project) -> None:
 
 
 def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
-    found = downloads.plan(lgc(), papers.settings_of(), registry.load(root))
+    found = downloads.plan(lgc(), papers.settings_models(), registry.load(root))
     tables_ = 72_813 + 455_056 + 221_316
     clips = 1578 + 14412 + 1168
     assert found.total == found.papers["lgc_sed"]
@@ -182,14 +182,14 @@ def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
 
 def test_plan_knows_own_copies_and_the_miniature(lgc, root: Path, tmp_path: Path) -> None:
     own = downloads.plan(
-        lgc(desed={"local": str(tmp_path)}), papers.settings_of(), registry.load(root)
+        lgc(desed={"local": str(tmp_path)}), papers.settings_models(), registry.load(root)
     )
     assert own.total.files == 0
     assert f"local copy at {tmp_path}" in downloads.files_text(own)
     text = downloads.plan_text(own, Data())
     assert f"your own copy {tmp_path}" in re.sub(" +", " ", text)
     assert "lgc_sed: nothing to get" in text
-    rendered = downloads.plan(lgc(origin="render"), papers.settings_of(), registry.load(root))
+    rendered = downloads.plan(lgc(origin="render"), papers.settings_models(), registry.load(root))
     assert rendered.total.files == 0
     assert "the miniature is rendered" in downloads.files_text(rendered)
     assert "rendered here" in downloads.plan_text(rendered, Data())
@@ -199,8 +199,8 @@ def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
 
     def text(**data) -> str:
-        project = settings.load({"data": data}, papers=papers.settings_of(), root=root)
-        found = downloads.plan(project, papers.settings_of(), registry.load(root))
+        project = settings.load({"data": data}, papers=papers.settings_models(), root=root)
+        found = downloads.plan(project, papers.settings_models(), registry.load(root))
         return downloads.plan_text(found, project.data)
 
     lines = text().splitlines()

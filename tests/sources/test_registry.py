@@ -10,7 +10,7 @@ import pytest
 
 from sedrepro import settings
 from sedrepro.errors import SedreproError
-from sedrepro.papers import PAPERS, settings_of
+from sedrepro.papers import PAPERS, settings_models
 from sedrepro.pipeline.downloads import needs
 from sedrepro.sources import policies, registry
 from sedrepro.sources.verify import measure
@@ -92,8 +92,8 @@ def test_what_a_paper_needs_follows_from_its_rows(known) -> None:
     def needed(*names: str, **data) -> set[str]:
         every_row = {name: {"rows": "all"} for name in names}
         overlay = {"run": list(names), "papers": every_row, "data": data}
-        project = settings.load(overlay, papers=settings_of(), root=ROOT)
-        return set(needs(project, settings_of(), known))
+        project = settings.load(overlay, papers=settings_models(), root=ROOT)
+        return set(needs(project, settings_models(), known))
 
     desed = {"desed_metadata", "desed_weak", "desed_unlabelled", "desed_validation"}
     lgc = needed("lgc_sed")

@@ -6,7 +6,7 @@ import toys
 
 from sedrepro import tables
 from sedrepro.files import read_json, write_json
-from sedrepro.papers import settings_of
+from sedrepro.papers import settings_models
 from sedrepro.pipeline.audit import audit
 from sedrepro.settings import HeldOut, Layout, Project, load
 from sedrepro.sources import weights
@@ -71,8 +71,8 @@ def test_the_audit_names_weights_that_should_lie_in_a_folder_of_ones_own(tmp_pat
         "run": ["mtda_hsed"],
         "data": {"folder": str(tmp_path), "weights": {"local": str(tmp_path / "own")}},
     }
-    project = load(overlay, papers=settings_of(), root=root)
-    verdicts = {v.row: v for v in audit(project, settings_of()).verdicts}
+    project = load(overlay, papers=settings_models(), root=root)
+    verdicts = {v.row: v for v in audit(project, settings_models()).verdicts}
     assert verdicts["baseline"].state == "not at all"
     assert "BEATs_iter3_plus_AS2M.pt does not exist" in verdicts["baseline"].why
 
@@ -80,9 +80,9 @@ def test_the_audit_names_weights_that_should_lie_in_a_folder_of_ones_own(tmp_pat
 def test_the_audit_says_which_rows_cannot_run(tmp_path, root, monkeypatch):
     monkeypatch.chdir(root)
     overlay = {"run": ["mtda_hsed"], "data": {"folder": str(tmp_path)}}
-    project = load(overlay, papers=settings_of(), root=root)
+    project = load(overlay, papers=settings_models(), root=root)
     absent(Layout.of(project))
-    verdicts = {v.row: v for v in audit(project, settings_of()).verdicts}
+    verdicts = {v.row: v for v in audit(project, settings_models()).verdicts}
     for row in ("baseline", "m3a", "mtda_hsed"):
         assert verdicts[row].state == "not at all"
         assert verdicts[row].why == f"weights beats: {REASON}"

@@ -114,7 +114,7 @@ def test_the_file_that_holds_the_mistake_is_named(clone, tmp_path):
 def test_settings_import_nothing_heavy(light):
     import sys
 
-    code = "import sedrepro.pipeline.flow, sedrepro.papers as p; p.settings_of()"
+    code = "import sedrepro.pipeline.flow, sedrepro.papers as p; p.settings_models()"
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": light}, capture_output=True, text=True
     )

@@ -67,7 +67,7 @@ def _check_desed(checkpoint: Path | None, project: Project) -> int:
         if why := released.lacking(one, project):
             raise SedreproError(f"{why}; `sedrepro fetch {one.resource}` brings it")
     run = Run(PAPER, SYSTEM, next(iter(project.papers[PAPER].conditions)), project.seeds[0])
-    plan = settings.plan(project, run, papers.settings_of()[PAPER])
+    plan = settings.plan(project, run, papers.settings_models()[PAPER])
     (held,) = [held for held in plan.held_out if held.name == found.set]
     given = released.tables(found, project)
     truth = known(held, plan, layout, given["truth"], given["durations"])

@@ -173,7 +173,7 @@ def _project(options: argparse.Namespace, *, lazily: bool = False) -> Project:
         if not equals:
             raise SedreproError(f"--config {pair}: expected KEY=VALUE")
         overlay = settings.merge(overlay, {key: yaml.safe_load(value)})
-    models, place = papers.settings_of(), places.find()
+    models, place = papers.settings_models(), places.find()
     project = settings.load(
         overlay,
         papers=models,
@@ -227,7 +227,7 @@ def _rehearse(options: argparse.Namespace) -> int:
     project = _project(options)
     layout = Layout.of(project)
     there = project.device != "cpu" and torch.cuda.is_available()
-    entries = rehearsal.rehearse(project, papers.settings_of(), gpus=int(there))
+    entries = rehearsal.rehearse(project, papers.settings_models(), gpus=int(there))
     device = torch.device("cuda" if there else "cpu")
     rehearsal.write(entries, hardware(device), layout)
     return 0
@@ -239,11 +239,11 @@ def _plan(options: argparse.Namespace) -> int:
     from .status import hours, standings
 
     project = _project(options)
-    found = downloads.plan(project, papers.settings_of())
+    found = downloads.plan(project, papers.settings_models())
     if options.json:
         print(as_json(downloads.plan_record(found)))
         return 0
-    cost = costs.text(project, papers.settings_of(), registry.load(), Layout.of(project))
+    cost = costs.text(project, papers.settings_models(), registry.load(), Layout.of(project))
     if not options.long:
         print(downloads.plan_text(found, project.data))
         print(cost)
@@ -257,7 +257,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from ..pipeline.audit import audit, audit_text
 
-    found = audit(_project(options), papers.settings_of())
+    found = audit(_project(options), papers.settings_models())
     print(as_json(asdict(found)) if options.json else audit_text(found))
     return 0
 
@@ -267,7 +267,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     project = _project(options)
     known = registry.load(places.checkout())
-    found = Doctor(project, known, options.conda, papers.settings_of()).lines()
+    found = Doctor(project, known, options.conda, papers.settings_models()).lines()
     print(text(found))
     return 1 if any(line.state == "wrong" for line in found) else 0
 

@@ -39,7 +39,7 @@ def export(options: argparse.Namespace, project: Project) -> int:
     from ..evaluation import export
 
     run, layout = run_of(options.run, project), Layout.of(project)
-    plan = settings.plan(project, run, papers.settings_of()[run.paper])
+    plan = settings.plan(project, run, papers.settings_models()[run.paper])
     model = options.model or headline_model(project.papers[run.paper])
     if options.checkpoint is not None:
         return _export_checkpoint(options, plan, layout)

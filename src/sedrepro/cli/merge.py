@@ -89,7 +89,7 @@ def refusal(run: Run, project: Project, layout: Layout, theirs: Layout) -> str:
     if any(Path(layout.run(run, name)).exists() for name in RECORDS):
         return "there is another run of this name here; `sedrepro forget` it first, or leave it"
     try:
-        plan = settings.plan(project, run, papers.settings_of()[run.paper])
+        plan = settings.plan(project, run, papers.settings_models()[run.paper])
         described, numbers = (_read(Path(theirs.run(run, name))) for name in RECORDS)
         for name, content in described.get("content", {}).items():
             if file_digest(theirs.run(run, name)) != content:

@@ -189,7 +189,7 @@ def held_out(
     for condition in spec.conditions:
         for one in [row] if row else spec.headline:
             run = Run(paper, one, condition, project.seeds[0], spec.run_folds[0])
-            plan = settings.plan(project, run, papers.settings_of()[paper])
+            plan = settings.plan(project, run, papers.settings_models()[paper])
             for held in plan.reported:
                 if set(families).isdisjoint(held.metrics):
                     continue

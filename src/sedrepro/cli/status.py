@@ -213,7 +213,7 @@ def standings(
 ) -> list[Standing]:
     """Every selected run, in printing order; or the chosen ones."""
     found = []
-    models = papers.settings_of()
+    models = papers.settings_models()
     if chosen is None:
         chosen = [r for paper in project.selected_papers() for r in settings.runs(project, paper)]
     for run in chosen:

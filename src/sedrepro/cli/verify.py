@@ -65,7 +65,7 @@ class ChainCheck:
 
     def _stores(self) -> list[tuple[Subset, str]]:
         """Every store that a selected run reads."""
-        models = papers.settings_of()
+        models = papers.settings_models()
         found: dict[tuple[Subset, str], None] = {}
         for paper in self.project.selected_papers():
             for run in settings.runs(self.project, paper):

@@ -200,7 +200,7 @@ def restored(
         described = saved["plan"]
         networks = saved["networks"]["headline"]
         described["settings"]["decoding"] = _decoding(folder, described["settings"])
-        plan = Plan.restore(described, papers.settings_of()[described["paper"]])
+        plan = Plan.restore(described, papers.settings_models()[described["paper"]])
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SedreproError(f"{path}: not a run of this version ({reason})") from None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PAPERS = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/settings.py")))
 
 
-def settings_of() -> dict[str, type[PaperSettings]]:
+def settings_models() -> dict[str, type[PaperSettings]]:
     """Each paper's settings model."""
     return {paper: import_module(f"{__name__}.{paper}.settings").Settings for paper in PAPERS}
 
@@ -27,5 +27,5 @@ def method_of(paper: str, method: str | None = None) -> type[Method]:
 
     A method lies beside its settings.
     """
-    beside = settings_of()[paper].of(method).__module__.rpartition(".")[0]
+    beside = settings_models()[paper].of(method).__module__.rpartition(".")[0]
     return import_module(f"{beside}.method").Method

@@ -42,7 +42,7 @@ class Flow:
         self.project = project
         self.layout = Layout.of(project)
         self.registry = registry.load(root)
-        self.models = papers.settings_of()
+        self.models = papers.settings_models()
         self.root = Path(root)
         self.papers = project.selected_papers()
         self.run_files = OUTPUTS
@@ -61,7 +61,7 @@ class Flow:
         working folder elsewhere."""
         project = settings.load(
             overlay,
-            papers=papers.settings_of(),
+            papers=papers.settings_models(),
             files=files,
             root=root,
             folder=folder,

@@ -61,7 +61,7 @@ def name_of(log: Path) -> str:
 
 def plan_of(task: TrainTask | EvaluateTask) -> Plan:
     """The run a task is about."""
-    return Plan.restore(task.run, papers.settings_of()[task.run["paper"]])
+    return Plan.restore(task.run, papers.settings_models()[task.run["paper"]])
 
 
 def checkout(snakemake: Any) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..papers import settings_of
+from ..papers import settings_models
 from ..settings import Layout, Project, Run, plan, published, runs, scored
 from ..settings.project import Column, Paper, Released, Row, Table
 from . import stats
@@ -179,7 +179,7 @@ def _about(
         return ""
     if what == "front ends":
         run = Run(paper, row, condition, project.seeds[0], spec.run_folds[0])
-        return ", ".join(plan(project, run, settings_of()[paper]).front_ends)
+        return ", ".join(plan(project, run, settings_models()[paper]).front_ends)
     sizes = [_size(project, record, layout) for record in by_row[row, condition]]
     return f"{max(sizes):,}" if any(sizes) else ""
 
@@ -198,7 +198,7 @@ def _spread(columns: list[Column], project: Project, paper: str) -> list[Column]
     for column in columns:
         if column.label == "*":
             run = next(iter(runs(project, paper)))
-            classes = plan(project, run, settings_of()[paper]).classes
+            classes = plan(project, run, settings_models()[paper]).classes
             spread += [column.model_copy(update={"label": name}) for name in classes]
         else:
             spread.append(column)

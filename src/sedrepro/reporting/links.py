@@ -18,7 +18,7 @@ from typing import Any
 from .. import chain
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, tree_stamp
-from ..papers import settings_of
+from ..papers import settings_models
 from ..settings import Layout, Plan, Project, Run, Subset, plan
 from ..settings.runs import IDENTITY, MADE_WITH, TABLES
 
@@ -96,7 +96,7 @@ def _run(asked: Asked, described: Mapping[str, Any], layout: Layout) -> str:
 
 def _source(asked: Asked, source: Run, origin: Mapping[str, Any], layout: Layout) -> str:
     """What is wrong with the run a row starts from or decodes."""
-    meant = plan(asked.project, source, settings_of()[source.paper])
+    meant = plan(asked.project, source, settings_models()[source.paper])
     problem = _run(Asked(meant, asked.project), origin, layout)
     return f"{source}: {problem}" if problem else ""
 

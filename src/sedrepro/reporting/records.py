@@ -14,7 +14,7 @@ from typing import Any
 from ..clips import Clip, read_clips
 from ..files import last_error
 from ..metrics.resamples import Drawn, Resamples
-from ..papers import settings_of
+from ..papers import settings_models
 from ..settings import Layout, Project, Run, plan
 from ..settings.runs import seeds_of
 from . import links
@@ -80,7 +80,7 @@ def records(project: Project, paper: str, layout: Layout) -> list[Record]:
     other settings or of other data are reported as unfinished, with the reason.
     """
     spec = project.papers[paper]
-    model = settings_of()[paper]
+    model = settings_models()[paper]
     selected = set(project.selected_rows(paper))
     found = []
     for row in spec.table:

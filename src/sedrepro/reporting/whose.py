@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..files import read_json
-from ..papers import settings_of
+from ..papers import settings_models
 from ..settings import Layout, Project, Run, Subset, plan, scored
 from ..sources import registry
 from ..sources.whose import OWN, RENDERED, Origin, declared, worst
@@ -130,7 +130,7 @@ def _subsets(project: Project, paper: str, row: str) -> Iterator[Subset]:
     fold = spec.folds[0] if spec.folds else None
     run: Run | None = Run(paper, row, next(iter(spec.conditions)), project.seeds[0], fold)
     while run is not None:
-        planned = plan(project, run, settings_of()[run.paper])
+        planned = plan(project, run, settings_models()[run.paper])
         yield from (subset for subset, _ in planned.inputs())
         run = planned.source
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ...metrics.decode import detect, median_filter
-from ...papers import settings_of
+from ...papers import settings_models
 from ...settings import Decoding, HeldOut, plan
 from ..collect import collect
 from ..colours import class_colours, readable
@@ -83,7 +83,7 @@ def _branch(material: Material) -> Branch:
     headline = material.paper.headline
     places = {row: place for place, row in enumerate(headline)}
     for record in sorted(material.done, key=lambda r: -places.get(r.run.row, -1)):
-        meant = plan(material.project, record.run, settings_of()[material.name])
+        meant = plan(material.project, record.run, settings_models()[material.name])
         sod = getattr(meant.settings, "sod", None)
         if sod is not None and sod.use and meant.kind == "train":
             counted = [k for k, name in enumerate(meant.classes) if name not in sod.exclude]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...papers import settings_of
+from ...papers import settings_models
 from ...settings import Layout, Project
 from ...settings.project import Paper
 from ..colours import readable, row_colours, row_dashes
@@ -63,7 +63,7 @@ class Material:
 
     @cached_property
     def examples(self) -> Examples:
-        return examples(self.project, self.records, self.layout, settings_of())
+        return examples(self.project, self.records, self.layout, settings_models())
 
     def label(self, row: str) -> str:
         return self.paper.table[row].label

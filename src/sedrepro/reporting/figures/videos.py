@@ -15,7 +15,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
 from ...errors import SedreproError
-from ...papers import settings_of
+from ...papers import settings_models
 from ...settings import plan
 from ..colours import class_colours, readable
 from ..records import Record, clips_by_name, finite, read_rows
@@ -52,7 +52,7 @@ class Watched:
 
 def watched(material: Material, record: Record, model: str = "network") -> Watched:
     """A finished run's scores of the first set it reports on."""
-    meant = plan(material.project, record.run, settings_of()[record.run.paper])
+    meant = plan(material.project, record.run, settings_models()[record.run.paper])
     held = next(h for h in meant.held_out if h.reports)
     try:
         with h5py.File(record.file("scores.h5"), "r", locking=False) as file:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...features.logmel import LogMel
-from ...papers import settings_of
+from ...papers import settings_models
 from ...settings import FrontEnd, Layout, Project
 from ..colours import class_colours, readable, row_colours, row_dashes
 from ..examples import Examples, examples, ogg
@@ -25,7 +25,9 @@ HEARD = FrontEnd(kind="stft_logmel", n_fft=1024, n_mels=64)
 def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str, Any]:
     """The listening room's data, or {"problem": why there is none}."""
     shown = (
-        examples(project, found, layout, settings_of()) if found else Examples("no run is finished")
+        examples(project, found, layout, settings_models())
+        if found
+        else Examples("no run is finished")
     )
     if not shown.problem and not shown.scored:
         shown = Examples("no finished run left scores of the example clips")

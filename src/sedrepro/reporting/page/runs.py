@@ -10,7 +10,7 @@ from typing import Any
 from ... import settings
 from ...errors import SedreproError
 from ...files import read_json
-from ...papers import settings_of
+from ...papers import settings_models
 from ...progress import duration
 from ...settings import Layout, Project, Run
 from ...training.record import code_digest
@@ -62,7 +62,7 @@ def groups(
 def _full_scale(root: str | Path) -> Project | None:
     """The configuration without any overlay: the papers' own settings."""
     try:
-        return settings.load(papers=settings_of(), root=root)
+        return settings.load(papers=settings_models(), root=root)
     except SedreproError:
         return None
 
@@ -133,7 +133,9 @@ def changes(record: Record, papers_own: Project | None) -> list[tuple[str, str, 
     if papers_own is None or not record.block("settings"):
         return None
     try:
-        meant = settings.plan(papers_own, record.run, settings_of()[record.run.paper]).describe()
+        meant = settings.plan(
+            papers_own, record.run, settings_models()[record.run.paper]
+        ).describe()
     except (SedreproError, KeyError):
         return None
     parts = [part for part in ("settings", "front_ends", "classes") if part in record.described]
@@ -169,7 +171,7 @@ def audit(project: Project, paper: str, layout: Layout) -> list[dict[str, Any]]:
             continue
         for condition in spec.conditions:
             run = Run(paper, row, condition, 0, spec.run_folds[0])
-            for subset, _ in settings.plan(project, run, settings_of()[paper]).inputs():
+            for subset, _ in settings.plan(project, run, settings_models()[paper]).inputs():
                 subsets.setdefault((subset.corpus, subset.name), subset)
     lines = []
     for subset in subsets.values():
