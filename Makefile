@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: setup demo rehearsal bench test test-system test-data lint format lock config-docs docs clean help
+.PHONY: setup demo rehearsal bench test test-system test-data mutants lint format lock config-docs docs clean help
 
 setup: ## build .venv from requirements.lock; does nothing when it is there
 	@tools/setup.sh
@@ -47,6 +47,9 @@ test-system: setup ## the whole workflow, killed and changed; a real SLURM, a br
 
 test-data: setup ## fetch the public data that some tests compare with
 	@python tools/test_data.py
+
+mutants: setup ## change the code in 400 small ways and count those that a test notices; by hand
+	@python tools/mutants.py --jobs $(CORES)
 
 lint: setup ## style, spelling, types and Snakemake's own checks; changes nothing
 	@ruff check

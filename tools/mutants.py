@@ -17,6 +17,7 @@ import importlib
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -26,6 +27,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from queue import Queue
 
@@ -125,6 +127,7 @@ def _short(text: str) -> str:
     return " ".join(text.split())[:70]
 
 
+@cache
 def mutants_of(group: str, path: Path) -> list[Mutant]:
     """Every small change of a file. What a person reads is no behaviour: texts stay as they are."""
     text = path.read_text(encoding="utf-8")
@@ -207,6 +210,15 @@ def sample(count: int, seed: int, chosen: Sequence[str]) -> list[Mutant]:
     return drawn
 
 
+def tests_of(mutant: Mutant) -> tuple[str, ...]:
+    """The tests of a group that name the file's module; all of them if none does."""
+    places = [ROOT / "tests" / one for one in GROUPS[mutant.group].tests]
+    files = [path for one in places for path in (sorted(one.glob("test_*.py")) or [one])]
+    name = re.compile(rf"\b{mutant.path.stem}\b")
+    naming = [path for path in files if name.search(path.read_text(encoding="utf-8"))]
+    return tuple(map(str, naming or files))
+
+
 # Whether a test notices
 
 
@@ -281,36 +293,33 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    tests = {name: [str(ROOT / "tests" / one) for one in GROUPS[name].tests] for name in chosen}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(told.jobs) as pool:
         copies: Queue[Copy] = Queue()
         for index in range(told.jobs):
             copies.put(Copy(Path(folder, f"src{index}")))
 
-        def timed(name: str) -> float:
+        def timed(tests: tuple[str, ...]) -> float:
             copy, begun = copies.get(), time.monotonic()
-            if copy.fails(tests[name], 600):
-                sys.exit(f"the tests of {name} fail without any change")
+            if copy.fails(tests, 600):
+                sys.exit(f"these tests fail without any change: {' '.join(tests)}")
             copies.put(copy)
             return time.monotonic() - begun
 
         def tried(mutant: Mutant) -> tuple[Mutant, str]:
-            copy = copies.get()
+            copy, tests = copies.get(), tests_of(mutant)
             try:
-                return mutant, copy.fails(
-                    tests[mutant.group], 10 + PATIENCE * seconds[mutant.group], mutant
-                )
+                return mutant, copy.fails(tests, 10 + PATIENCE * seconds[tests], mutant)
             finally:
                 copies.put(copy)
 
-        here = dict.fromkeys(mutant.group for mutant in mutants)
-        seconds = dict(zip(here, pool.map(timed, here), strict=True))
+        needed = dict.fromkeys(map(tests_of, mutants))
+        seconds = dict(zip(needed, pool.map(timed, needed), strict=True))
         noticed, all_of_them = Counter(), Counter()
         for mutant, how in pool.map(tried, mutants):
             all_of_them[mutant.group] += 1
             noticed[mutant.group] += bool(how)
             print(f"{how or 'survived':9} {mutant}", flush=True)
-    for name in here:
+    for name in all_of_them:
         print(f"{name}: {noticed[name]} of {all_of_them[name]} noticed")
     low, high = interval(noticed.total(), all_of_them.total())
     share = noticed.total() / all_of_them.total()
