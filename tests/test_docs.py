@@ -21,6 +21,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import documented
+import formats
 import record_tutorial
 import site_pages
 
@@ -240,8 +241,14 @@ def test_a_target_of_make_is_one():
 # --- what is generated or recorded --------------------------------------------------------------
 
 
-def test_the_page_of_commands_is_current():
+def test_generated_pages_are_current():
     assert TEXTS["commands.md"] == reference.page(commands.command_line()), "make config-docs"
+    assert TEXTS["formats.md"] == formats.page(), "make config-docs"
+
+
+def test_every_column_has_a_meaning_and_no_meaning_is_left_over():
+    columns = {column for _, _, columns in formats.FILES for column in columns}
+    assert columns == set(formats.MEANINGS)
 
 
 def test_the_recorded_session_is_the_tutorials():

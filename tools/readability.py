@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-GENERATED = {"docs/parameters.md", "docs/commands.md"}
+GENERATED = {"docs/parameters.md", "docs/commands.md", "docs/formats.md"}
 
 
 def pages() -> list[Path]:

@@ -1,10 +1,15 @@
-"""Write what follows from the settings models: config/config.yaml, the editor schemas,
-docs/parameters.md; from the command line, docs/commands.md; and README's table of papers."""
+"""Write what follows from the code.
+
+From the settings models: config/config.yaml, the editor schemas and docs/parameters.md. From the
+command line: docs/commands.md. From the tables' columns: docs/formats.md. And README's papers.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+
+import formats
 
 from sedrepro.cli import commands, reference
 from sedrepro.papers import settings_models
@@ -16,9 +21,10 @@ if __name__ == "__main__":
     for path, text in document.files(settings_models()).items():
         (ROOT / path).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path}\n")
-    page = reference.page(commands.command_line())
-    (ROOT / "docs/commands.md").write_text(page, encoding="utf-8")
-    sys.stdout.write("docs/commands.md\n")
+    pages = {"commands": reference.page(commands.command_line()), "formats": formats.page()}
+    for name, text in pages.items():
+        (ROOT / f"docs/{name}.md").write_text(text, encoding="utf-8")
+        sys.stdout.write(f"docs/{name}.md\n")
     readme = ROOT / "README.md"
     text = document.with_papers(readme.read_text(encoding="utf-8"), ROOT / "config/papers")
     readme.write_text(text, encoding="utf-8")
