@@ -17,6 +17,7 @@ from PIL import Image
 from scipy.ndimage import median_filter
 
 from sedrepro import papers
+from sedrepro.clips import Clip
 from sedrepro.reporting.examples import Examples, decibels, examples, ogg
 from sedrepro.reporting.page.embed import script_json, shares, spectrum_png
 from sedrepro.reporting.page.room import _clip
@@ -121,9 +122,14 @@ def test_the_png_is_the_spectrum_loud_dark_and_low_bands_at_the_bottom():
     assert tuple(picture[0, 0]) == (255, 255, 255)
 
 
+def of(path: Path) -> Clip:
+    """The clip that is the whole recording."""
+    return Clip(path.stem, "validation", 10.0, path=str(path))
+
+
 def test_the_sound_is_the_recording(made):
     path = Path(made.layout.data) / "raw/desed/audio/validation/validation_00.wav"
-    decoded, rate = soundfile.read(io.BytesIO(ogg(path, 10.0)))
+    decoded, rate = soundfile.read(io.BytesIO(ogg(of(path), 10.0)))
     original, _ = soundfile.read(path)
     assert rate == 16000
     assert len(decoded) == pytest.approx(160000, abs=1024)
@@ -132,9 +138,9 @@ def test_the_sound_is_the_recording(made):
 
 
 def test_no_recording_no_sound(tmp_path):
-    assert ogg(tmp_path / "absent.wav", 10.0) is None
+    assert ogg(of(tmp_path / "absent.wav"), 10.0) is None
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    assert ogg(tmp_path / "broken.wav", 10.0) is None
+    assert ogg(of(tmp_path / "broken.wav"), 10.0) is None
 
 
 def test_shares_keep_four_digits():
@@ -205,7 +211,7 @@ def test_without_a_stored_spectrum_the_room_shows_that_of_the_sound(tmp_path):
         span={"a": 4.0, "b": 4.0},
         spectra={"a": None, "b": None},
         truth={"a": [], "b": []},
-        paths={"a": str(path)},
+        files={"a": of(path)},
     )
     with_sound, without = (_clip(shown, clip, [], audible=True) for clip in ("a", "b"))
     assert (without["image"], without["audio"]) == ("", "")

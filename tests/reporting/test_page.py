@@ -131,7 +131,7 @@ def test_downloads_are_the_tables(page):
     links = {a["download"]: a["href"] for _, a in page.elements if "download" in a}
     assert set(links) == {
         f"{PAPER}.{table}.{form}"
-        for table in ("teacher", "student", "public_eval")
+        for table in ("teacher", "student", "public_eval", "boxes")
         for form in ("csv", "tex", "differences.csv")
     }
     content = base64.b64decode(links[f"{PAPER}.teacher.csv"].split(",", 1)[1]).decode()
