@@ -29,6 +29,7 @@ from sedrepro.metrics.f1 import (
 from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS, area
 from sedrepro.metrics.resamples import Draws, Resamples
+from sedrepro.progress import Progress
 from sedrepro.settings import HeldOut, Run, Subset, declared
 from sedrepro.settings.tasks import EvaluateTask
 
@@ -60,6 +61,16 @@ def result(tmp_path_factory, plan_of, project):
     """What evaluating an unspoilt world gives."""
     world = World(layout_in(tmp_path_factory.mktemp("world")), list(plan_of(MT).classes))
     return evaluate(plan_of(MT), project, world.layout)
+
+
+def test_the_share_that_is_done_rises(world, plan_of, project, monkeypatch):
+    """`sedrepro status` tells by it how long an evaluation still takes."""
+    seen = []
+    monkeypatch.setattr(Progress, "__call__", lambda _, done, *said: seen.append(done))
+    monkeypatch.setattr(declared, "resolve", lambda _: lambda *_: Measures())
+    evaluate(plan_of(MT), project, world.layout)
+    pairs = len(SETS) * len(MODELS)
+    assert seen == [done / pairs for done in range(pairs)]
 
 
 def values(result, **keys):

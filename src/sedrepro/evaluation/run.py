@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -77,11 +78,13 @@ def evaluate(
     metrics: list[dict[str, Any]] = []
     curves: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
+    counted = itertools.count()
     for held, truth, scores in read(plan, layout):
         curves[held.name] = {}
         draws.clips[held.name] = digest([truth.clips, truth.units])
         draws.units[held.name] = truth.n_units
         for scored in scores:
+            progress.current().note(next(counted))
             found = measure(scored, truth, held, plan, project.report)
             metrics += found.entries(scored.set, scored.model, truth)
             draws.values |= found.resampled(scored.set, scored.model)
@@ -104,10 +107,13 @@ def _described_boxes(classes: Sequence[str], tuned: Sequence[Tuned]) -> dict[str
 def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[Scored]]]:
     """Every reported set that was scored: what is true of its clips, and each model's scores."""
     run = plan.scored
+    reported = [held for held in plan.held_out if held.reports]
     with _open(run, layout) as file:
+        models = json.loads(file.attrs.get("models", "[null]"))
+        progress.current().expect(len(reported) * len(models), "pairs of a set and a model")
         tuned = _tuned(file, plan, layout)
-        for held in plan.held_out:
-            if not held.reports or _absent(file, held, plan, layout):
+        for held in reported:
+            if _absent(file, held, plan, layout):
                 continue
             if plan.brings_truth:
                 yield held, *taken.read(file, held, plan)
@@ -148,7 +154,6 @@ def measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, report: Rep
     found = Measures()
     for name in held.metrics:
         family = declared.METRICS[name]
-        progress.current()(0.0, f"{name} of {held.name}, {scored.model}")
         if scored.detections is not None:
             part = sed.measure_detections(scored.detections, truth, report)
             found.values |= part.values
