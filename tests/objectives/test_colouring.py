@@ -20,6 +20,8 @@ def test_gains_are_lines_in_decibels_between_random_bands():
     # A bend between two bands shows at both of them; 3 to 5 intervals have 2 to 4 bends.
     assert bends.max() <= 8
     assert bends.min() >= 1
+    five = 20 * view(knots=(5, 5)).gain.squeeze(2).log10()
+    assert (five.diff(n=2, dim=1).abs() > 1e-3).sum(1).max() > 6  # so four bends, not three
 
 
 def test_silence_lasts_its_share_and_is_in_one_piece():

@@ -26,6 +26,10 @@ def test_background_is_what_no_class_claims():
     torch.testing.assert_close(
         with_background(p), torch.tensor([[0.2, 0.7, 0.3], [0.05, 0.02, 0.95]])
     )
+    by_clip = torch.rand(2, 4, 3)  # clip, frame, class
+    assert with_background(by_clip).shape == (2, 4, 4)
+    for clip, expected in zip(by_clip, with_background(by_clip), strict=True):
+        assert torch.equal(with_background(clip), expected)
 
 
 def test_a_frame_may_stand_for_several_classes_or_none():

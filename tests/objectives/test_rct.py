@@ -200,3 +200,8 @@ def test_gradients_reach_both_sides_of_the_augmented_pair_and_one_of_the_mixed()
     torch.testing.assert_close(original, -changed)  # by the augmented pair alone
     assert (changed != 0).all()
     assert (mixed < 0).all()
+
+
+def test_the_parts_of_a_batch_contribute_one_loss_together():
+    assert sum(rct.SHARES.values()) == pytest.approx(1)
+    assert rct.SHARES["unlabelled"] == rct.SHARES["synth"] + rct.SHARES["weak"]
