@@ -11,13 +11,16 @@ import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+PAGE = b"<!DOCTYPE html><html>Down for an hour</html>"
+
 
 @dataclass
 class Page:
     """A file the host serves, and what goes wrong at its first requests (then nothing does).
 
     Faults: ("status", code[, headers]), ("truncate", bytes), ("stall", bytes), ("redirect", path),
-    ("chunked", bytes), ("closed", bytes), ("slow", seconds). A redirect may carry
+    ("chunked", bytes), ("closed", bytes), ("slow", seconds), ("page",) for a web page in the
+    file's place, ("other", content) for another file. A redirect may carry
     headers of its own.
     """
 
@@ -114,7 +117,8 @@ class Host:
             time.sleep(fault[1])
             with self._lock:
                 self.open -= 1
-        body, start = page.content, self._start(handler, page)
+        body = {"page": PAGE, "other": fault[-1]}.get(kind, page.content)
+        start = self._start(handler, page)
         if start:
             handler.send_response(206)
             handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
@@ -126,7 +130,11 @@ class Host:
         for name, value in page.headers.items():
             handler.send_header(name, value)
         handler.end_headers()
-        sent = body[start:] if kind in ("none", "slow") else body[start : start + fault[1]]
+        sent = (
+            body[start:]
+            if kind in ("none", "slow", "page", "other")
+            else body[start : start + fault[1]]
+        )
         handler.wfile.write(sent)
         if kind == "stall":
             handler.wfile.flush()

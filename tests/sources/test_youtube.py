@@ -29,10 +29,17 @@ ANSWERS = {
         "ERROR: [youtube] {}: Video unavailable. This video is no longer available because the "
         "uploader has closed their YouTube account.",
         "ERROR: [youtube] {}: This video has been removed for violating YouTube's Terms of Service",
+        "ERROR: [youtube] {}: This video has been removed for violating YouTube's policy on hate "
+        "speech. Learn more about combating hate speech in your country.",
+        "ERROR: [youtube] {}: Video unavailable. This video contains content from UMG, who has "
+        "blocked it on copyright grounds",
+        "ERROR: [youtube] {}: This channel was removed because it violated our guidelines",
     ],
     "unavailable": [
         "ERROR: [youtube] {}: Video unavailable",
         "ERROR: [youtube] {}: This video is not available",
+        "ERROR: [youtube] {}: This video isn't available anymore",
+        "ERROR: [youtube] {}: Premieres in 5 hours",
     ],
     "region": [
         "ERROR: [youtube] {}: Video unavailable. This video contains content from UMG, who has "
@@ -46,6 +53,7 @@ ANSWERS = {
     "age": [
         "ERROR: [youtube] {}: Sign in to confirm your age. This video may be inappropriate for "
         "some users. Use --cookies-from-browser or --cookies for the authentication.",
+        "ERROR: [youtube] {}: Content check required. Sign in to watch it",
     ],
     "refused": [
         "ERROR: [youtube] {}: Sign in to confirm you’re not a bot. Use --cookies-from-browser or "
@@ -64,6 +72,8 @@ ANSWERS = {
         "ERROR: unable to download video data: HTTP Error 503: Service Unavailable",
     ],
     "client": [
+        "ERROR: [youtube] {}: Video unavailable. Playback on other websites has been disabled by "
+        "the video owner",
         "ERROR: [youtube] {}: Requested format is not available. Use --list-formats",
         "ERROR: [youtube] {}: The following content is not available on this app",
         "ERROR: unable to download video data: HTTP Error 403: Forbidden",
@@ -321,12 +331,74 @@ def test_without_a_network_it_waits_and_ends_in_an_error(tube, clock) -> None:
 
 
 def test_an_outage_is_sat_out(tube, clock) -> None:
-    settings = tube({2: [ANSWERS["offline"][0]] * 7})
+    settings = tube({n: [ANSWERS["offline"][0]] * 7 for n in range(5)})
     assert obtain("thing", settings)["status"] == "ok"
 
 
+BAD = {
+    "offline": "Unable to download webpage: The read operation timed out",
+    "server": "Unable to download API page: HTTP Error 500: Internal Server Error",
+    "refused": "This content isn't available, try again later",
+    "client": "ERROR: [youtube] {}: This video is DRM protected",
+    "unknown": "ERROR: [youtube] {}: Unable to recall something nobody has seen",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("bad", [0, 2, 4])
+def test_one_bad_video_keeps_no_other_from_coming_and_is_settled_in_the_end(
+    tube, clock, kind, bad
+) -> None:
+    settings = tube({bad: [BAD[kind]]})
+    begun = clock.now()
+    status = obtain("thing", settings)
+    assert (status["status"], status["files"]) == ("partial", 4)
+    assert status["reason"] == "4 of 5 clips are there (1 not given while others were)"
+    assert clock.now() - begun < 36 * HOUR
+    assert len(Recorded.asked) < 20
+    assert BAD[kind][-20:] in LEDGER.read_text().splitlines()[-1]
+    # Another fetch asks anew, and does not wait for another day.
+    begun, asked = clock.now(), len(Recorded.asked)
+    assert obtain("thing", settings) == status
+    assert clock.now() - begun < 6 * HOUR
+    assert 1 <= len(Recorded.asked) - asked < 8
+    assert obtain("thing", tube({}))["status"] == "ok"
+
+
+def test_a_witness_that_is_no_longer_given_is_not_asked_for_ever(tube, clock) -> None:
+    """The first clip came; now its video is kept from yt-dlp, and another meets a limit."""
+    settings = tube({3: [ANSWERS["refused"][0]]})
+    Recorded.answers[NAMES[0][1:12]] = [Recorded.answers[NAMES[0][1:12]][0], BAD["client"]]
+    assert obtain("thing", settings)["files"] == 4
+
+
+def test_one_that_only_once_was_slow_comes_at_once(tube, clock) -> None:
+    settings = tube({1: [BAD["offline"], *Recorded.answers.get("", [])]})
+    begun = clock.now()
+    Recorded.answers[NAMES[1][1:12]] = [BAD["offline"], *Recorded.answers[NAMES[0][1:12]]]
+    assert obtain("thing", settings)["status"] == "ok"
+    assert clock.now() - begun < 0.2 * HOUR
+
+
+def test_the_clock_set_back_by_days_ends_no_waiting(tube, clock, monkeypatch) -> None:
+    settings = tube({4: [ANSWERS["unavailable"][0]]})
+    sleep = clock.sleep
+
+    def set_back(seconds: float) -> None:
+        sleep(seconds)
+        if len(Recorded.asked) == 5:
+            clock.jump(-10 * 24 * HOUR)
+
+    monkeypatch.setattr(clock, "sleep", set_back)
+    begun = clock.true
+    assert obtain("thing", settings)["status"] == "partial"
+    assert 6 * HOUR < clock.true - begun < 14 * HOUR
+
+
 def test_a_youtube_that_is_closed_to_this_machine_counts_as_absent_where_that_is_said(tube) -> None:
-    settings = changed(tube({n: [ANSWERS["offline"][0]] for n in (1, 2)}), unreachable="absent")
+    settings = changed(tube({n: [ANSWERS["offline"][0]] for n in range(5)}), unreachable="absent")
+    FOLDER.mkdir(parents=True)
+    soundfile.write(FOLDER / NAMES[0], np.zeros(441000), 44100)
     status = obtain("thing", settings)
     assert status["status"] == "partial"
     assert "no connection" in status["reason"]
@@ -335,14 +407,14 @@ def test_a_youtube_that_is_closed_to_this_machine_counts_as_absent_where_that_is
 
 def test_a_limit_is_sat_out(tube, clock) -> None:
     refusal = ANSWERS["refused"][0]
-    settings = tube({0: [refusal, refusal], 1: [refusal]})
-    Recorded.answers[NAMES[1][1:12]] = Recorded.answers[NAMES[0][1:12]][-1:]
+    settings = tube({})
+    for n in (0, 1):
+        Recorded.answers[NAMES[n][1:12]].insert(0, refusal)
     begun = clock.now()
-    Recorded.answers[NAMES[0][1:12]] = [refusal, refusal, *Recorded.answers[NAMES[1][1:12]]]
     status = obtain("thing", settings)
     assert (status["status"], status["files"]) == ("ok", 5)
     assert 2 * HOUR < clock.now() - begun < 2.1 * HOUR
-    assert Recorded.asked[:3] == [NAMES[0][1:12]] * 3
+    assert Recorded.asked == [NAMES[n][1:12] for n in (0, 1, 2, 0, 1, 3, 4)]
 
 
 def test_what_is_refused_to_the_end_of_patience_is_never_absent(tube) -> None:
@@ -359,7 +431,7 @@ def test_what_is_refused_to_the_end_of_patience_is_never_absent(tube) -> None:
 def test_what_is_arriving_is_a_status_only_where_that_is_allowed(tube) -> None:
     settings = tube({3: [ANSWERS["client"][0]]})
     with pytest.raises(SedreproError, match="1 of 5 clips are still arriving"):
-        obtain("thing", settings)
+        obtain("thing", changed(settings, hold_out=12.0))
     asked = len(Recorded.asked)
     allowed = changed(settings, allow_partial=True)
     status = obtain("thing", allowed)
@@ -472,6 +544,31 @@ def test_a_copy_stands_in_for_a_clip_that_is_gone(tube, host: Host) -> None:
     assert origins()[NAMES[1]].startswith("YouTube, 127.0.0.1")
     assert origins()[NAMES[2]] == "YouTube"
     assert soundfile.info(FOLDER / NAMES[0]).samplerate == 16000
+
+
+@pytest.mark.parametrize(
+    "faults", [[("status", 429, {"Retry-After": "30"})], [("status", 503)] * 12]
+)
+def test_a_copy_that_is_late_is_waited_for(tube, host: Host, clock, faults) -> None:
+    settings = tube({0: [ANSWERS["removed"][0]], 1: [ANSWERS["removed"][0]]})
+    copies(host, 0, 1)
+    host.pages[f"copy/{NAMES[0]}"].faults = faults
+    begun = clock.now()
+    status = obtain("thing", settings)
+    assert (status["status"], status["files"]) == ("ok", 5)
+    assert clock.now() - begun < HOUR
+    assert Recorded.asked.count(NAMES[0][1:12]) == 1
+
+
+def test_a_copy_that_is_a_web_page_is_none_and_is_still_to_come(tube, host: Host) -> None:
+    settings = tube({0: [ANSWERS["removed"][0]]})
+    copies(host, 0)
+    page = host.pages[f"copy/{NAMES[0]}"]
+    sound, page.content = page.content, b"<!doctype html><html>down for an hour"
+    with pytest.raises(SedreproError, match=r"1 of 5 clips are still arriving.*1 as a copy from"):
+        obtain("thing", settings)
+    page.content = sound
+    assert obtain("thing", settings)["status"] == "ok"
 
 
 def test_a_copy_is_looked_for_when_it_becomes_allowed(tube, host: Host) -> None:

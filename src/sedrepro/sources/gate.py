@@ -32,6 +32,10 @@ class GoneError(Exception):
     """This address will not give the file, however often it is asked."""
 
 
+class WrongError(GoneError):
+    """The address gave something else than the file."""
+
+
 class TransientError(Exception):
     """It may work later; `after` is how long the server asked to wait (seconds)."""
 
@@ -53,6 +57,10 @@ class Clock:
 
     def now(self) -> float:
         return time.time()
+
+    def steady(self) -> float:
+        """Seconds that nobody sets; they tell how much later something is, not when."""
+        return _since_boot()
 
     def sleep(self, seconds: float) -> None:
         """Wait; the time that a computer is asleep itself counts."""

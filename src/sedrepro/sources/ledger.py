@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .policies import HOUR
+from .policies import DAY, HOUR
 
 FINAL = ("removed", "private", "short", "silent")
 """There is no such clip any more, or never was."""
-DOUBTFUL = ("unavailable", "age", "region", "broken")
-"""Also said of clips that can be had with other means; believed when said again much later."""
 CONFIRMED = 6 * HOUR
-"""How much later; while YouTube gives nothing to anybody, what it says does not count at all."""
+PATIENCE = {
+    "unavailable": CONFIRMED,
+    "age": CONFIRMED,
+    "region": CONFIRMED,
+    "broken": CONFIRMED,
+    "withheld": DAY,
+}
+"""Also said of clips that can be had with other means; believed when said again so much later.
+While YouTube gives nothing to anybody, what it says does not count at all."""
+UNCLEAR = ("client", "unknown")
+"""May be a trouble of yt-dlp or of the clip; the latter is *withheld*, once others were given."""
 WORDS = {
     "removed": "removed from YouTube",
     "private": "private",
@@ -25,6 +34,7 @@ WORDS = {
     "age": "only shown to adults who are logged in",
     "region": "not shown in this country",
     "broken": "cannot be decoded",
+    "withheld": "not given while others were",
     "refused": "refused by YouTube",
     "offline": "no connection",
     "client": "not given to this version of yt-dlp",
@@ -51,7 +61,7 @@ class Try:
         """Whether nothing better is to be expected of asking again now."""
         if self.state == "ok" or self.state in FINAL:
             return True
-        return self.state in DOUBTFUL and self.when - self.since >= CONFIRMED
+        return self.when - self.since >= PATIENCE.get(self.state, math.inf)
 
 
 class Ledger:
@@ -60,6 +70,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tries: dict[str, Try] = {}
+        self._withheld: dict[str, float] = {}
         self._lock = threading.Lock()
         if path.exists():
             for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
@@ -103,6 +114,14 @@ class Ledger:
         except ValueError:
             return
         before = self.of(file)
-        if before.state == state and before.since <= attempt.when:
-            attempt = replace(attempt, since=before.since)
+        since = before.since if before.state == state else attempt.when
+        # Each attempt at a clip that is withheld is noted as it went, and then as that.
+        if state == "withheld":
+            since = self._withheld.setdefault(file, attempt.when)
+        elif state not in (*UNCLEAR, "refused", "offline"):
+            self._withheld.pop(file, None)
+        if since <= attempt.when:
+            attempt = replace(attempt, since=since)
+        elif state == "withheld":
+            self._withheld[file] = attempt.when
         self._tries[file] = attempt

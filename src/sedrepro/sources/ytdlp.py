@@ -30,12 +30,17 @@ _STATES = (
         r"not a bot|HTTP Error 429|Too Many Requests|rate.?limit|try again later|captcha"
         r"|likely being blocked",
     ),
+    ("removed", r"removed for violating|blocked it on copyright"),
     ("region", r"in your country|from your location|geo.?restrict"),
-    ("age", r"confirm your age|age.?restricted|inappropriate for some users|age.verification"),
+    (
+        "age",
+        r"confirm your age|content check|age.?restricted|inappropriate for some users"
+        r"|age.verification",
+    ),
     ("private", r"private video|video is private|members.only|join this channel|requires payment"),
     (
         "removed",
-        r"been removed|removed by|been terminated|been closed|account associated"
+        r"been removed|removed by|was removed|been terminated|been closed|account associated"
         r"|no longer available|does not exist|Incomplete YouTube ID|copyright claim",
     ),
     (
@@ -48,10 +53,14 @@ _STATES = (
     # JavaScript runtime.
     (
         "client",
-        r"not available on this app|made for kids|Requested format is not available|HTTP Error 403"
-        r"|Only images are available|Failed to extract|DRM|no audio was delivered|player response",
+        r"not available on this app|Playback on other websites|made for kids|HTTP Error 403"
+        r"|Requested format is not available|Only images are available|Failed to extract|DRM"
+        r"|no audio was delivered|player response",
     ),
-    ("unavailable", r"unavailable|not available|HTTP Error 4(04|10)"),
+    (
+        "unavailable",
+        r"unavailable|isn.t available anymore|Premieres in|not available|HTTP Error 4(04|10)",
+    ),
 )
 
 
