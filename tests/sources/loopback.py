@@ -130,11 +130,8 @@ class Host:
         for name, value in page.headers.items():
             handler.send_header(name, value)
         handler.end_headers()
-        sent = (
-            body[start:]
-            if kind in ("none", "slow", "page", "other")
-            else body[start : start + fault[1]]
-        )
+        cut = kind in ("truncate", "stall")
+        sent = body[start : start + fault[1]] if cut else body[start:]
         handler.wfile.write(sent)
         if kind == "stall":
             handler.wfile.flush()

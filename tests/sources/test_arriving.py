@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from pathlib import Path
 
 import pytest
 from loopback import Host
@@ -64,6 +65,17 @@ def test_one_resource_by_hand(host: Host, project, monkeypatch, capsys) -> None:
     assert progress.read("data/full/logs/fetch/thing.log")["ended"]
     assert main.run(["fetch", "nothing"]) == 1
     assert "'nothing' is no resource" in capsys.readouterr().err
+
+
+def test_what_is_still_arriving_by_hand_is_no_status(host: Host, project, monkeypatch) -> None:
+    """Whoever allowed it by hand did not say so of the workflow, which would take it for done."""
+    file = {"name": "a", "urls": [host.add("a", b"abc", *[("status", 503)] * 3)], "place": "a"}
+    settings = project({"thing": {"files": [file]}}, allow_partial=True)
+    monkeypatch.setattr(main, "_project", lambda _: settings)
+    assert main.run(["fetch", "thing"]) == 0
+    assert not Path("data/full/status/thing.json").exists()
+    assert main.run(["fetch", "thing"]) == 0
+    assert read_json("data/full/status/thing.json")["status"] == "ok"
 
 
 def test_ctrl_c_is_one_line(project, monkeypatch, capsys) -> None:

@@ -452,3 +452,18 @@ def test_the_rendered_miniature_is_adapted_like_the_real_thing(tmp_path):
     assert weak["fold"].value_counts().to_dict() == {"train": 9, "held_out": 1}
     assert set(tags["label"]) == set(DESED_CLASSES)
     assert len(desed.adapt("unlabelled", mini)[0]) == 3
+
+
+def test_clips_that_are_arriving_are_described_only_where_that_is_allowed(tree: Tree) -> None:
+    tree.table("validation", f"{STRONG}{CLIP}.wav\t0\t1\tDog\n{OTHER}.wav\t0\t1\tDog\n")
+    tree.clip("validation", CLIP)
+    settings = project(tree.folder)
+    status = Path(Layout.of(settings).status("desed_validation"))
+    status.parent.mkdir(parents=True)
+    status.write_text(json.dumps({"status": "arriving", "reason": "", "files": 1}))
+    with pytest.raises(SedreproError, match=r"desed_validation\.json: clips are still arriving"):
+        tree.adapt("validation")
+    allowed = settings.model_copy(
+        update={"data": settings.data.model_copy(update={"allow_partial": True})}
+    )
+    assert "still arriving: 1 so far" in desed.adapt("validation", allowed)[2]["note"][0]

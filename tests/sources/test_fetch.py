@@ -22,6 +22,7 @@ from sedrepro.settings import Layout
 from sedrepro.settings.data import Fetch
 from sedrepro.sources import gate, http, registry
 from sedrepro.sources.fetch import obtain
+from sedrepro.sources.policies import HOUR
 from sedrepro.sources.session import Session
 
 BODY = noise(3_000_000)
@@ -185,10 +186,34 @@ def test_a_transfer_cut_off_without_a_known_length_is_noticed(host: Host, projec
 
 
 def test_an_error_page_is_not_data(host: Host, project) -> None:
-    status = obtain("thing", project(one(host.add("a", b"<!DOCTYPE html><p>Sorry</p>"))))
-    assert status["status"] == "unavailable"
-    assert "web page" in status["reason"]
+    with pytest.raises(SedreproError, match="web page"):
+        obtain("thing", project(one(host.add("a", b"<!DOCTYPE html><p>Sorry</p>"))))
     assert_nothing_final()
+
+
+@pytest.mark.parametrize("known", [{}, {"md5": md5(BODY)}, {"md5": md5(BODY), "bytes": len(BODY)}])
+def test_a_host_that_sends_a_page_for_a_while_has_the_file_later(
+    host: Host, project, known: dict
+) -> None:
+    url = host.add("a", BODY, *[("page",)] * 5)
+    assert_whole(obtain("thing", project(one(url, **known), fetch={"hold_out": 72.0})))
+
+
+@pytest.mark.parametrize("known", [{"md5": md5(BODY)}, {"bytes": len(BODY)}])
+def test_what_is_wrong_is_looked_at_once_more_an_hour_later(
+    host: Host, project, clock, known: dict
+) -> None:
+    url = host.add("a", BODY, ("other", b"another file"))
+    begun = clock.now()
+    assert_whole(obtain("thing", project(one(url, **known), fetch={"hold_out": 72.0})))
+    assert HOUR <= clock.now() - begun < 1.1 * HOUR
+
+
+def test_an_archive_cut_off_without_a_known_length_is_fetched_anew(host: Host, project) -> None:
+    body = zipped({"audio/1.wav": noise(50_000)})
+    file = {"name": "a.zip", "urls": [host.add("a", body, ("closed", 20_000))], "unpack": "."}
+    status = obtain("thing", project({"thing": {"files": [file]}}, fetch={"hold_out": 72.0}))
+    assert (status["status"], status["files"]) == ("ok", 1)
 
 
 def test_without_network_each_file_gets_a_line_of_help(project) -> None:
@@ -414,6 +439,21 @@ def test_the_hosts_own_record_is_enforced_and_frozen(host: Host, project) -> Non
     assert "(lock file)" in status["reason"]
     assert len(host.pages["record"].requests) == 1
     assert_nothing_final()
+
+
+@pytest.mark.parametrize("faults", [[("status", 403)], [("status", 503)] * 6, [("page",)]])
+def test_a_record_that_is_late_is_waited_for(host: Host, project, faults: list) -> None:
+    """A busy host's silence is not "nobody vouches for it": what is served is another file."""
+    entry = {"key": "file.bin", "size": len(BODY), "checksum": f"md5:{md5(BODY)}"}
+    resources = one(host.add("a", b"x" * len(BODY)))
+    record = host.add("record", json.dumps({"files": [entry]}).encode(), *faults)
+    resources["thing"]["record"] = record
+    with pytest.raises(SedreproError):
+        obtain("thing", project(resources))
+    host.pages["record"].faults = list(faults)
+    status = obtain("thing", project(resources, fetch={"hold_out": 72.0}))
+    assert status["status"] == "unavailable"
+    assert "host's record" in status["reason"]
 
 
 def test_a_file_the_record_disowns_is_refused(host: Host, project) -> None:

@@ -48,7 +48,8 @@ def by_hand(resource: str, project: Project, until: float | None = None) -> int:
         print(f"{resource}: {why}; what arrived is kept, and the same command goes on", flush=True)
         sys.stderr.flush()
         os._exit(0 if time_is_up.is_set() else 130)
-    write_json(Layout.of(project).status(resource), status)
+    if status["status"] != "arriving":  # only the workflow knows that this was asked for
+        write_json(Layout.of(project).status(resource), status)
     print(f"{resource}: {status['status']}  {status['reason']}".rstrip())
     return 0
 

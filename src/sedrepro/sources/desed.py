@@ -295,9 +295,16 @@ def _unavailable(place: Place, project: Project) -> str | None:
 
 def _arriving(place: Place, project: Project) -> list[str]:
     """That not all clips are there yet which there will be (`data.allow_partial`)."""
-    statuses = [Path(Layout.of(project).status(resource)) for resource in place.resources]
-    found = [read_json(path) for path in statuses if path.exists()]
-    return [f"still arriving: {s['files']:,} so far" for s in found if s["status"] == "arriving"]
+    paths = [Path(Layout.of(project).status(resource)) for resource in place.resources]
+    found = {path: read_json(path) for path in paths if path.exists()}
+    arriving = {path: said for path, said in found.items() if said["status"] == "arriving"}
+    if arriving and not project.data.allow_partial:
+        path = next(iter(arriving))
+        raise SedreproError(
+            f"{path}: clips are still arriving; delete this file and run `snakemake data` to fetch "
+            "them, or set `data.allow_partial: true` to go on without them"
+        )
+    return [f"still arriving: {said['files']:,} so far" for said in arriving.values()]
 
 
 def _absent(subset: str, expected: int, reason: str, origin: whose.Origin) -> Tables:

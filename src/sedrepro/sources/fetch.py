@@ -15,7 +15,7 @@ from ..progress import current
 from ..settings import Project
 from . import http, registry, soundbank, verify, youtube
 from .errand import Errand, Outcome
-from .gate import GoneError, TransientError, UnreachableError, tell
+from .gate import GoneError, TransientError, UnreachableError, WrongError, tell
 from .policies import HOUR
 from .registry import File
 from .session import LONGEST_WAIT
@@ -44,6 +44,10 @@ def obtain(
 
 def status_of(name: str, status: str, reason: str, files: int, size: int) -> dict[str, Any]:
     return {"resource": name, "status": status, "reason": reason, "files": files, "bytes": size}
+
+
+class DamagedError(ArchiveError):
+    """An archive that may have been cut off on its way, for nobody told its size."""
 
 
 class Fetching(Errand):
@@ -95,15 +99,13 @@ class Fetching(Errand):
         if self._settled(file, path) and (brought := self._intact(manifest)):
             return brought
         try:
-            measured, origin, checked = self._wait_for(file, path)
-            files = self._deliver(file, path)
+            measured, origin, checked, files = self._wait_for(file, path)
         except (GoneError, TransientError) as trouble:
             if self._may_come(trouble):
                 return Outcome(file.name, "arriving", str(trouble))
             return Outcome(file.name, "absent", f"{file.name}: {trouble}; {self._by_hand(file)}")
         except ArchiveError as trouble:
-            aside = verify.set_aside(path)
-            return Outcome(file.name, "absent", f"{trouble}; it was set aside as {aside.name}")
+            return Outcome(file.name, "absent", str(trouble))
         write_json(manifest, {"name": file.name, "md5": measured["md5"], "files": files})
         self.lock.freeze(f"{self.name}/{file.name}", measured, origin, checked)
         return Outcome(file.name, "ok", "", len(files), sum(files.values()))
@@ -113,23 +115,33 @@ class Fetching(Errand):
         closed = isinstance(trouble, UnreachableError) and self.settings.unreachable == "absent"
         return isinstance(trouble, TransientError) and not closed
 
-    def _wait_for(self, file: File, path: Path) -> tuple[dict[str, Any], str, str]:
-        """`_download`, again and again while its hosts refuse or fail."""
+    def _wait_for(self, file: File, path: Path) -> tuple[dict[str, Any], str, str, dict[str, int]]:
+        """A file brought to its place, asked for again and again while its hosts refuse or fail.
+
+        What is wrong or damaged is looked at again an hour later: the host may have had a bad time.
+        """
         clock, part = self.session.clock, path.with_name(f"{path.name}.part")
         patience = 0.0 if self.project.data.allow_partial else self.settings.hold_out * HOUR
-        progress = clock.now()
+        progress, looks = clock.steady(), 1 if patience < HOUR else 2
         while True:
             before = http.arrived(part)
             try:
-                return self._download(file, path)
+                measured, origin, checked = self._download(file, path)
+                return measured, origin, checked, self._deliver(file, path, origin, checked)
+            except (WrongError, DamagedError) as trouble:
+                looks -= 1
+                if not looks:
+                    raise
+                tell(f"{self.name}: {file.name}: {trouble}; asked once more in an hour")
+                clock.sleep(HOUR)
             except TransientError as trouble:
-                now = clock.now()
+                now = clock.steady()
                 if http.arrived(part) > before:
                     progress = now
                 pause = LONGEST_WAIT if trouble.after is None else trouble.after
                 if not self._may_come(trouble) or now + pause - progress > patience:
                     raise
-                again = time.strftime("%d %b %H:%M", time.localtime(now + pause))
+                again = time.strftime("%d %b %H:%M", time.localtime(clock.now() + pause))
                 tell(f"{self.name}: {file.name}: {trouble}; asked again at {again}")
                 clock.sleep(pause)
 
@@ -172,8 +184,8 @@ class Fetching(Errand):
             measured = verify.measure(path)
             wrong = verify.fault(path, wanted, measured)
             if wrong is None:
-                self._sign(file, path, measured, "by hand", wanted.by)
-                return measured, "by hand", wanted.by
+                self._sign(file, path, measured, verify.BY_HAND, wanted.by)
+                return measured, verify.BY_HAND, wanted.by
             aside = (
                 f" (the file found there was set aside as {verify.set_aside(path).name}: {wrong})"
             )
@@ -187,7 +199,7 @@ class Fetching(Errand):
         try:
             origin = self._from_anywhere(file, part, wanted, check)
         except GoneError as trouble:
-            raise GoneError(f"{trouble}{aside}") from None
+            raise type(trouble)(f"{trouble}{aside}") from None
         except TransientError as trouble:
             raise type(trouble)(f"{trouble}{aside}", trouble.after) from None
         with open(part, "rb") as handle:
@@ -230,11 +242,17 @@ class Fetching(Errand):
         }
         write_json(registry.receipt_path(self.data, self.name, file.name), note)
 
-    def _deliver(self, file: File, path: Path) -> dict[str, int]:
+    def _deliver(self, file: File, path: Path, origin: str, checked: str) -> dict[str, int]:
         """Unpack or place a verified file; its files below the raw tree and their sizes."""
         if file.unpack:
             into = self.raw if file.unpack == "." else self.raw / file.unpack
-            files = unpack(path, into, file.anchor)
+            try:
+                files = unpack(path, into, file.anchor)
+            except ArchiveError as trouble:
+                said = f"{trouble}; it was set aside as {verify.set_aside(path).name}"
+                # What somebody vouches for, or placed by hand, is no better when asked for again.
+                again = checked == verify.NOBODY and origin != verify.BY_HAND
+                raise (DamagedError if again else ArchiveError)(said) from None
             return {str((into / name).relative_to(self.raw)): size for name, size in files.items()}
         target = self.raw / (file.place or file.name)
         place(path, target)

@@ -24,8 +24,9 @@ from ..errors import SedreproError
 from ..files import full_disk, read_json, write_json
 from ..progress import current
 from . import drive, policies
-from .gate import GoneError, RefusedError, TransientError, UnreachableError
+from .gate import GoneError, RefusedError, TransientError, UnreachableError, WrongError
 from .session import DRIVE, LONGEST_WAIT, Session, host_of
+from .verify import PAGE, is_page
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -65,7 +66,8 @@ def download(
     later = [trouble for trouble in troubles if isinstance(trouble, TransientError)]
     message = "; ".join(str(trouble) for trouble in troubles) or "no address is known"
     if not later:
-        raise GoneError(message)
+        wrong = any(isinstance(trouble, WrongError) for trouble in troubles)
+        raise WrongError(message) if wrong else GoneError(message)
     kinds = {type(trouble) for trouble in later}
     kind = kinds.pop() if len(kinds) == 1 else TransientError
     raise kind(message, min(LONGEST_WAIT if t.after is None else t.after for t in later))
@@ -96,7 +98,7 @@ def _from(
         discard(part)
         # A part finished over several attempts may be patched from two versions: once from scratch.
         if fresh or not resumed:
-            raise GoneError(wrong)
+            raise WrongError(wrong)
 
 
 def once(
@@ -126,9 +128,11 @@ def once(
     with _answer(request, session, part) as answer:
         admitted()
         start = _offset(answer, start)
+        if start == 0 and is_page(answer.peek(PAGE)):
+            raise TransientError("a web page came in place of the file")
         total = _total(answer, start)
         if size is not None and total is not None and total != size:
-            raise GoneError(f"serves {total} bytes instead of {size}")
+            raise WrongError(f"serves {total} bytes instead of {size}")
         check_space(part.parent, (total or size or start) - start)
         if start == 0:
             part.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +157,11 @@ def discard(part: Path) -> None:
 
 
 def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
-    """A Zenodo record: file name → bytes and md5; empty where the host does not answer."""
+    """A Zenodo record: file name → bytes and md5; empty where there is no such record.
+
+    A host that does not answer now is a `TransientError`: what nobody vouches for is not taken
+    because the host that could was busy.
+    """
     answers: list[bytes] = []
 
     def ask(admitted: Callable[[], None]) -> None:
@@ -166,6 +174,8 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
 
     try:
         session.retry(host_of(url), ask, lambda: 0)
+        if is_page(answers[-1]):
+            raise TransientError(f"{host_of(url)}: a web page came in place of the record")
         files = json.loads(answers[-1])["files"]
         return {
             str(file["key"]): {
@@ -175,7 +185,7 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
             for file in files
             if str(file["checksum"]).startswith("md5:")
         }
-    except (GoneError, TransientError, ValueError, KeyError, TypeError):
+    except (GoneError, ValueError, KeyError, TypeError):
         return {}
 
 

@@ -12,6 +12,11 @@ from ..errors import SedreproError
 from ..files import read_json, write_json
 from .registry import File
 
+BY_HAND, NOBODY = "by hand", "nobody"
+"""Whence a file came that a person placed; who vouches for one that is measured first here."""
+PAGE = 256
+"""Bytes that tell a web page from a file."""
+
 LOCK = "datasets.lock.json"
 
 
@@ -45,7 +50,7 @@ def expected(file: File, locked: dict[str, Any], record: dict[str, Any]) -> Expe
     def first(key: str) -> Any:
         return next((source[key] for _, source in known if source.get(key)), None)
 
-    by = next((who for who, source in known if source.get("md5") or source.get("sha256")), "nobody")
+    by = next((who for who, source in known if source.get("md5") or source.get("sha256")), NOBODY)
     return Expected(first("bytes"), first("md5"), first("sha256"), by)
 
 
@@ -112,7 +117,11 @@ class Lock:
             ) from None
 
 
+def is_page(start: bytes) -> bool:
+    """Whether these first bytes are a web page's, as hosts send it when something is wrong."""
+    return start[:PAGE].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
 def _is_page(path: Path) -> bool:
     with open(path, "rb") as handle:
-        start = handle.read(256).lstrip().lower()
-    return start.startswith((b"<!doctype html", b"<html"))
+        return is_page(handle.read(PAGE))
