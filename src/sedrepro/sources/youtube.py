@@ -331,7 +331,9 @@ class Arrival:
         self._doubted = False
         self._failures = 0
         unclear = [c for c in self._streak if self.ledger.of(c.file).state in UNCLEAR]
-        failed, self._failed, self._streak = self._failed, [], []
+        failed = self._failed
+        self._failed = []
+        self._streak = []
         for clip in failed:
             if clip.file in self._failed_before:
                 unclear.append(clip)
