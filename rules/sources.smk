@@ -11,6 +11,7 @@ rule fetch:
     log:
         f"{FLOW.layout.data}/logs/fetch/{{resource}}.log",
     priority: FLOW.fetch_priority
+    retries: 0  # it has waited for days before it fails
     localrule: True
     conda:
         "../envs/data.yaml"

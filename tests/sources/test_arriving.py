@@ -67,6 +67,19 @@ def test_one_resource_by_hand(host: Host, project, monkeypatch, capsys) -> None:
     assert "'nothing' is no resource" in capsys.readouterr().err
 
 
+def test_what_a_resource_comes_after_is_fetched_first(
+    host: Host, project, monkeypatch, capsys
+) -> None:
+    table = {"name": "t", "urls": [host.add("t", b"filename\n")], "place": "t.tsv"}
+    clips = {"table": "t.tsv", "folder": "audio"}
+    resources = {"tables": {"files": [table]}, "thing": {"clips": clips, "after": ["tables"]}}
+    settings = project(resources)
+    monkeypatch.setattr(main, "_project", lambda _: settings)
+    assert main.run(["fetch", "thing"]) == 0
+    assert capsys.readouterr().out.startswith("tables: ok\n")
+    assert read_json("data/full/status/tables.json")["status"] == "ok"
+
+
 def test_what_is_still_arriving_by_hand_is_no_status(host: Host, project, monkeypatch) -> None:
     """Whoever allowed it by hand did not say so of the workflow, which would take it for done."""
     file = {"name": "a", "urls": [host.add("a", b"abc", *[("status", 503)] * 3)], "place": "a"}

@@ -173,3 +173,12 @@ def test_the_command(root: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(Doctor, "disk", lambda _: Line("disk", "wrong", "full", "make room"))
     assert main(command) == 1
     assert "disk: full; make room" in capsys.readouterr().out
+
+
+def test_a_check_that_fails_is_a_line_that_says_why() -> None:
+    def broken() -> Line:
+        raise PermissionError(13, "Permission denied", "data")
+
+    (line,) = doctor.run_all({"disk": broken})
+    assert (line.state, line.what) == ("wrong", "disk")
+    assert "Permission denied: 'data'" in str(line)

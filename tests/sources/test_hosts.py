@@ -15,10 +15,12 @@ from simulated import Time
 
 from sedrepro import __version__
 from sedrepro.errors import SedreproError
+from sedrepro.settings.data import Fetch
 from sedrepro.sources import gate, policies, registry
 from sedrepro.sources.fetch import obtain
 from sedrepro.sources.gate import Clock
 from sedrepro.sources.policies import HOUR, Policy
+from sedrepro.sources.session import Session
 
 BODY = noise(300_000)
 FINAL = Path("data/full/downloads/thing/file.bin")
@@ -219,6 +221,12 @@ def test_a_wrong_copy_names_both_checksums(host: Host, project) -> None:
     assert status["status"] == "unavailable"
     assert wanted in status["reason"]
     assert got in status["reason"]
+
+
+def test_a_person_who_wants_one_connection_gets_one(host: Host, project, behaves, tmp_path) -> None:
+    behaves("Zenodo")
+    assert Session(Fetch(connections=1), tmp_path).gate("127.0.0.1").places == 1
+    assert Session(Fetch(connections=9), tmp_path).gate("127.0.0.1").places == 4
 
 
 def test_a_policy_tells_how_long_requests_take() -> None:

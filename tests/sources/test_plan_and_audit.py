@@ -17,6 +17,7 @@ from sedrepro.pipeline.text import size
 from sedrepro.settings import Data, Layout, Project, Subset
 from sedrepro.sources import desed, registry
 from sedrepro.sources.fetch import obtain
+from sedrepro.sources.ledger import Ledger, Try
 
 SUBSETS = [
     "weak",
@@ -193,6 +194,20 @@ def test_plan_knows_own_copies_and_the_miniature(lgc, root: Path, tmp_path: Path
     assert rendered.total.files == 0
     assert "the miniature is rendered" in downloads.files_text(rendered)
     assert "rendered here" in downloads.plan_text(rendered, Data())
+
+
+def test_plan_counts_the_clips_that_are_there_and_gone(lgc, root: Path, tmp_path: Path) -> None:
+    """The folder of the clips is there from the first one on."""
+    project = lgc(folder=str(tmp_path / "d"))
+    folder = Path(registry.downloads(project.data_folder, "desed_weak"))
+    (Path(Layout.of(project).raw("desed")) / "audio/train/weak").mkdir(parents=True)
+    with Ledger(folder / "clips.tsv") as ledger:
+        ledger.note("a.wav", Try("ok", 10.0))
+        ledger.note("b.wav", Try("removed"))
+        ledger.note("c.wav", Try("refused"))
+    found = downloads.plan(project, papers.settings_models(), registry.load(root))
+    mine = [(i.count, i.there) for i in found.items if i.resource == "desed_weak"]
+    assert mine == [(1, True), (1576, False)]
 
 
 def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatch) -> None:

@@ -468,6 +468,9 @@ def test_clips_put_by_hand_count(tube, tmp_path) -> None:
 def test_without_its_list_a_resource_is_unavailable(tube) -> None:
     settings = tube({})
     Path("data/full/raw/desed/weak.tsv").unlink()
+    with pytest.raises(SedreproError, match="first `sedrepro fetch tables`"):
+        obtain("thing", settings)
+    write_json(Layout.of(settings).status("tables"), {"status": "unavailable"})
     status = obtain("thing", settings)
     assert status["status"] == "unavailable"
     assert "tables" in status["reason"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yt_dlp
 
+from sedrepro.errors import SedreproError
 from sedrepro.settings.data import Fetch
 from sedrepro.sources import policies, ytdlp
 from sedrepro.sources.policies import YOUTUBE, YOUTUBE_ACCOUNT
@@ -21,13 +22,18 @@ def program(folder: Path, code: str) -> Path:
     package = folder / "yt_dlp"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "__main__.py").write_text(code)
+    (package / "__main__.py").write_text(f"{VERSION}{code}")
     script = folder / "python"
     script.write_text(f'#!/bin/sh\nPYTHONPATH={folder} exec {sys.executable} "$@"\n')
     script.chmod(0o755)
     return script
 
 
+VERSION = """
+import sys
+if "--version" in sys.argv:
+    sys.exit(print("2026.01.01"))
+"""
 DELIVERS = """
 import pathlib, sys
 words = sys.argv[1:]
@@ -58,9 +64,29 @@ def test_what_another_installation_says_is_told_apart_as_well(tmp_path: Path) ->
     assert ytdlp.classify(str(caught.value)) == "private"
 
 
-def test_an_interpreter_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match="No such file"):
-        ytdlp.player(Fetch(yt_dlp=str(tmp_path / "nowhere"))).fetch(VIDEO, tmp_path)
+def test_an_interpreter_that_cannot_be_used_is_said_before_the_first_video(tmp_path: Path) -> None:
+    with pytest.raises(SedreproError, match=r"data\.fetch\.yt_dlp: .*nowhere: No such file"):
+        ytdlp.player(Fetch(yt_dlp=str(tmp_path / "nowhere")))
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
+    script.chmod(0o755)
+    with pytest.raises(SedreproError, match=r"no yt-dlp that runs .*No module named yt_dlp"):
+        ytdlp.player(Fetch(yt_dlp=str(script)))
+
+
+@pytest.mark.parametrize("cookies", ["firefx", "/nowhere/cookies.txt"])
+def test_cookies_that_are_nowhere_are_said_before_the_first_video(cookies: str) -> None:
+    with pytest.raises(SedreproError, match=f"data.fetch.cookies: {cookies}: no such file"):
+        ytdlp.player(Fetch(cookies=cookies))
+
+
+def test_warnings_of_another_installation_reach_the_log_once(tmp_path: Path, capsys) -> None:
+    warns = "print('WARNING: some formats may be missing', file=sys.stderr)"
+    other = ytdlp.player(Fetch(yt_dlp=str(program(tmp_path / "other", f"{DELIVERS}{warns}"))))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        other.fetch(VIDEO, tmp_path / name)
+    assert capsys.readouterr().out.count("some formats may be missing") == 1
 
 
 def test_a_missing_javascript_runtime_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:

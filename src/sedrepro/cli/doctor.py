@@ -286,8 +286,10 @@ def run_all(checks: dict[str, Check]) -> list[Line]:
     found: dict[str, Line] = {}
 
     def run(name: str, check: Check) -> None:
-        line = check()
-        found[name] = line
+        try:
+            found[name] = check()
+        except (SedreproError, OSError) as error:
+            found[name] = Line(name, "wrong", str(error))
 
     threads = {
         name: threading.Thread(target=run, args=(name, check), daemon=True)

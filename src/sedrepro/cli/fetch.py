@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from ..errors import SedreproError
 from ..files import write_json
 from ..miniature import obtain
 from ..progress import reporting
 from ..settings import Layout, Project
+from ..sources import registry
 
 LOOK = 20.0
 """Seconds between two looks at the clock, which goes on while a computer sleeps."""
@@ -29,7 +31,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def by_hand(resource: str, project: Project, until: float | None = None) -> int:
-    """Fetch a resource and write its status; stop at `until` (seconds of the epoch) or on Ctrl-C.
+    """Fetch a resource, and first what it comes after; write their statuses.
+
+    It stops at `until` (seconds of the epoch) or on Ctrl-C.
 
     Whoever stops does not wait for connections that are open: what has arrived is on the disk, and
     nothing has its final name before it is whole.
@@ -40,18 +44,25 @@ def by_hand(resource: str, project: Project, until: float | None = None) -> int:
     if until is not None:
         threading.Thread(target=_interrupt, args=(until, time_is_up), daemon=True).start()
     try:
-        log = Layout.of(project).data_log("fetch", resource)
-        with reporting(log, f"fetch {resource}"):
-            status = obtain(resource, project)
+        for name in registry.load()[resource].after:
+            if not Path(Layout.of(project).status(name)).exists():
+                _fetch(name, project)
+        _fetch(resource, project)
     except KeyboardInterrupt:
         why = "its time is up" if time_is_up.is_set() else "stopped"
         print(f"{resource}: {why}; what arrived is kept, and the same command goes on", flush=True)
         sys.stderr.flush()
         os._exit(0 if time_is_up.is_set() else 130)
-    if status["status"] != "arriving":  # only the workflow knows that this was asked for
-        write_json(Layout.of(project).status(resource), status)
-    print(f"{resource}: {status['status']}  {status['reason']}".rstrip())
     return 0
+
+
+def _fetch(resource: str, project: Project) -> None:
+    layout = Layout.of(project)
+    with reporting(layout.data_log("fetch", resource), f"fetch {resource}"):
+        status = obtain(resource, project)
+    if status["status"] != "arriving":  # only the workflow knows that this was asked for
+        write_json(layout.status(resource), status)
+    print(f"{resource}: {status['status']}  {status['reason']}".rstrip())
 
 
 def moment(text: str, now: datetime) -> float:

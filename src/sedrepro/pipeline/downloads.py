@@ -11,6 +11,7 @@ from .. import settings
 from ..settings import Layout, PaperSettings, Project, Run
 from ..settings.data import Data
 from ..sources import policies, registry
+from ..sources.ledger import Ledger
 from ..sources.policies import Policy
 from ..sources.registry import Mirror, Registry, Resource, manifest
 from ..sources.verify import Lock
@@ -153,11 +154,13 @@ def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Itera
             (folder / file.name).exists() or manifest(raw, name, file.name).exists(),
         )
     if resource.clips:
-        count = resource.count
-        there = (raw / resource.clips.folder).is_dir()
-        about = count * CLIP_BYTES
-        label = f"{count:,} clips"
-        yield Item(name, label, YOUTUBE, None, about, "no checksum", there, count)
+        there, gone = Ledger(folder / "clips.tsv").settled()
+        left = max(0, resource.count - there - gone)
+        for count, had in ((there, True), (left, False)):
+            if count:
+                about = count * CLIP_BYTES
+                label = f"{count:,} clips"
+                yield Item(name, label, YOUTUBE, None, about, "no checksum", had, count)
 
 
 def plan_text(found: Shopping, data: Data) -> str:

@@ -93,7 +93,7 @@ class Gate:
         self.policy = policy
         self.folder = folder
         self.clock = clock
-        self.places = policy.connections or connections
+        self.places = min(policy.connections or connections, connections)
         self._wall = folder / f"{host}.wall.json"
         self._first = True
         self._closing = threading.Lock()

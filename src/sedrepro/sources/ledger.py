@@ -80,6 +80,11 @@ class Ledger:
         """The last attempt at a clip."""
         return self._tries.get(file, Try(""))
 
+    def settled(self) -> tuple[int, int]:
+        """How many clips are there, and how many are gone."""
+        there = sum(last.state == "ok" for last in self._tries.values())
+        return there, sum(last.settled for last in self._tries.values()) - there
+
     def note(self, file: str, outcome: Try) -> None:
         """Write an attempt down."""
         reason = " ".join(outcome.reason.split())[:200]

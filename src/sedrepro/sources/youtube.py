@@ -17,6 +17,7 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import SedreproError
 from ..files import full_disk, read_json
 from ..progress import current
 from ..settings import Layout
@@ -51,6 +52,10 @@ def collect(errand: Errand) -> Outcome:
     table, folder = errand.raw / clips.table, errand.raw / clips.folder
     if not table.exists():
         needed = ", ".join(errand.resource.after) or errand.name
+        if unasked := [name for name in errand.resource.after if not _status(errand, name)]:
+            raise SedreproError(
+                f"{errand.name}: the list {table} is not there; first `sedrepro fetch {unasked[0]}`"
+            )
         return Outcome(clips.folder, "absent", f"the list {table} is not there; see {needed}")
     every = listed(table)
     shared, still = _linked(errand, every, folder)

@@ -86,13 +86,27 @@ class Player(Protocol):
 
 def player(settings: Fetch, say: Callable[[str], None] = tell) -> Player:
     """Our own yt-dlp, or that of another installation; one line tells what it lacks."""
-    made = Program(settings) if settings.yt_dlp else Library(settings, say)
+    _check_cookies(settings.cookies)
+    made = Program(settings, say) if settings.yt_dlp else Library(settings, say)
     if not made.scripted:
         say(
             "yt-dlp has no JavaScript runtime (deno): YouTube keeps many videos from it; `make` "
             "installs one"
         )
     return made
+
+
+def _check_cookies(cookies: str | None) -> None:
+    """A wrong name is one line now, not the answer to every video."""
+    from yt_dlp.cookies import SUPPORTED_BROWSERS
+
+    if not cookies or Path(cookies).expanduser().is_file():
+        return
+    if re.split(r"[+:]", cookies)[0].lower() not in SUPPORTED_BROWSERS:
+        known = ", ".join(sorted(SUPPORTED_BROWSERS))
+        raise SedreproError(
+            f"data.fetch.cookies: {cookies}: no such file, and no browser of {known}"
+        )
 
 
 class Library:
@@ -140,9 +154,23 @@ class Library:
 class Program:
     """Another installation's yt-dlp, by its interpreter."""
 
-    def __init__(self, settings: Fetch) -> None:
+    def __init__(self, settings: Fetch, say: Callable[[str], None] = tell) -> None:
         self.settings = settings
         self.interpreter = Path(str(settings.yt_dlp)).expanduser()
+        self._words = _Words(say)
+        asked = [str(self.interpreter), "-m", "yt_dlp", "--version"]
+        try:
+            found = subprocess.run(asked, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise SedreproError(
+                f"data.fetch.yt_dlp: {self.interpreter}: {error.strerror}; name a Python that has "
+                "yt-dlp"
+            ) from None
+        if found.returncode:
+            said = found.stderr.strip().rpartition("\n")[2]
+            raise SedreproError(
+                f"data.fetch.yt_dlp: {self.interpreter}: it has no yt-dlp that runs ({said})"
+            )
         self.deno = runtime(self.interpreter.parent)
         self.scripted = self.deno is not None
 
@@ -170,6 +198,9 @@ class Program:
             )
         except OSError as error:
             raise LookupError(f"{self.interpreter}: {error.strerror}") from None
+        for line in done.stderr.splitlines():
+            if line.startswith("WARNING: "):
+                self._words.warning(line.removeprefix("WARNING: "))
         if done.returncode:
             raise _trouble(done.stderr.strip()[-1000:] or "it ended without a word")
         length = done.stdout.strip()
