@@ -31,6 +31,8 @@ WORDS = {
     "full": "unable to write data: [Errno 28] No space left on device",
 }
 GARBAGE = b"cut off"
+STUBBORN = ("kids", "slow", "closed", "limit")
+"""What may be said of one video for ever, and of others for a while."""
 GONE = ("removed", "private", "terminated", "vague", "age")
 
 
@@ -183,8 +185,10 @@ def hours_of(troubles: list[tuple[float, float, str]]) -> float:
 
 
 def fated(clips: list[str], draw: random.Random, share: float = 0.12) -> dict[str, str]:
-    """Some videos that are gone, each in its own way."""
-    return {video: draw.choice(GONE) for video in videos(clips) if draw.random() < share}
+    """Some videos that are gone, each in its own way, and one of each kind that is never given."""
+    gone = {video: draw.choice(GONE) for video in videos(clips) if draw.random() < share}
+    stubborn = draw.sample(videos(clips), len(STUBBORN))
+    return gone | dict(zip(stubborn, STUBBORN, strict=True))
 
 
 def probes_after_refusals(tube: Tube) -> Iterator[int]:

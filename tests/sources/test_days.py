@@ -21,7 +21,7 @@ from sedrepro.files import write_json
 from sedrepro.settings import Layout, Project
 from sedrepro.sources import clips, registry, youtube, ytdlp
 from sedrepro.sources.fetch import obtain
-from sedrepro.sources.ledger import CONFIRMED, Ledger
+from sedrepro.sources.ledger import CONFIRMED, PATIENCE, Ledger
 from sedrepro.sources.policies import HOUR, YOUTUBE
 
 RAW = Path("data/full/raw/desed")
@@ -117,7 +117,8 @@ def assert_settled(statuses: dict, tables: dict, tube: Tube) -> None:
     lost = {
         "removed": {"removed", "terminated"},
         "private": {"private"},
-        "unavailable": {"vague"},
+        "unavailable": {"vague", "kids"},
+        "withheld": {"slow", "closed", "limit"},
         "age": {"age"},
     }
     for name, listed in tables.items():
@@ -177,15 +178,20 @@ def take(settings, tube, tables, seed: int, kills: int = 0) -> tuple[float, floa
     assert not tube.time.fills
     assert_settled(statuses, tables, tube)
     assert_polite(tube, hours_of(tube.troubles))
-    walls = len(tube.refused) * YOUTUBE.wall
-    needed = len(tube.asked) * YOUTUBE.interval + walls + away
-    needed += hours_of([t for t in tube.troubles if t[2] != "bot"]) + len(tables) * CONFIRMED
+    # What the hosts and the policy make of it, whatever was asked: each video once, the troubles
+    # and a wall after each, and in each set the time after which doubtful answers are believed.
+    needed = len(everything) * YOUTUBE.interval + away + hours_of(tube.troubles)
+    needed += (len(tube.troubles) + kills) * (YOUTUBE.wall + youtube.AGAIN)
+    needed += len(tables) * (CONFIRMED + youtube.AGAIN)
+    held = {
+        subset for subset in tables for video in videos(tables[subset]) if withheld(tube, video)
+    }
+    needed += len(held) * PATIENCE["withheld"] + 4 * YOUTUBE.wall
     return (tube.time.true - begun) / HOUR, needed / HOUR
 
 
-def after_troubles(tube: Tube) -> float:
-    """Hours until what was asked in vain is asked again; among few clips they weigh more."""
-    return len(tube.troubles) * youtube.AGAIN / HOUR
+def withheld(tube: Tube, video: str) -> bool:
+    return tube.fates.get(video) in ("slow", "closed", "limit")
 
 
 def test_a_quiet_week(desed) -> None:
@@ -204,7 +210,7 @@ def test_a_quiet_week(desed) -> None:
 def test_random_histories(desed, seed: int) -> None:
     settings, tube, tables = desed(seed, 0.05)
     took, needed = take(settings, tube, tables, seed)
-    assert took <= 1.1 * needed + after_troubles(tube)
+    assert took <= 1.1 * needed
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -220,7 +226,8 @@ def test_all_of_desed(desed, kills: int) -> None:
 
     SEDREPRO_SHARE=1 SEDREPRO_SEED=8 pytest -s -m system tests/sources/test_days.py
     """
-    seed = int(os.environ.get("SEDREPRO_SEED", "7"))
+    seed = int(os.environ.get("SEDREPRO_SEED") or random.randrange(1_000_000))
+    print(f"SEDREPRO_SEED={seed}")
     share = float(os.environ.get("SEDREPRO_SHARE", "0.25"))
     settings, tube, tables = desed(seed, share)
     took, needed = take(settings, tube, tables, seed, kills)
@@ -233,7 +240,7 @@ def test_all_of_desed(desed, kills: int) -> None:
         f"{len(tube.asked):,} requests, {len(tube.refused)} refused; {there:,} clips there, "
         f"{len(tube.fates):,} videos gone"
     )
-    assert took <= 1.1 * needed + (after_troubles(tube) if share < 1 else 0)
+    assert took <= 1.1 * needed
 
 
 TROUBLES = [
