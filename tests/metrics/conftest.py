@@ -49,7 +49,7 @@ def student(acceptance, tmp_path_factory):
     """A real system's detections: truth, the 50 operating points, and those at 0.5."""
     folder = tmp_path_factory.mktemp("student")
     with tarfile.open(acceptance / "desed-operating-points" / "student.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
     events = pd.read_csv(folder / "validation.tsv", sep="\t").dropna()
     lengths = pd.read_csv(folder / "validation_durations.tsv", sep="\t")
     truth = reference(

@@ -157,7 +157,7 @@ def test_the_real_tables_with_stand_in_audio_keep_theirs(tmp_path, acceptance):
     project = project_of(tmp_path, run=["cross_task_sod"])
     tree, place = tmp_path / "my_tree", desed.PLACES["validation"]
     with tarfile.open(acceptance / "desed-tables" / "metadata.tar.xz") as archive:
-        archive.extractall(tree / "metadata", filter="data")
+        archive.extractall(tree / "metadata")
     sound = tmp_path / "sound.wav"
     audio.write(sound, np.full(8000, 0.1), 800)
     (tree / place.audio).mkdir(parents=True)

@@ -73,7 +73,7 @@ def real(tmp_path_factory, acceptance) -> Tree:
     folder = tmp_path_factory.mktemp("real")
     tree = Tree(folder)
     with tarfile.open(acceptance / "desed-tables" / "metadata.tar.xz") as archive:
-        archive.extractall(tree.root / "metadata", filter="data")
+        archive.extractall(tree.root / "metadata")
     sound = folder / "sound.wav"
     audio.write(sound, np.full(11 * 8000, 0.1), 8000)
     for subset in ("weak", "unlabelled", "validation", "public_eval"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -157,6 +158,22 @@ def test_archives_merge_into_one_folder(tmp_path: Path) -> None:
         "set/audio/2": b"2",
         "set/meta": b"new",
     }
+
+
+def test_an_archive_of_the_same_folder_may_come_in_between(tmp_path: Path, monkeypatch) -> None:
+    """Two archives are unpacked at once, and both are the first to bring their folder."""
+    put(tmp_path, "a.zip", zipped({"top/a.wav": b"a"}))
+    replace = os.replace
+
+    def late(source, target):
+        if Path(target) == tmp_path / "out/top" and not Path(target).exists():
+            (tmp_path / "out/top").mkdir(parents=True)
+            (tmp_path / "out/top/b.wav").write_bytes(b"b")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    unpack(tmp_path / "a.zip", tmp_path / "out", ["top"])
+    assert everything(tmp_path / "out") == {"top/a.wav": b"a", "top/b.wav": b"b"}
 
 
 def test_an_archive_larger_than_the_disk_is_refused_at_once(tmp_path: Path, monkeypatch) -> None:

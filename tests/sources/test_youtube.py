@@ -115,7 +115,7 @@ def test_the_real_tables_are_understood(acceptance: Path, tmp_path: Path) -> Non
     import tarfile
 
     with tarfile.open(acceptance / "desed-tables" / "metadata.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)
     counts = {path.name: len(clips.listed(path)) for path in tmp_path.rglob("*.tsv")}
     counts.pop("public.tsv", None)  # it comes inside its audio's archive
     assert counts == {"weak.tsv": 1578, "unlabel_in_domain.tsv": 14412, "validation.tsv": 1168}

@@ -209,5 +209,11 @@ def _move(source: Path, target: Path) -> None:
         destination = target / entry.name
         if entry.is_dir() and destination.is_dir():
             _move(Path(entry.path), destination)
-        else:
+            continue
+        try:
             os.replace(entry.path, destination)
+        except OSError:
+            # Another archive of the same corpus may have brought the folder just now.
+            if not (entry.is_dir() and destination.is_dir()):
+                raise
+            _move(Path(entry.path), destination)
