@@ -160,7 +160,7 @@ def link(name: str, version: str | None, site: Path) -> None:
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             place(source, target)
-        elif file.suffix != ".pyc":
+        elif file.suffix in (".py", ".so"):  # older pips list a README that they leave out
             raise Refused(f"{name}: {source} is gone")
 
 
