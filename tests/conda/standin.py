@@ -160,7 +160,8 @@ def link(name: str, version: str | None, site: Path) -> None:
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             place(source, target)
-        elif file.suffix in (".py", ".so"):  # older pips list a README that they leave out
+        elif len(file.parts) > 1 and file.suffix in (".py", ".so"):
+            # Older pips list a README and a setup.py that they leave out.
             raise Refused(f"{name}: {source} is gone")
 
 
