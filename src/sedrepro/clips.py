@@ -67,10 +67,11 @@ def _rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
         if column not in columns:
             found = ", ".join(columns) or "nothing"
             raise SedreproError(f"{path}: column {column!r} is missing; found {found}")
-    for line, row in enumerate(rows, 2):
+    numbered = list(enumerate(rows, 2))
+    for line, row in numbered:
         if None in row or None in row.values():
             raise SedreproError(f"{path}: row {line}: must have {len(columns)} cells")
-    return list(enumerate(rows, 2))
+    return numbered
 
 
 def _clip(row: Mapping[str, str]) -> Clip:

@@ -14,7 +14,7 @@ from sedrepro.cli import status
 from sedrepro.files import read_json
 from sedrepro.pipeline.jobs import Job
 from sedrepro.progress import current, reporting
-from sedrepro.sources.youtube import line
+from sedrepro.sources.arrival import line
 
 main = importlib.import_module("sedrepro.cli.commands")
 

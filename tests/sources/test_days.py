@@ -19,7 +19,7 @@ from sedrepro import audio
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
 from sedrepro.settings import Layout, Project
-from sedrepro.sources import clips, registry, youtube, ytdlp
+from sedrepro.sources import arrival, clips, registry, ytdlp
 from sedrepro.sources.fetch import obtain
 from sedrepro.sources.ledger import CONFIRMED, PATIENCE, Ledger
 from sedrepro.sources.policies import HOUR, YOUTUBE
@@ -181,8 +181,8 @@ def take(settings, tube, tables, seed: int, kills: int = 0) -> tuple[float, floa
     # What the hosts and the policy make of it, whatever was asked: each video once, the troubles
     # and a wall after each, and in each set the time after which doubtful answers are believed.
     needed = len(everything) * YOUTUBE.interval + away + hours_of(tube.troubles)
-    needed += (len(tube.troubles) + kills) * (YOUTUBE.wall + youtube.AGAIN)
-    needed += len(tables) * (CONFIRMED + youtube.AGAIN)
+    needed += (len(tube.troubles) + kills) * (YOUTUBE.wall + arrival.AGAIN)
+    needed += len(tables) * (CONFIRMED + arrival.AGAIN)
     held = {
         subset for subset in tables for video in videos(tables[subset]) if withheld(tube, video)
     }

@@ -16,7 +16,7 @@ from loopback import Host
 from sedrepro.errors import SedreproError
 from sedrepro.files import write_json
 from sedrepro.settings import Layout, Project
-from sedrepro.sources import clips, youtube, ytdlp
+from sedrepro.sources import arrival, clips, ytdlp
 from sedrepro.sources.fetch import obtain
 from sedrepro.sources.policies import HOUR
 
@@ -488,7 +488,7 @@ def test_what_never_can_be_decoded_is_given_up(tube, tmp_path) -> None:
 
 
 def test_a_youtube_that_gives_nothing_at_all_is_not_believed(tube, monkeypatch) -> None:
-    monkeypatch.setattr(youtube, "STREAK", 4)
+    monkeypatch.setattr(arrival, "STREAK", 4)
     settings = tube({n: [ANSWERS["unavailable"][0]] for n in range(5)})
     with pytest.raises(SedreproError, match="5 of 5 clips are still arriving"):
         obtain("thing", changed(settings, hold_out=24.0))

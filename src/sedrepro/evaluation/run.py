@@ -107,12 +107,11 @@ def _described_boxes(classes: Sequence[str], tuned: Sequence[Tuned]) -> dict[str
 def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[Scored]]]:
     """Every reported set that was scored: what is true of its clips, and each model's scores."""
     run = plan.scored
-    reported = [held for held in plan.held_out if held.reports]
     with _open(run, layout) as file:
         models = json.loads(file.attrs.get("models", "[null]"))
-        progress.current().expect(len(reported) * len(models), "pairs of a set and a model")
+        progress.current().expect(len(plan.reported) * len(models), "pairs of a set and a model")
         tuned = _tuned(file, plan, layout)
-        for held in reported:
+        for held in plan.reported:
             if _absent(file, held, plan, layout):
                 continue
             if plan.brings_truth:

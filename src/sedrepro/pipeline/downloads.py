@@ -116,7 +116,6 @@ def plan(project: Project, models: Models | None = None, known: Registry | None 
     """Every file the selected rows need under these settings."""
     known, lock = known or registry.load(), Lock(project.data_folder)
     found = Shopping(rendered=project.data.origin == "render")
-    found.papers = {paper: Sum() for paper in project.selected_papers()}
     found.needs = needs(project, models or {}, known)
     found.papers = {paper: Sum() for paper in (project.selected_papers() if models else [])}
     for name, papers in found.needs.items():
