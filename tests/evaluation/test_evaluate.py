@@ -33,13 +33,15 @@ from sedrepro.progress import Progress
 from sedrepro.settings import HeldOut, Run, Subset, declared
 from sedrepro.settings.tasks import EvaluateTask
 
+pytestmark = pytest.mark.slow
+
 MEDIAN7 = Run("lgc_sed", "mt_median7", "desed", 42)
 
 
 @pytest.fixture(scope="module")
 def project(root):
     """Few operating points: psds_eval takes its time for each."""
-    decoding = {"operating_points": 5, "event_free": "decoded"}
+    decoding = {"operating_points": 3, "event_free": "decoded"}
     table = {"mt_median7": {"from": "mt"}}
     paper = {"rows": "all", "settings": {"decoding": decoding}, "table": table}
     overlay = {"report": {"bootstrap": 20}, "papers": {"lgc_sed": paper}}

@@ -19,6 +19,8 @@ from sedrepro.reporting.tables import tabulate
 from sedrepro.settings import Layout, Run
 from sedrepro.training.run import train
 
+pytestmark = pytest.mark.slow
+
 PAPER = "dcase_baselines"
 
 

@@ -22,6 +22,8 @@ from sedrepro.files import read_json
 from sedrepro.metrics.resamples import Resamples
 from sedrepro.settings import Layout, Subset
 
+pytestmark = pytest.mark.slow
+
 OVERLAY = {
     "report": {"bootstrap": 20},
     "papers": {"lgc_sed": {"settings": {"decoding": {"operating_points": 5}}}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import time
@@ -54,11 +55,18 @@ def leftovers(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def whole(root, tmp_path_factory) -> Path:
-    """A finished, undisturbed run."""
-    folder = checkout(root, tmp_path_factory.mktemp("whole") / "project")
-    began = time.monotonic()
-    run(folder)
-    (folder / "took").write_text(str(time.monotonic() - began))
+    """A finished, undisturbed run; made once for all workers, none of which changes it."""
+    base = tmp_path_factory.getbasetemp()
+    parent = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = parent / "whole"
+    took = folder / "took"
+    with open(parent / "whole.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not took.exists():
+            checkout(root, folder)
+            began = time.monotonic()
+            run(folder)
+            took.write_text(str(time.monotonic() - began))
     return folder
 
 

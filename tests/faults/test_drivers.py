@@ -18,7 +18,7 @@ from workflow.conftest import environment
 
 from .conftest import RESULTS, command, made, run
 
-TWICE = 4
+TWICE = 2
 
 
 @pytest.mark.system

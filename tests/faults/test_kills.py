@@ -21,7 +21,7 @@ from .conftest import FEATURES, RESULTS, command, leftovers, made, run
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
-KILLS = 30
+KILLS = 15
 FINISHED = "Finished jobid"
 STAGES = {
     "sources": {"fetch", "adapt"},

@@ -41,6 +41,7 @@ def test_known_values_without_detections_in_clips_without_events(student, name, 
     assert own(points, truth, SCENARIOS[name]) == pytest.approx(expected, abs=5e-5)
 
 
+@pytest.mark.slow
 def test_known_values_by_psds_eval(student):
     truth, events, _ = student
     scores = psds_eval_psds([lambda e=e: e for e in events], truth, list(SCENARIOS.values()))

@@ -591,6 +591,7 @@ def toys():
     return toy_videos(200, draw), toy_videos(80, draw)
 
 
+@pytest.mark.slow
 def test_both_modalities_beat_one_and_attention_finds_the_object(toys):
     (maps, audio, labels, _, _), (test_maps, test_audio, test_labels, places, apart) = toys
     truth = with_background(test_labels).argmax(-1).numpy()
@@ -609,6 +610,7 @@ def test_both_modalities_beat_one_and_attention_finds_the_object(toys):
         assert values[both] > max(values["a"], values["v_att"]) + 0.05, values
 
 
+@pytest.mark.slow
 def test_background_is_learned_from_negatives_only(toys):
     """Weak labels name an event in every video: without negatives none is ever background."""
     draw = np.random.default_rng(3)

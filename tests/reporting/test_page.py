@@ -25,6 +25,8 @@ from sedrepro.settings import Run
 from sedrepro.training.record import code_digest
 from written import rewrite
 
+pytestmark = pytest.mark.slow
+
 PAPER = "lgc_sed"
 VOID = {"meta", "link", "img", "input", "br", "hr", "line", "path", "rect", "circle"}
 

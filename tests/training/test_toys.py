@@ -32,6 +32,8 @@ from sedrepro.training.run import forget, train
 from sedrepro.training.state import OUTPUTS, State
 from sedrepro.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _toy_papers(monkeypatch):

@@ -6,6 +6,10 @@ import re
 import subprocess
 
 import pytest
+from snakemake.cli import parse_config
+
+from sedrepro.errors import SedreproError
+from sedrepro.pipeline.flow import Flow
 
 from .conftest import MINI, snakemake
 
@@ -48,8 +52,7 @@ def test_everything_is_planned_without_data_gpu_or_heavy_imports(clone, light, o
 def test_one_target_per_paper_and_one_for_the_data(clone):
     from sedrepro.papers import PAPERS
 
-    for target in (*PAPERS, "data"):
-        assert "Job stats" in snakemake(clone, "-n", target).stdout
+    assert "Job stats" in snakemake(clone, "-n", *PAPERS, "data").stdout
 
 
 def test_the_workflow_passes_snakemakes_linter(clone):
@@ -80,10 +83,15 @@ def test_the_workflow_passes_snakemakes_linter(clone):
         ),
     ],
 )
-def test_a_wrong_setting_is_one_clear_line(clone, setting, message):
-    done = snakemake(clone, "-n", "all", "--config", setting, check=False)
+def test_a_wrong_setting_is_refused_where_planning_begins(root, setting, message):
+    with pytest.raises(SedreproError, match=re.escape(message)):
+        Flow.load(parse_config([setting]), root=root)
+
+
+def test_a_wrong_setting_is_one_clear_line(clone):
+    done = snakemake(clone, "-n", "all", "--config", "sedes=[1]", check=False)
     assert done.returncode != 0
-    assert message in done.stdout + done.stderr
+    assert "--config: unknown key sedes (did you mean seeds?)" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
