@@ -337,9 +337,13 @@ under_local: Any = None
 _TREES: dict[Any, str] = {}
 _DESCRIBED: dict[Any, tuple[Any, ...]] = {}
 _EVENTS: dict[Any, Any] = {}
+_CLIPS: dict[bytes, Any] = {}
+_STORES: dict[bytes, dict[str, Any]] = {}
 _really_stamp = files.tree_stamp
 _really_adapt = desed.adapt
 _really_read_events = tables.read_events
+_really_read_clips = tables.read_clip_table
+_really_open = Store.__init__
 
 
 def _tree_stamp(tree: str | Path) -> str:
@@ -363,6 +367,29 @@ def _read_events(path: str | Path, classes: Any = None) -> Any:
     if memo not in _EVENTS:
         _EVENTS[memo] = _really_read_events(path, classes)
     return _EVENTS[memo].copy()
+
+
+def _read_clips(path: str | Path) -> Any:
+    try:
+        text = Path(path).read_bytes()
+    except OSError:
+        return _really_read_clips(path)
+    if text not in _CLIPS:
+        _CLIPS[text] = _really_read_clips(path)
+    return _CLIPS[text].copy()
+
+
+def _open(store: Store, path: str | Path) -> None:
+    """A store; HDF5 makes the same of the same bytes."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        content = b""
+    if content in _STORES:
+        vars(store).update(_STORES[content], path=Path(path))
+        return
+    _really_open(store, path)
+    _STORES[content] = dict(vars(store))
 
 
 # The page, without its looks
@@ -409,6 +436,9 @@ def in_place():
         mock.patch("sedrepro.reporting.page._paper", _shown),
         mock.patch("sedrepro.reporting.page._environment", _Plain),
         mock.patch("sedrepro.tables.read_events", _read_events),
+        mock.patch("sedrepro.tables.read_clip_table", _read_clips),
+        mock.patch.object(Store, "__init__", _open),
+        mock.patch("sedrepro.pipeline.job.ending_with_driver", contextlib.nullcontext),
         mock.patch("sedrepro.sources.desed.adapt", _adapt),
         mock.patch("sedrepro.reporting.links._stamp", lambda tree, _: _tree_stamp(tree)),
         mock.patch("sedrepro.pipeline.driver.tree_stamp", _tree_stamp),

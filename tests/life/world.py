@@ -138,6 +138,8 @@ FIRST: dict[str, Any] = {
     "published": "0.4",
 }
 """What is set when a life begins."""
+CHOSEN = ("median", "epochs", "confidence", "bootstrap", "caption", "seeds", "rows")
+"""What of it the user's file of settings says."""
 
 
 class World:
@@ -197,11 +199,16 @@ class World:
 
     @property
     def project(self) -> Project:
-        return project_of(self.own, self.checkout, tuple(sorted(self.set.items(), key=str)))
+        return project_of(self.own, self.checkout, self._chosen)
 
     @property
     def flow(self) -> Flow:
-        return flow_of(self.own, self.checkout, tuple(sorted(self.set.items(), key=str)))
+        return flow_of(self.own, self.checkout, self._chosen)
+
+    @property
+    def _chosen(self) -> tuple[Any, ...]:
+        """What the file of settings says; published cells and recordings lie elsewhere."""
+        return tuple(self.set[name] for name in CHOSEN)
 
     @property
     def layout(self) -> Layout:
@@ -236,7 +243,10 @@ class World:
 
     def cut(self, name: str) -> int:
         """How many events of a set go on after what is heard of their clips."""
-        return int((self.data.events[name]["offset"] > HEARD).sum())
+        memo = (self._today, name)
+        if memo not in _CUTS:
+            _CUTS[memo] = int((self.data.events[name]["offset"] > HEARD).sum())
+        return _CUTS[memo]
 
     def network(self, plan: Plan) -> bytes:
         source = b"" if plan.source is None else self.network(self.plan(plan.source))
@@ -254,29 +264,23 @@ class World:
 
     def files(self) -> list[Path]:
         """Every file of the working folder but what Snakemake keeps."""
-        found = []
-        for place, _, names in os.walk(self.tree):
-            if not place.endswith(".snakemake"):
-                found += [Path(place, name) for name in names]
-        return sorted(found)
+        kept = f"{self.tree}/.snakemake/"
+        return sorted(Path(one.path) for one in below(self.tree) if not one.path.startswith(kept))
 
     def stamp(self) -> tuple[Any, ...]:
         """What is another when anything was written, dated, exchanged or chosen."""
         found = []
-        for place, _, names in os.walk(self.tree):
-            for name in names:
-                there = os.stat(os.path.join(place, name))
-                found.append((place, name, there.st_ino, there.st_ctime_ns))
+        for one in below(self.tree):
+            there = one.stat()
+            found.append((one.path, there.st_ino, there.st_ctime_ns))
         return dict(self.set), self.dated, sorted(found)
 
     def settle(self) -> None:
         """Date whatever was written just now as of this moment."""
         moment = self.later()
-        for place, _, names in os.walk(self.tree):
-            for name in names:
-                path = os.path.join(place, name)
-                if os.stat(path).st_mtime > self.now + 1000:
-                    os.utime(path, (moment, moment))
+        for one in below(self.tree):
+            if one.stat().st_mtime > self.now + 1000:
+                os.utime(one.path, (moment, moment))
 
     def report(self) -> None:
         with self.inside(), contextlib.redirect_stdout(None):
@@ -304,6 +308,17 @@ class World:
         shutil.rmtree(other.tree, ignore_errors=True)
         other.tree.mkdir()
         return other
+
+
+def below(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Every file in a folder and in the folders in it."""
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        if entry.is_dir():
+            yield from below(entry.path)
+        else:
+            yield entry
 
 
 def copy_tree(
@@ -340,6 +355,7 @@ def copy_tree(
 _VALUES: dict[Any, tuple[Plan, dict[tuple[str, str], float]]] = {}
 """With the plan, so that no other gets its id."""
 _NETWORKS: dict[Any, bytes] = {}
+_CUTS: dict[Any, int] = {}
 
 
 def overlay_of(own: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -365,20 +381,13 @@ def overlay_of(own: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @functools.lru_cache(4096)
-def project_of(own: Path, checkout: Path, chosen: tuple) -> Project:
-    kept = (name for name in ("published", "audio", "labels"))
-    known = {name: value for name, value in chosen if name not in kept}
-    return _project(str(own), str(checkout), tuple(sorted(known.items(), key=str)))
+def project_of(own: Path, checkout: Path, chosen: tuple[Any, ...]) -> Project:
+    overlay = overlay_of(own, dict(zip(CHOSEN, chosen, strict=True)))
+    return settings.load(overlay, papers={PAPER: papers.settings_models()[PAPER]}, root=checkout)
 
 
 @functools.lru_cache(4096)
-def _project(own: str, checkout: str, chosen: tuple) -> Project:
-    models = {PAPER: papers.settings_models()[PAPER]}
-    return settings.load(overlay_of(Path(own), dict(chosen)), papers=models, root=checkout)
-
-
-@functools.lru_cache(4096)
-def flow_of(own: Path, checkout: Path, chosen: tuple) -> Flow:
+def flow_of(own: Path, checkout: Path, chosen: tuple[Any, ...]) -> Flow:
     return Flow(project_of(own, checkout, chosen), checkout)
 
 
