@@ -128,6 +128,26 @@ def test_a_refusal_that_says_at_once_is_not_taken_at_its_word(
     assert len(host.pages["a"].requests) <= 37
 
 
+def test_a_host_that_always_says_at_once_is_asked_less_and_less(
+    host: Host, project, behaves, clock: Time
+) -> None:
+    """10 s, 20 s, 40 s, ... up to the policy's quarter of an hour; what it gives ends that."""
+    behaves("Zenodo")
+    refusal = ("status", 429, {"Retry-After": "0"})
+    url = host.add("a", BODY, *[refusal] * 999)
+    begun = clock.now()
+    with pytest.raises(SedreproError, match="HTTP 429"):
+        obtain("thing", project(one([url]), fetch={"hold_out": 2.0}))
+    assert clock.now() - begun > 1.5 * HOUR
+    assert len(host.pages["a"].requests) <= 15
+    host.pages["a"].faults = []
+    assert obtain("thing", project(one([url]), fetch={"hold_out": 2.0}))["status"] == "ok"
+    begun, url = clock.now(), host.add("b", BODY, refusal)
+    settings = project({"other": {"files": [{"name": "b", "urls": [url]}]}}, fetch={"hold_out": 2})
+    assert obtain("other", settings)["status"] == "ok"
+    assert clock.now() - begun < 60
+
+
 def test_a_budget_that_is_spent_is_not_overdrawn(host: Host, project, behaves, clock: Time) -> None:
     behaves("Zenodo")
     reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 600)}

@@ -11,7 +11,7 @@ from .. import settings
 from ..settings import Layout, PaperSettings, Project, Run
 from ..settings.data import Data
 from ..sources import policies, registry
-from ..sources.ledger import Ledger
+from ..sources.ledger import CLIPS, Ledger
 from ..sources.policies import Policy
 from ..sources.registry import Mirror, Registry, Resource, manifest
 from ..sources.verify import Lock
@@ -153,7 +153,7 @@ def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Itera
             (folder / file.name).exists() or manifest(raw, name, file.name).exists(),
         )
     if resource.clips:
-        there, gone = Ledger(folder / "clips.tsv").settled()
+        there, gone = Ledger(folder / CLIPS).settled()
         left = max(0, resource.count - there - gone)
         for count, had in ((there, True), (left, False)):
             if count:
@@ -164,7 +164,7 @@ def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Itera
 
 def plan_text(found: Shopping, data: Data) -> str:
     """The plan on one screen: what is to get, whence and how long, and how it would be faster."""
-    youtube = policies.YOUTUBE_ACCOUNT if data.fetch.cookies else policies.YOUTUBE
+    youtube = policies.youtube(data.fetch.cookies)
     rows = []
     left = [item for item in found.items if not item.there]
     for name in found.resources:

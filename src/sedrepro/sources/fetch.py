@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ..progress import current
 from ..settings import Project
 from . import http, registry, soundbank, verify, youtube
 from .errand import Errand, Outcome
-from .gate import GoneError, TransientError, UnreachableError, WrongError, tell
+from .gate import GoneError, TransientError, UnreachableError, WrongError, moment, tell
 from .policies import HOUR
 from .registry import File
 from .session import LONGEST_WAIT
@@ -141,7 +140,7 @@ class Fetching(Errand):
                 pause = LONGEST_WAIT if trouble.after is None else trouble.after
                 if not self._may_come(trouble) or now + pause - progress > patience:
                     raise
-                again = time.strftime("%d %b %H:%M", time.localtime(clock.now() + pause))
+                again = moment(clock.now() + pause)
                 tell(f"{self.name}: {file.name}: {trouble}; asked again at {again}")
                 clock.sleep(pause)
 

@@ -52,7 +52,8 @@ def download(
     troubles: list[Exception] = []
     for url in urls:
         host = host_of(url)
-        if left := session.gate(host).left():
+        wall = session.gate(host).wall(url)
+        if left := wall.left():
             troubles.append(RefusedError(f"{host}: it refused before and is left alone", left))
             continue
         try:
@@ -61,7 +62,7 @@ def download(
         except (GoneError, TransientError) as trouble:
             after = {"after": trouble.after} if isinstance(trouble, TransientError) else {}
             if isinstance(trouble, RefusedError):
-                after["after"] = session.gate(host).left()
+                after["after"] = wall.left()
             troubles.append(type(trouble)(f"{host}: {trouble}", **after))
     later = [trouble for trouble in troubles if isinstance(trouble, TransientError)]
     message = "; ".join(str(trouble) for trouble in troubles) or "no address is known"
@@ -88,7 +89,7 @@ def _from(
             os.replace(drive.download(url.removeprefix(DRIVE), whole, session), part)
         else:
             session.retry(
-                host_of(url),
+                url,
                 lambda admitted: once(url, part, session, size, pinned, admitted),
                 lambda: arrived(part),
             )
@@ -173,7 +174,7 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
                 raise TransientError(str(error)) from None
 
     try:
-        session.retry(host_of(url), ask, lambda: 0)
+        session.retry(url, ask, lambda: 0)
         if is_page(answers[-1]):
             raise TransientError(f"{host_of(url)}: a web page came in place of the record")
         files = json.loads(answers[-1])["files"]
@@ -241,7 +242,7 @@ def _answer(request: urllib.request.Request, session: Session, part: Path) -> It
     with answer:
         yield answer
         if answer.headers.get("X-RateLimit-Remaining") == "0":
-            session.gate(host).close(_asked_to_wait(answer.headers), "its budget is spent")
+            session.gate(host).wall().build(_asked_to_wait(answer.headers), "its budget is spent")
 
 
 def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: int | None) -> None:

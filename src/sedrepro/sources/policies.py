@@ -29,6 +29,8 @@ class Policy:
     """Requests at a time, over all jobs; None: as `data.fetch.connections` says."""
     wall: float = HOUR / 4
     """Seconds to leave the host alone after a refusal; then one request asks whether it is over."""
+    per_file: bool = False
+    """Whether a refusal is of one file, and others are given as ever."""
     gone: tuple[int, ...] = (404, 410, 451)
     """HTTP answers that are final."""
     refused: tuple[int, ...] = (403, 429)
@@ -56,15 +58,20 @@ POLICIES = (
     # minute's budget is whole again.
     Policy("Zenodo", ("zenodo.org",), per_hour=2000, connections=4, wall=HOUR / 4),
     # Drive's quota is counted per file and day.
-    Policy("Google Drive", ("drive.google.com",), connections=1, wall=DAY),
+    Policy("Google Drive", ("drive.google.com",), connections=1, wall=DAY, per_file=True),
     # 401 is what Hugging Face says of what does not exist, or asks for a login.
     Policy("Hugging Face", ("huggingface.co",), 6000, connections=4, gone=(401, 404, 410, 451)),
     # A link to a file is closed for a day when it was asked for too often.
-    Policy("Dropbox", ("dropbox.com",), connections=1, wall=DAY),
+    Policy("Dropbox", ("dropbox.com",), connections=1, wall=DAY, per_file=True),
     Policy("GitHub", ("github.com", "githubusercontent.com"), connections=4, wall=HOUR),
 )
 
 OTHER = Policy("")
+
+
+def youtube(cookies: str | None) -> Policy:
+    """YouTube's policy for a guest, or for the account of these cookies."""
+    return YOUTUBE_ACCOUNT if cookies else YOUTUBE
 
 
 def of(host: str) -> Policy:

@@ -19,6 +19,8 @@ from ..settings.explain import neighbour
 from . import policies
 
 PATH = "config/datasets.yaml"
+DRIVE_PAGE = "https://drive.google.com/uc?id="
+"""Where a person opens a file on Google Drive; its id follows."""
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
@@ -97,7 +99,7 @@ class File(Block):
     @property
     def sources(self) -> list[str]:
         """Every address, as a person would open it."""
-        drive = [f"https://drive.google.com/uc?id={self.drive}"] if self.drive else []
+        drive = [f"{DRIVE_PAGE}{self.drive}"] if self.drive else []
         return drive + list(self.urls) + [mirror.url for mirror in self.mirrors]
 
     @property
