@@ -26,6 +26,9 @@ BODY = noise(300_000)
 FINAL = Path("data/full/downloads/thing/file.bin")
 
 
+COPY = {"licence": "?", "trust": "the checksum", "layout": "the same bytes"}
+
+
 def named(name: str) -> Policy:
     return next(policy for policy in policies.POLICIES if policy.name == name)
 
@@ -214,7 +217,7 @@ def test_a_computer_that_was_asleep_does_not_wait_again(monkeypatch) -> None:
 
 
 def test_a_copy_stands_in_for_what_is_gone(host: Host, project) -> None:
-    mirror = {"url": host.add("copy", BODY), "licence": "?", "trust": "the checksum"}
+    mirror = {"url": host.add("copy", BODY), **COPY}
     pinned = {"sha256": hashlib.sha256(BODY).hexdigest(), "mirrors": [mirror]}
     resources = one([host.url("nowhere")], **pinned)
     without = obtain("thing", project(resources, fetch={"mirrors": "none"}))
@@ -225,7 +228,7 @@ def test_a_copy_stands_in_for_what_is_gone(host: Host, project) -> None:
 def test_a_copy_does_not_stand_in_for_what_is_only_late_unless_that_is_said(
     host: Host, project
 ) -> None:
-    mirror = {"url": host.add("copy", BODY), "licence": "?", "trust": "the checksum"}
+    mirror = {"url": host.add("copy", BODY), **COPY}
     mirror["url"] = mirror["url"].replace("127.0.0.1", "localhost")
     pinned = {"sha256": hashlib.sha256(BODY).hexdigest(), "mirrors": [mirror]}
     resources = one([host.add("busy", BODY, *[("status", 403)] * 9)], **pinned)
@@ -235,7 +238,7 @@ def test_a_copy_does_not_stand_in_for_what_is_only_late_unless_that_is_said(
 
 
 def test_a_wrong_copy_names_both_checksums(host: Host, project) -> None:
-    mirror = {"url": host.add("copy", b"other bytes"), "licence": "?", "trust": "none"}
+    mirror = {"url": host.add("copy", b"other bytes"), **COPY}
     wanted, got = hashlib.sha256(BODY).hexdigest(), hashlib.sha256(b"other bytes").hexdigest()
     status = obtain("thing", project(one([], sha256=wanted, mirrors=[mirror])))
     assert status["status"] == "unavailable"

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import yaml
 import yt_dlp
 from loopback import Host
 
@@ -547,8 +548,6 @@ def test_a_clip_another_resource_holds_is_linked(tube) -> None:
     raw = Path("data/full/raw/desed")
     lines = "\n".join(["filename", *(NAMES[n] for n in (1, 2, 4))])
     (raw / "other.tsv").write_text(f"{lines}\n")
-    import yaml
-
     registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
     thing = registry["resources"]["thing"]
     theirs = {"table": "other.tsv", "folder": "audio/other"}
@@ -567,8 +566,6 @@ def test_a_clip_another_resource_holds_is_linked(tube) -> None:
 
 def copies(host: Host, *numbers: int) -> None:
     """The registry gets somebody's copy of these clips, at 16 kHz."""
-    import yaml
-
     for number in numbers:
         content = io.BytesIO()
         soundfile.write(content, np.zeros(160_000), 16000, format="WAV")
@@ -619,6 +616,30 @@ def test_a_copy_that_is_a_web_page_is_none_and_is_still_to_come(tube, host: Host
     with pytest.raises(SedreproError, match=r"1 of 5 clips are still arriving.*1 as a copy from"):
         obtain("thing", changed(settings, hold_out=6.0))
     page.content = sound
+    assert obtain("thing", settings)["status"] == "ok"
+
+
+def test_a_copy_is_not_asked_for_what_its_own_table_lacks(tube, host: Host) -> None:
+    settings = tube({n: [ANSWERS["removed"][0]] for n in (0, 1)})
+    copies(host, 0, 1)
+    table = f"filename\treason\naudio/train/weak/{NAMES[0]}\tprivate video\n"
+    host.add("missing.tsv", table.encode())
+    registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
+    registry["resources"]["thing"]["clips"]["mirror"]["missing"] = host.url("missing.tsv")
+    Path("config/datasets.yaml").write_text(yaml.safe_dump(registry))
+    status = obtain("thing", settings)
+    assert (status["status"], status["files"]) == ("partial", 4)
+    assert host.pages[f"copy/{NAMES[0]}"].requests == []
+    assert len(host.pages["missing.tsv"].requests) == 1
+    assert origins()[NAMES[0]].startswith("YouTube, 127.0.0.1")
+
+
+def test_a_table_of_what_is_missing_that_is_not_there_itself_is_none(tube, host: Host) -> None:
+    settings = tube({0: [ANSWERS["removed"][0]]})
+    copies(host, 0)
+    registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
+    registry["resources"]["thing"]["clips"]["mirror"]["missing"] = host.url("nowhere.tsv")
+    Path("config/datasets.yaml").write_text(yaml.safe_dump(registry))
     assert obtain("thing", settings)["status"] == "ok"
 
 

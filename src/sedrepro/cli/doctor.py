@@ -126,14 +126,12 @@ class Doctor:
             if amount < found.get((host, vital), (float("inf"), ""))[0]:
                 found[host, vital] = (amount, url)
 
-        mirrors = self.project.data.fetch.mirrors != "none"
+        mirrors = self.project.data.fetch.mirrors
         for name in self.needed:
             resource = self.known[name]
             for file in resource.files:
                 amount = file.bytes or file.about or 0
-                official = len(file.addresses)
-                sources = file.sources if mirrors else file.sources[:official]
-                for rank, url in enumerate(sources):
+                for rank, url in enumerate(file.asked(mirrors)):
                     add(url, rank == 0, amount)
         return {key: url for key, (_, url) in found.items()}
 

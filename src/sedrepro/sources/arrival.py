@@ -10,9 +10,11 @@ import contextlib
 import heapq
 import itertools
 import os
+import re
 import tempfile
 from collections import deque
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from ..files import read_json, write_json
@@ -361,11 +363,30 @@ class Arrival:
         if copied.state == "ok":
             self._have.add(clip.file)
 
+    @cached_property
+    def _lacking(self) -> set[str]:
+        """The clips that the mirror's own table says it lacks: every cell of it that names one."""
+        assert self.mirror is not None
+        if not self.mirror.missing:
+            return set()
+        try:
+            table = http.read(self.mirror.missing, self.errand.session).decode(errors="replace")
+        except (GoneError, TransientError):
+            return set()  # then the clips themselves are asked for
+        names = {
+            cell.rpartition("/")[2].removesuffix(".wav") for cell in re.split(r"[\s,]+", table)
+        }
+        return {f"{name}.wav" for name in names}
+
     def _copy(self, clip: Clip) -> Try:
         assert self.mirror is not None
         url, origin = self.mirror.url + clip.file, http.host_of(self.mirror.url)
         part = self.errand.downloads / f"{clip.file}.part"
         session = self.errand.session
+        if clip.file in self._lacking:
+            return Try(
+                "removed", reason="the copy's own table says that it lacks it", origin=origin
+            )
         try:
             http.download([url], part, session, size=None, pinned=False, verify=_unsound)
         except GoneError as error:
@@ -385,7 +406,8 @@ class Arrival:
         news = news or walled != self._told_of_wall
         if not (news or now - self._told >= REPORT):
             return
-        self._told, self._told_of_wall = now, walled
+        self._told = now
+        self._told_of_wall = walled
         found = self._found(now)
         said = line(found)
         done = (found["there"] + found["gone"]) / max(1, len(self.every))
