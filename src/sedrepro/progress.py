@@ -55,7 +55,7 @@ class Progress:
         self._unit = ""
         self._amounts: dict[str, float] = {}
         self._first: tuple[float, float] | None = None
-        self._last = (0.0, "")
+        self._last: tuple[float, str, float | None] = (0.0, "", None)
         self._lock = threading.Lock()
 
     def expect(self, total: float, unit: str) -> None:
@@ -111,8 +111,10 @@ class Progress:
     def end(self, *, through: bool) -> None:
         """The job ends. If it is through, how long it took tells how long those like it take."""
         if through:
-            self._last = (1.0, "")
-        self._write(*self._last, time.monotonic() - self._begin, None, running=False, ended=through)
+            self._last = (1.0, "", None)
+        done, said, left = self._last
+        seconds = time.monotonic() - self._begin
+        self._write(done, said, seconds, left, running=False, ended=through)
 
     def _write(
         self,
@@ -124,7 +126,7 @@ class Progress:
         running: bool = True,
         ended: bool = False,
     ) -> None:
-        self._last = (done, said)
+        self._last = (done, said, left)
         if self.path is None:
             return
         found = {
@@ -205,7 +207,8 @@ def elapsed(found: dict[str, Any]) -> float:
 
 
 def seconds_left(found: dict[str, Any]) -> float | None:
-    """Seconds that a running job still takes, from now on."""
+    """Seconds that a job still takes: a running one from now on, one that was stopped in all."""
     if found.get("left") is None:
         return None
-    return max(0.0, found["left"] - (time.time() - found["time"]))
+    since = time.time() - found["time"] if is_running(found) else 0.0
+    return max(0.0, found["left"] - since)

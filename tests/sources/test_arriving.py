@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
+import time
 from pathlib import Path
 
 import pytest
 from loopback import Host
 
-from sedrepro import progress
+from sedrepro import places, progress
 from sedrepro.cli import status
-from sedrepro.files import read_json
+from sedrepro.cli.status import Status, Step
+from sedrepro.files import read_json, write_json
 from sedrepro.pipeline.jobs import Job
 from sedrepro.progress import current, reporting
 from sedrepro.sources.arrival import line
@@ -22,8 +25,10 @@ FOUND = {
     "clips": 14412,
     "there": 900,
     "gone": 30,
+    "refused": 0,
     "left": 13482,
-    "per_hour": 291.4,
+    "sharing": 1,
+    "per_hour": 291,
     "seconds_left": 161784,
     "time": 1_700_000_000.0,
     "wall": 0.0,
@@ -35,7 +40,9 @@ def test_a_line_says_how_far_and_how_long() -> None:
         "900 of 14,412 clips there, 30 gone, 13,482 to come at 291 an hour: about 44.9 h at "
         "YouTube's limit"
     )
-    assert "left alone until" in line({**FOUND, "wall": 1800.0})
+    walled = line({**FOUND, "wall": 1800.0, "refused": 2, "sharing": 3})
+    assert walled.startswith("900 of 14,412 clips there, 30 gone, 2 refused, 13,482 to come")
+    assert "at YouTube's limit, which 3 jobs share; left alone until " in walled
     assert line({**FOUND, "there": 14382, "left": 0}) == ("14,382 of 14,412 clips there, 30 gone")
 
 
@@ -53,6 +60,41 @@ def test_status_tells_of_what_is_arriving(tmp_path, monkeypatch) -> None:
     stopped = status.step_of(job)
     assert (stopped.word, stopped.log) == ("waiting", log)
     assert stopped.detail.startswith("stopped at 900 of 14,412 clips there")
+
+
+@pytest.fixture
+def checkout(root: Path, tmp_path: Path, monkeypatch) -> Path:
+    """An empty checkout, with the real settings, as the working directory."""
+    (tmp_path / "config").symlink_to(root / "config")
+    places.mark(tmp_path, root)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_tells_of_a_stopped_fetch_its_wall_and_a_true_time(checkout, capsys) -> None:
+    log = "data/full/logs/fetch/desed_weak.log"
+    with contextlib.suppress(KeyboardInterrupt), reporting(log, "fetch desed_weak"):
+        current()(0.0645, line(FOUND), left=161784, force=True)
+        raise KeyboardInterrupt
+    wall = {"name": "YouTube", "begun": time.time(), "seconds": 3600.0, "why": "limit"}
+    write_json("data/full/downloads/.hosts/www.youtube.com.wall.json", wall)
+    assert main.run(["status", "--config", "run=[lgc_sed]"]) == 0
+    told = capsys.readouterr().out
+    assert "fetch desed_weak  waiting: stopped at 900 of 14,412 clips there, 30 gone" in told
+    assert "YouTube refused and is left alone until " in told
+    assert main.run(["status", "--json", "--config", "run=[lgc_sed]"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["left_alone_until"]) == ["YouTube"]
+    left = {job["name"]: job["left"] for job in found["jobs"] if job["stage"] == "fetch"}
+    assert left["desed_weak"] == 161784
+    # Those that have not begun take what YouTube's limit makes of them, no guess from archives.
+    assert left["desed_unlabelled"] == pytest.approx(14_412 * 12)
+    assert left["desed_synth"] is None
+
+
+def test_what_has_begun_alone_and_ends_last_tells_the_time_left() -> None:
+    steps = [Step("fetch", "a", "running", left=9000.0), Step("fetch", "b", "running", left=60.0)]
+    assert Status([], steps).left == 9000.0
 
 
 def test_one_resource_by_hand(host: Host, project, monkeypatch, capsys) -> None:

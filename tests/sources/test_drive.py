@@ -97,6 +97,25 @@ def test_a_spent_quota_is_waited_for_till_tomorrow(resource, clock) -> None:
     assert clock.now() - begun == pytest.approx(2 * DAY, rel=0.01)
 
 
+def test_the_quota_of_one_file_keeps_no_other_from_coming(
+    resource, project, monkeypatch, clock
+) -> None:
+    """Drive counts per file and day; the next start does not ask sooner for the one either."""
+    resource(Drive(quota()))
+    spent = {"thing": {"files": [{"name": "file.h5", "drive": "abc"}]}}
+    with pytest.raises(SedreproError, match="Too many users"):
+        obtain("thing", project(spent))
+    served = Drive(BODY)
+    monkeypatch.setattr(gdown, "download", lambda **asked: served(**{**asked, "id": "abc"}))
+    others = {**spent, "other": {"files": [{"name": "other.h5", "drive": "def"}]}}
+    begun = clock.now()
+    assert obtain("other", project(others))["status"] == "ok"
+    assert clock.now() - begun < 60
+    with pytest.raises(SedreproError, match="it refused before and is left alone"):
+        obtain("thing", project(others))
+    assert served.asked == 1
+
+
 def test_a_quota_that_stays_spent_is_an_error_and_never_an_absence(resource, clock) -> None:
     drive = Drive(quota())
     settings = resource(drive, hold_out=72.0)

@@ -26,6 +26,9 @@ BODY = noise(300_000)
 FINAL = Path("data/full/downloads/thing/file.bin")
 
 
+COPY = {"licence": "?", "trust": "the checksum", "layout": "the same bytes"}
+
+
 def named(name: str) -> Policy:
     return next(policy for policy in policies.POLICIES if policy.name == name)
 
@@ -128,6 +131,26 @@ def test_a_refusal_that_says_at_once_is_not_taken_at_its_word(
     assert len(host.pages["a"].requests) <= 37
 
 
+def test_a_host_that_always_says_at_once_is_asked_less_and_less(
+    host: Host, project, behaves, clock: Time
+) -> None:
+    """10 s, 20 s, 40 s, ... up to the policy's quarter of an hour; what it gives ends that."""
+    behaves("Zenodo")
+    refusal = ("status", 429, {"Retry-After": "0"})
+    url = host.add("a", BODY, *[refusal] * 999)
+    begun = clock.now()
+    with pytest.raises(SedreproError, match="HTTP 429"):
+        obtain("thing", project(one([url]), fetch={"hold_out": 2.0}))
+    assert clock.now() - begun > 1.5 * HOUR
+    assert len(host.pages["a"].requests) <= 15
+    host.pages["a"].faults = []
+    assert obtain("thing", project(one([url]), fetch={"hold_out": 2.0}))["status"] == "ok"
+    begun, url = clock.now(), host.add("b", BODY, refusal)
+    settings = project({"other": {"files": [{"name": "b", "urls": [url]}]}}, fetch={"hold_out": 2})
+    assert obtain("other", settings)["status"] == "ok"
+    assert clock.now() - begun < 60
+
+
 def test_a_budget_that_is_spent_is_not_overdrawn(host: Host, project, behaves, clock: Time) -> None:
     behaves("Zenodo")
     reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 600)}
@@ -194,7 +217,7 @@ def test_a_computer_that_was_asleep_does_not_wait_again(monkeypatch) -> None:
 
 
 def test_a_copy_stands_in_for_what_is_gone(host: Host, project) -> None:
-    mirror = {"url": host.add("copy", BODY), "licence": "?", "trust": "the checksum"}
+    mirror = {"url": host.add("copy", BODY), **COPY}
     pinned = {"sha256": hashlib.sha256(BODY).hexdigest(), "mirrors": [mirror]}
     resources = one([host.url("nowhere")], **pinned)
     without = obtain("thing", project(resources, fetch={"mirrors": "none"}))
@@ -205,7 +228,7 @@ def test_a_copy_stands_in_for_what_is_gone(host: Host, project) -> None:
 def test_a_copy_does_not_stand_in_for_what_is_only_late_unless_that_is_said(
     host: Host, project
 ) -> None:
-    mirror = {"url": host.add("copy", BODY), "licence": "?", "trust": "the checksum"}
+    mirror = {"url": host.add("copy", BODY), **COPY}
     mirror["url"] = mirror["url"].replace("127.0.0.1", "localhost")
     pinned = {"sha256": hashlib.sha256(BODY).hexdigest(), "mirrors": [mirror]}
     resources = one([host.add("busy", BODY, *[("status", 403)] * 9)], **pinned)
@@ -215,7 +238,7 @@ def test_a_copy_does_not_stand_in_for_what_is_only_late_unless_that_is_said(
 
 
 def test_a_wrong_copy_names_both_checksums(host: Host, project) -> None:
-    mirror = {"url": host.add("copy", b"other bytes"), "licence": "?", "trust": "none"}
+    mirror = {"url": host.add("copy", b"other bytes"), **COPY}
     wanted, got = hashlib.sha256(BODY).hexdigest(), hashlib.sha256(b"other bytes").hexdigest()
     status = obtain("thing", project(one([], sha256=wanted, mirrors=[mirror])))
     assert status["status"] == "unavailable"

@@ -174,7 +174,7 @@ def test_plan_counts_sizes_that_are_known_and_told(lgc, root: Path) -> None:
     assert found.total == found.papers["lgc_sed"]
     assert (found.total.files, found.total.known) == (clips + 5, tables_)
     assert found.total.about == clips * downloads.CLIP_BYTES + 890_000_000 + 11_000_000_000
-    text = downloads.files_text(found)
+    text = downloads.files_text(found, Data())
     assert "~11.0 GB  dcase_synth.zip  (checksum unknown)" in text
     assert "md5 a5f66487feaea5c5d8f028bf1ef5bd41" in text
     assert "licence: CC BY 4.0" in text
@@ -186,13 +186,13 @@ def test_plan_knows_own_copies_and_the_miniature(lgc, root: Path, tmp_path: Path
         lgc(desed={"local": str(tmp_path)}), papers.settings_models(), registry.load(root)
     )
     assert own.total.files == 0
-    assert f"local copy at {tmp_path}" in downloads.files_text(own)
+    assert f"local copy at {tmp_path}" in downloads.files_text(own, Data())
     text = downloads.plan_text(own, Data())
     assert f"your own copy {tmp_path}" in re.sub(" +", " ", text)
     assert "lgc_sed: nothing to get" in text
     rendered = downloads.plan(lgc(origin="render"), papers.settings_models(), registry.load(root))
     assert rendered.total.files == 0
-    assert "the miniature is rendered" in downloads.files_text(rendered)
+    assert "the miniature is rendered" in downloads.files_text(rendered, Data())
     assert "rendered here" in downloads.plan_text(rendered, Data())
 
 
@@ -228,13 +228,36 @@ def test_plan_of_everything_is_one_screen(root: Path, tmp_path: Path, monkeypatc
     assert line["desed_strong_real"] == strong
     assert line["mtda_hsed:"].startswith("mtda_hsed: 19,067 clips + 10 files, 30.2 GB, 2.6 days")
     assert line["weak_mtl:"] == "weak_mtl: 25 files, 40.6 GB, 14 min"
-    assert [way for way in lines if "data.fetch.cookies" in way and "10.6 h" in way]
+    # Ten and a half seconds a video, with the pauses that yt-dlp's makers advise.
+    assert [way for way in lines if "data.fetch.cookies" in way and "2.3 days" in way]
     assert [way for way in lines if "data.fetch.mirrors: all" in way and "17,158" in way]
     with_account = text(fetch={"cookies": "firefox", "mirrors": "all"})
-    assert "YouTube: 2000 videos an hour" in with_account
+    assert "YouTube: 343 videos an hour" in with_account
     assert "data.fetch." not in with_account
     scenes = text(snr_mix={"scenes": "tut2018"})
     assert "tut2018 15 files 21.4 GB Zenodo 7 min" in re.sub(" +", " ", scenes)
+
+
+def test_plan_promises_no_copy_that_is_not_allowed(root: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def plans(mirrors: str) -> tuple[str, str]:
+        data = {"data": {"fetch": {"mirrors": mirrors}}}
+        project = settings.load(data, papers=papers.settings_models(), root=root)
+        found = downloads.plan(project, papers.settings_models(), registry.load(root))
+        short = downloads.plan_text(found, project.data)
+        return short, downloads.files_text(found, project.data)
+
+    short, long = plans("listed")
+    assert "beats 1 file ~360.0 MB Hugging Face" in re.sub(" +", " ", short)
+    (line,) = [line for line in long.splitlines() if "copy  " in line and "Bencr" in line]
+    assert "the same bytes; licence: see microsoft/unilm; the checksum is what about ten" in line
+    assert len([line for line in long.splitlines() if line.startswith("  copy  ")]) == 6
+    assert "minhleduc/DESED/resolve/main/audio/train/weak/ (16 kHz" in long
+    short, long = plans("none")
+    assert "beats 1 file ~360.0 MB by hand" in re.sub(" +", " ", short)
+    assert "huggingface" not in long
+    assert "copy  " not in long
 
 
 def test_plan_sees_what_is_there_and_what_was_frozen(project, host) -> None:

@@ -137,11 +137,12 @@ def test_every_copy_by_others_says_whose_it_is(known) -> None:
     copies = [(file.verifiable, mirror) for file in files for mirror in file.mirrors]
     copies += [(True, r.clips.mirror) for r in known.resources.values() if r.clips]
     copies = [(verifiable, mirror) for verifiable, mirror in copies if mirror]
-    assert len(copies) >= 5
+    assert len(copies) == 6
     for verifiable, mirror in copies:
-        assert verifiable
+        assert verifiable or not mirror.same
         assert mirror.licence
         assert mirror.trust
+        assert mirror.layout
 
 
 def test_no_two_files_have_one_place(known) -> None:
@@ -149,6 +150,7 @@ def test_no_two_files_have_one_place(known) -> None:
     assert len(places) == len(set(places))
 
 
+OF = {"licence": "?", "trust": "none"}
 BAD = {
     "is no setting": {"when": {"desed.synthesis": "mix"}},
     "which is no resource": {"after": ["nothing"]},
@@ -167,9 +169,12 @@ BAD = {
         "files": [
             {
                 "name": "a",
-                "mirrors": [{"url": "https://zenodo.org/a", "licence": "?", "trust": "none"}],
+                "mirrors": [{"url": "https://zenodo.org/a", "layout": "the same bytes", **OF}],
             }
         ]
+    },
+    "resources.thing.files.0.mirrors.0.layout": {
+        "files": [{"name": "a", "mirrors": [{"url": "https://zenodo.org/a", **OF}]}]
     },
     "which is no resource with clips": {
         "clips": {"table": "t.tsv", "folder": "a", "held_by": ["other"]}

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import yaml
 import yt_dlp
 from loopback import Host
 
@@ -417,6 +418,54 @@ def test_a_limit_is_sat_out(tube, clock) -> None:
     assert Recorded.asked == [NAMES[n][1:12] for n in (0, 1, 2, 0, 1, 3, 4)]
 
 
+def lines(capsys) -> list[str]:
+    """What the log said of how far the clips are."""
+    return [told for told in capsys.readouterr().out.splitlines() if "thing: " in told]
+
+
+def test_a_wall_is_told_when_it_begins_and_when_it_is_over(tube, capsys) -> None:
+    settings = tube({})
+    Recorded.answers[NAMES[1][1:12]].insert(0, ANSWERS["refused"][0])
+    assert obtain("thing", settings)["status"] == "ok"
+    begun, walled, over, done = (told.partition("thing: ")[2] for told in lines(capsys))
+    assert begun == "0 of 5 clips there, 0 gone, 5 to come: about 0.0 h at YouTube's limit"
+    assert walled.startswith("1 of 5 clips there, 0 gone, 1 refused, 4 to come at ")
+    assert ": about 1.0 h at YouTube's limit; left alone until " in walled
+    assert "left alone" not in over
+    assert done == "5 of 5 clips there, 0 gone"
+
+
+def test_the_time_left_counts_who_else_asks(tube, capsys, monkeypatch) -> None:
+    """One of the others is as large as this, one has fewer clips to come, one was killed."""
+    settings = tube({})
+    folder = Path("data/full/downloads/.hosts/www.youtube.com.queue")
+    for name, left in {"large": 9000, "small": 2}.items():
+        arrival.Queue(folder, name).wait(left)
+    write_json(folder / "dead.json", {"left": 9000, "process": "1:0"})
+    found: list[dict] = []
+    in_words = arrival.line
+
+    def line(numbers: dict) -> str:
+        found.append(numbers)
+        return in_words(numbers)
+
+    monkeypatch.setattr(arrival, "line", line)
+    assert obtain("thing", settings)["status"] == "ok"
+    assert (found[0]["sharing"], found[0]["left"]) == (3, 5)
+    assert found[0]["seconds_left"] == (5 + 5 + 2) * 12
+    assert "h at YouTube's limit, which 3 jobs share" in lines(capsys)[0]
+    assert not (folder / "thing.json").exists()
+
+
+def test_what_is_asked_for_again_hours_later_is_no_minute_away(tube, capsys) -> None:
+    settings = tube({4: [ANSWERS["unavailable"][0]]})
+    assert obtain("thing", settings)["status"] == "partial"
+    told = lines(capsys)
+    (asleep,) = [n for n, text in enumerate(told) if "is left is asked for again from" in text]
+    assert "1 to come" in told[asleep - 1]
+    assert "about 6.0 h at YouTube's limit" in told[asleep - 1]
+
+
 def test_what_is_refused_to_the_end_of_patience_is_never_absent(tube) -> None:
     wall = {n: [ANSWERS["refused"][0]] for n in range(5)}
     settings = tube(wall)
@@ -499,8 +548,6 @@ def test_a_clip_another_resource_holds_is_linked(tube) -> None:
     raw = Path("data/full/raw/desed")
     lines = "\n".join(["filename", *(NAMES[n] for n in (1, 2, 4))])
     (raw / "other.tsv").write_text(f"{lines}\n")
-    import yaml
-
     registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
     thing = registry["resources"]["thing"]
     theirs = {"table": "other.tsv", "folder": "audio/other"}
@@ -519,8 +566,6 @@ def test_a_clip_another_resource_holds_is_linked(tube) -> None:
 
 def copies(host: Host, *numbers: int) -> None:
     """The registry gets somebody's copy of these clips, at 16 kHz."""
-    import yaml
-
     for number in numbers:
         content = io.BytesIO()
         soundfile.write(content, np.zeros(160_000), 16000, format="WAV")
@@ -569,8 +614,32 @@ def test_a_copy_that_is_a_web_page_is_none_and_is_still_to_come(tube, host: Host
     page = host.pages[f"copy/{NAMES[0]}"]
     sound, page.content = page.content, b"<!doctype html><html>down for an hour"
     with pytest.raises(SedreproError, match=r"1 of 5 clips are still arriving.*1 as a copy from"):
-        obtain("thing", settings)
+        obtain("thing", changed(settings, hold_out=6.0))
     page.content = sound
+    assert obtain("thing", settings)["status"] == "ok"
+
+
+def test_a_copy_is_not_asked_for_what_its_own_table_lacks(tube, host: Host) -> None:
+    settings = tube({n: [ANSWERS["removed"][0]] for n in (0, 1)})
+    copies(host, 0, 1)
+    table = f"filename\treason\naudio/train/weak/{NAMES[0]}\tprivate video\n"
+    host.add("missing.tsv", table.encode())
+    registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
+    registry["resources"]["thing"]["clips"]["mirror"]["missing"] = host.url("missing.tsv")
+    Path("config/datasets.yaml").write_text(yaml.safe_dump(registry))
+    status = obtain("thing", settings)
+    assert (status["status"], status["files"]) == ("partial", 4)
+    assert host.pages[f"copy/{NAMES[0]}"].requests == []
+    assert len(host.pages["missing.tsv"].requests) == 1
+    assert origins()[NAMES[0]].startswith("YouTube, 127.0.0.1")
+
+
+def test_a_table_of_what_is_missing_that_is_not_there_itself_is_none(tube, host: Host) -> None:
+    settings = tube({0: [ANSWERS["removed"][0]]})
+    copies(host, 0)
+    registry = yaml.safe_load(Path("config/datasets.yaml").read_text())
+    registry["resources"]["thing"]["clips"]["mirror"]["missing"] = host.url("nowhere.tsv")
+    Path("config/datasets.yaml").write_text(yaml.safe_dump(registry))
     assert obtain("thing", settings)["status"] == "ok"
 
 

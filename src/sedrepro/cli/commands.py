@@ -241,14 +241,14 @@ def _plan(options: argparse.Namespace) -> int:
     project = _project(options)
     found = downloads.plan(project, papers.settings_models())
     if options.json:
-        print(as_json(downloads.plan_record(found)))
+        print(as_json(downloads.plan_record(found, project.data)))
         return 0
     cost = costs.text(project, papers.settings_models(), registry.load(), Layout.of(project))
     if not options.long:
         print(downloads.plan_text(found, project.data))
         print(cost)
         return 0
-    print(downloads.files_text(found))
+    print(downloads.files_text(found, project.data))
     print(cost)
     print(hours(project, standings(project, Layout.of(project))))
     return 0

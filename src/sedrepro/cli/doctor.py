@@ -32,7 +32,7 @@ from ..settings.data import Fetch
 from ..sources import policies, registry, ytdlp
 from ..sources.policies import Policy
 from ..sources.registry import Registry
-from ..sources.session import Session
+from ..sources.session import DRIVE, HOSTS, Session
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +92,7 @@ class Doctor:
                 if not Path(layout.status(name)).exists()
                 and not registry.local(project.data, self.known[name].corpus)
             ]
-        folder = Path(project.data_folder) / "downloads" / ".hosts"
+        folder = Path(project.data_folder) / "downloads" / HOSTS
         self.session = Session(project.data.fetch, folder)
 
     def lines(self) -> list[Line]:
@@ -126,14 +126,12 @@ class Doctor:
             if amount < found.get((host, vital), (float("inf"), ""))[0]:
                 found[host, vital] = (amount, url)
 
-        mirrors = self.project.data.fetch.mirrors != "none"
+        mirrors = self.project.data.fetch.mirrors
         for name in self.needed:
             resource = self.known[name]
             for file in resource.files:
                 amount = file.bytes or file.about or 0
-                official = len(file.addresses)
-                sources = file.sources if mirrors else file.sources[:official]
-                for rank, url in enumerate(sources):
+                for rank, url in enumerate(file.asked(mirrors)):
                     add(url, rank == 0, amount)
         return {key: url for key, (_, url) in found.items()}
 
@@ -142,7 +140,8 @@ class Doctor:
         host = policies.host_of(url)
         policy = policies.of(host)
         bad: State = "wrong" if vital else "note"
-        if left := self.session.gate(host).left():
+        address = url.replace(registry.DRIVE_PAGE, DRIVE)
+        if left := self.session.gate(host).wall(address).left():
             return Line(host, bad, "it refused a fetch and is left alone", _later(left))
         request = self.session.request(url)
         request.add_header("Range", "bytes=0-0")
@@ -193,7 +192,7 @@ class Doctor:
 
     def youtube(self) -> Line:
         """Ask YouTube for one short video, as a fetch does."""
-        if left := self.session.gate(ytdlp.HOST).left():
+        if left := self.session.gate(ytdlp.HOST).wall().left():
             return Line("YouTube", "note", "it refused a fetch and is left alone", _later(left))
         held = locks.take(self.session.folder / f"{ytdlp.HOST}.0")
         if held is None:

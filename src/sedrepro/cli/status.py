@@ -17,6 +17,8 @@ from ..pipeline.flow import Flow
 from ..progress import duration
 from ..reporting import links
 from ..settings import Layout, Project, Run
+from ..sources import gate, policies, registry, session
+from ..sources.ledger import CLIPS, Ledger
 from ..training.state import State
 
 OPEN = ("waiting", "stopped", "failed")
@@ -70,6 +72,8 @@ class Status:
 
     runs: list[Standing]
     steps: list[Step] = field(default_factory=list)
+    walls: dict[str, float] = field(default_factory=dict)
+    """Hosts that refused, and until when they are left alone."""
 
     @property
     def at_once(self) -> int:
@@ -86,7 +90,8 @@ class Status:
         work = [self.stage_left(stage) for stage in self.stages()]
         if None in work:
             return None
-        return max(sum(filter(None, work)) / self.at_once, self.longest_way)
+        longest = max((step.left or 0.0 for step in self.steps), default=0.0)
+        return max(sum(filter(None, work)) / self.at_once, self.longest_way, longest)
 
     @property
     def longest_way(self) -> float:
@@ -141,6 +146,7 @@ class Status:
         """The same for programs."""
         return {
             "seconds_left": self.left,
+            "left_alone_until": self.walls,
             "stages": [
                 {"stage": stage, **_count(steps), "seconds_of_work_left": self.stage_left(stage)}
                 for stage, steps in self.stages().items()
@@ -156,23 +162,42 @@ def look(flow: Flow, chosen: Sequence[Run] | None = None) -> Status:
         runs = standings(flow.project, flow.layout, chosen)
         return Status(runs, [step for one in runs for step in _run_steps(one, flow)])
     runs = standings(flow.project, flow.layout)
-    steps = [step_of(job) for job in jobs.before_training(flow)]
+    steps = [step_of(job, _clips_left(job, flow)) for job in jobs.before_training(flow)]
     for standing in runs:
         steps += _run_steps(standing, flow)
-    return Status(runs, steps + [step_of(job) for job in jobs.after_evaluation(flow)])
+    steps += [step_of(job) for job in jobs.after_evaluation(flow)]
+    hosts = Path(flow.project.data_folder) / "downloads" / session.HOSTS
+    return Status(runs, steps, gate.walls(hosts))
 
 
-def step_of(job: jobs.Job) -> Step:
-    """How a job stands that makes no run."""
+def _clips_left(job: jobs.Job, flow: Flow) -> float | None:
+    """Seconds that a fetch of clips takes at YouTube's pace, which no other job tells."""
+    data = flow.project.data
+    if job.rule != "fetch" or data.origin != "download":
+        return None
+    resource = flow.registry[job.name]
+    if not resource.clips or registry.local(data, resource.corpus):
+        return None
+    ledger = Ledger(Path(registry.downloads(flow.project.data_folder, job.name)) / CLIPS)
+    policy = policies.youtube(data.fetch.cookies)
+    return policy.hours(max(0, resource.count - sum(ledger.settled()))) * policies.HOUR
+
+
+def step_of(job: jobs.Job, left: float | None = None) -> Step:
+    """How a job stands that makes no run; `left` is what it takes if it does not say so itself."""
     found = progress.read(job.log)
     if progress.is_running(found):
         return _running(job.rule, job.name, job.log, found)
     if error := last_error(job.log):
-        return Step(job.rule, job.name, "failed", error, job.log)
+        return Step(job.rule, job.name, "failed", error, job.log, left=left)
     if job.is_done:
         return Step(job.rule, job.name, "done", "", job.log, _took(found))
     detail = str(found.get("said", ""))
-    return Step(job.rule, job.name, "waiting", detail and f"stopped at {detail}", job.log)
+    told = progress.seconds_left(found)
+    left = left if told is None else told
+    return Step(
+        job.rule, job.name, "waiting", detail and f"stopped at {detail}", job.log, left=left
+    )
 
 
 def _took(found: Mapping[str, Any]) -> float | None:
@@ -338,12 +363,14 @@ def text(found: Status) -> str:
         lines.append(f"{stage:<9} {', '.join(parts)}{rest}")
     lines.append("")
     for step in found.steps:
-        if step.stage == "train" or step.word not in ("running", "failed"):
+        if step.stage == "train" or step.word in ENDED or not step.detail:
             continue
-        if step.stage == "evaluate" and step.word == "failed":
+        if step.stage == "evaluate" and step.word != "running":
             continue  # the run's own line says it
         mark = f" ({step.log})" if step.word == "failed" else ""
         lines.append(f"{step.stage} {step.name}  {step.word}: {step.detail}{mark}")
+    for name, until in found.walls.items():
+        lines.append(f"{name} refused and is left alone until {gate.moment(until)}")
     width = max((len(s.run.folder) for s in found.runs), default=0)
     lines += [f"{s.run.folder:<{width}}  {s.word:<8} {s.detail}".rstrip() for s in found.runs]
     done = sum(s.word == "done" for s in found.runs)

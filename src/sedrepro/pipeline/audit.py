@@ -101,8 +101,10 @@ def _stock(name: str, resource: Resource, project: Project, lock: Lock) -> Stock
     if own := registry.local(project.data, resource.corpus):
         sizes = _recordings(resource, layout)
         return Stock(name, "local copy", own, len(sizes), sum(sizes.values()), {})
-    for file in resource.files:
-        if entry := lock.entry(f"{name}/{file.name}"):
+    files = {file.name for file in resource.files}
+    files |= {copy.name for file in resource.files for copy in file.mirrors}
+    for file in sorted(files):
+        if entry := lock.entry(f"{name}/{file}"):
             by = entry["checked_against"]
             verified[by] = verified.get(by, 0) + 1
     try:

@@ -11,7 +11,7 @@ from .. import settings
 from ..settings import Layout, PaperSettings, Project, Run
 from ..settings.data import Data
 from ..sources import policies, registry
-from ..sources.ledger import Ledger
+from ..sources.ledger import CLIPS, Ledger
 from ..sources.policies import Policy
 from ..sources.registry import Mirror, Registry, Resource, manifest
 from ..sources.verify import Lock
@@ -146,14 +146,14 @@ def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Itera
         yield Item(
             name,
             file.name,
-            file.sources[0] if file.sources else "by hand",
+            next(iter(file.asked(project.data.fetch.mirrors)), "by hand"),
             file.bytes or frozen.get("bytes"),
             file.about,
             checksum,
             (folder / file.name).exists() or manifest(raw, name, file.name).exists(),
         )
     if resource.clips:
-        there, gone = Ledger(folder / "clips.tsv").settled()
+        there, gone = Ledger(folder / CLIPS).settled()
         left = max(0, resource.count - there - gone)
         for count, had in ((there, True), (left, False)):
             if count:
@@ -164,7 +164,7 @@ def _items(name: str, resource: Resource, project: Project, lock: Lock) -> Itera
 
 def plan_text(found: Shopping, data: Data) -> str:
     """The plan on one screen: what is to get, whence and how long, and how it would be faster."""
-    youtube = policies.YOUTUBE_ACCOUNT if data.fetch.cookies else policies.YOUTUBE
+    youtube = policies.youtube(data.fetch.cookies)
     rows = []
     left = [item for item in found.items if not item.there]
     for name in found.resources:
@@ -191,7 +191,7 @@ def plan_text(found: Shopping, data: Data) -> str:
     lines.append(f"in all: {_all(left, youtube)}; already there: {size(found.there.bytes)}")
     if left:
         pace = f"{SPEED / 1e6:.0f} MB/s"
-        lines.append(f"YouTube: {youtube.per_hour} videos an hour; other hosts: reckoned at {pace}")
+        lines.append(f"YouTube: {youtube.pace:.0f} videos an hour; other hosts: reckoned at {pace}")
         lines.append("`sedrepro plan --long`: every file, its licence, and how long training takes")
     return "\n".join([*lines, *_faster(left, found, data)])
 
@@ -262,8 +262,16 @@ def _mirror(resource: Resource) -> Mirror | None:
     return resource.clips.mirror if resource.clips else None
 
 
-def files_text(found: Shopping) -> str:
-    """The plan file by file."""
+def mirrors(resource: Resource, data: Data) -> list[Mirror]:
+    """The copies by others that these settings let us ask, in order."""
+    if data.fetch.mirrors == "none":
+        return []
+    clips = [resource.clips.mirror] if resource.clips and resource.clips.mirror else []
+    return clips + [mirror for file in resource.files for mirror in file.mirrors]
+
+
+def files_text(found: Shopping, data: Data) -> str:
+    """The plan file by file, and who else has them."""
     lines = []
     for name, resource in found.resources.items():
         lines.append(f"{name}: {resource.title}")
@@ -279,6 +287,8 @@ def files_text(found: Shopping) -> str:
                 lines.append(
                     f"  {mark}  {amount:>12}  {item.file}  ({item.checksum})  {item.where}"
                 )
+        if name not in found.own and not found.rendered:
+            lines += [f"  copy  {mirror}" for mirror in mirrors(resource, data)]
         lines.append("")
     for paper, total in found.papers.items():
         lines.append(f"{paper}: {total}")
@@ -286,11 +296,16 @@ def files_text(found: Shopping) -> str:
     return "\n".join(lines)
 
 
-def plan_record(found: Shopping) -> dict[str, Any]:
+def plan_record(found: Shopping, data: Data) -> dict[str, Any]:
     """The plan as a program reads it."""
     return {
         "resources": {
-            name: {"title": r.title, "licence": r.licence, "papers": found.needs[name]}
+            name: {
+                "title": r.title,
+                "licence": r.licence,
+                "papers": found.needs[name],
+                "copies": [mirror.model_dump() for mirror in mirrors(r, data)],
+            }
             for name, r in found.resources.items()
         },
         "files": [asdict(item) for item in found.items],

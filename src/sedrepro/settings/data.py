@@ -180,7 +180,7 @@ class Fetch(Block):
     cookies: str | None = Field(
         None,
         description="a YouTube account's cookies: a file, or the name of a browser that is logged "
-        "in; more videos an hour, and those with an age limit. YouTube may close the account",
+        "in; a little faster, and videos with an age limit too. YouTube may close the account",
     )
     yt_dlp: str | None = Field(
         None,

@@ -6,20 +6,24 @@ where it was.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import os
+import re
 import tempfile
-import time
 from collections import deque
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
+from ..files import read_json, write_json
+from ..liveness import alive, identity
 from ..progress import current
 from . import http
 from .clips import BYTES_PER_CLIP, Clip, fetch_clip
 from .errand import Errand
-from .gate import GoneError, RefusedError, TransientError, UnreachableError, tell
+from .gate import GoneError, RefusedError, TransientError, UnreachableError, moment, tell
 from .http import check_space
 from .ledger import FINAL, PATIENCE, UNCLEAR, Ledger, Try
 from .policies import HOUR
@@ -37,6 +41,8 @@ OFFLINE = (60.0, 600.0)
 """Seconds to wait for a connection: at first, and at most."""
 REPORT = 600.0
 """Seconds between two lines on how far the clips are."""
+QUEUE = f"{HOST}.queue"
+"""The folder beside the walls in which jobs tell each other what they still want."""
 
 
 class Arrival:
@@ -54,6 +60,7 @@ class Arrival:
         self.settings = errand.settings
         self.clock = errand.session.clock
         self.gate = errand.session.gate(HOST)
+        self.wall = self.gate.wall()
         clips = errand.resource.clips
         assert clips is not None  # nothing else arrives clip by clip
         self.mirror = clips.mirror if self.settings.mirrors != "none" else None
@@ -77,6 +84,8 @@ class Arrival:
         self._failures = self._asked = 0
         self._begun = self._progress = self.clock.steady()
         self._told = self._begun - REPORT
+        self._told_of_wall = False
+        self._queue = Queue(self.gate.folder / QUEUE, errand.name)
         self._player: Player | None = None
 
     @property
@@ -107,10 +116,14 @@ class Arrival:
                 self._again(clip, self._believable(last))
             else:
                 self._fresh.append(clip)
-        while (due := self._next()) is not None:
-            self._ask(due)
+        try:
             self._report()
-        self._report(last=True)
+            while (due := self._next()) is not None:
+                self._ask(due)
+                self._report()
+            self._report(news=True)
+        finally:
+            self._queue.leave()
         return [
             clip
             for clip in self.every
@@ -152,11 +165,12 @@ class Arrival:
             self._ask_for_another()
         if not self._due or self._due[0][0] - self._progress > patience:
             return None
-        due, _, clip = heapq.heappop(self._due)
-        if due - now > REPORT:
-            until = time.strftime("%d %b %H:%M", time.localtime(self.clock.now() + due - now))
+        if (pause := self._due[0][0] - now) > REPORT:
+            self._report(news=True)
+            until = moment(self.clock.now() + pause)
             tell(f"{self.errand.name}: what is left is asked for again from {until} on")
-        self.clock.sleep(due - now)
+        _, _, clip = heapq.heappop(self._due)
+        self.clock.sleep(pause)
         return clip
 
     def _ask_for_another(self) -> None:
@@ -189,7 +203,7 @@ class Arrival:
                 self._take(clip)
                 return
         try:
-            if self.gate.walled and (witness := self._witness()):
+            if self.wall.stands and (witness := self._witness()):
                 self._probe(witness)
         except RefusedError:
             self._fresh.appendleft(clip)
@@ -285,7 +299,7 @@ class Arrival:
             if witness:
                 self._probe(witness)
                 return
-            self.gate.close(None, "it gives nothing")
+            self.wall.build(None, "it gives nothing")
         except UnreachableError as trouble:
             self._wait_for_connection(str(trouble))
             return
@@ -349,11 +363,30 @@ class Arrival:
         if copied.state == "ok":
             self._have.add(clip.file)
 
+    @cached_property
+    def _lacking(self) -> set[str]:
+        """The clips that the mirror's own table says it lacks: every cell of it that names one."""
+        assert self.mirror is not None
+        if not self.mirror.missing:
+            return set()
+        try:
+            table = http.read(self.mirror.missing, self.errand.session).decode(errors="replace")
+        except (GoneError, TransientError):
+            return set()  # then the clips themselves are asked for
+        names = {
+            cell.rpartition("/")[2].removesuffix(".wav") for cell in re.split(r"[\s,]+", table)
+        }
+        return {f"{name}.wav" for name in names}
+
     def _copy(self, clip: Clip) -> Try:
         assert self.mirror is not None
         url, origin = self.mirror.url + clip.file, http.host_of(self.mirror.url)
         part = self.errand.downloads / f"{clip.file}.part"
         session = self.errand.session
+        if clip.file in self._lacking:
+            return Try(
+                "removed", reason="the copy's own table says that it lacks it", origin=origin
+            )
         try:
             http.download([url], part, session, size=None, pinned=False, verify=_unsound)
         except GoneError as error:
@@ -367,47 +400,83 @@ class Arrival:
         http.discard(part)
         return Try("ok", clip.end - clip.start, origin=origin)
 
-    def _report(self, last: bool = False) -> None:
+    def _report(self, news: bool = False) -> None:
         """How far it is: for the log, the terminal, and `sedrepro status`."""
-        now = self.clock.steady()
-        if not (last or now - self._told >= REPORT):
+        now, walled = self.clock.steady(), self.wall.stands
+        news = news or walled != self._told_of_wall
+        if not (news or now - self._told >= REPORT):
             return
         self._told = now
-        there = len(self._have)
-        gone = sum(
-            self.ledger.of(c.file).settled and self.ledger.of(c.file).state != "ok"
-            for c in self.every
-            if c.file not in self.late
-        )
-        left = len(self.every) - there - gone
-        rate = self._asked / (now - self._begun) * HOUR if now > self._begun else 0.0
-        ahead = self.gate.policy.hours(left) * HOUR
-        found = {
-            "clips": len(self.every),
-            "there": there,
-            "gone": gone,
-            "left": left,
-            "per_hour": round(rate, 1),
-            "seconds_left": round(ahead),
-            "time": self.clock.now(),
-            "wall": self.gate.left(),
-        }
+        self._told_of_wall = walled
+        found = self._found(now)
         said = line(found)
-        done = (there + gone) / max(1, len(self.every))
-        current()(done, said, left=ahead, force=True)
+        done = (found["there"] + found["gone"]) / max(1, len(self.every))
+        current()(done, said, left=found["seconds_left"], force=True)
         tell(f"{self.errand.name}: {said}")
+
+    def _found(self, now: float) -> dict[str, float]:
+        """How far it is, in numbers."""
+        settled = [c for c in self.every if self.ledger.of(c.file).settled]
+        gone = sum(c.file not in self._have and c.file not in self.late for c in settled)
+        left = len(self.every) - len(self._have) - gone
+        others = self._queue.others()
+        self._queue.wait(left)
+        # Whoever asks takes turns with the others, until these or we have all there is.
+        turns = left + sum(min(left, other) for other in others)
+        wall = self.wall.left()
+        latest = max((due for due, _, _ in self._due), default=now)
+        return {
+            "clips": len(self.every),
+            "there": len(self._have),
+            "gone": gone,
+            "refused": sum(self.ledger.of(c.file).state == "refused" for c in self.every),
+            "left": left,
+            "sharing": len(others) + 1,
+            "per_hour": round(self._asked / (now - self._begun) * HOUR if now > self._begun else 0),
+            "seconds_left": round(max(wall + self.gate.policy.hours(turns) * HOUR, latest - now)),
+            "time": self.clock.now(),
+            "wall": wall,
+        }
+
+
+class Queue:
+    """How many clips the jobs that ask YouTube at the same time still want, each in a file."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.own = folder / f"{name}.json"
+
+    def wait(self, left: int) -> None:
+        write_json(self.own, {"left": left, "process": identity()})
+
+    def leave(self) -> None:
+        self.own.unlink(missing_ok=True)
+
+    def others(self) -> list[int]:
+        """What the others want; who was killed could not leave, and counts no more."""
+        found = []
+        for path in self.own.parent.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                waiting = read_json(path)
+                if path != self.own and alive(str(waiting["process"])):
+                    found.append(int(waiting["left"]))
+        return found
 
 
 def line(found: dict[str, float]) -> str:
     """One line on how far a resource's clips are."""
     text = f"{found['there']:,} of {found['clips']:,} clips there, {found['gone']:,} gone"
+    if found["refused"]:
+        text += f", {found['refused']:,} refused"
     if not found["left"]:
         return text
-    text += f", {found['left']:,} to come at {found['per_hour']:.0f} an hour: about "
-    text += f"{found['seconds_left'] / HOUR:.1f} h at YouTube's limit"
+    text += f", {found['left']:,} to come"
+    if found["per_hour"]:
+        text += f" at {found['per_hour']:,} an hour"
+    text += f": about {found['seconds_left'] / HOUR:.1f} h at YouTube's limit"
+    if found["sharing"] > 1:
+        text += f", which {found['sharing']} jobs share"
     if found["wall"]:
-        over = time.localtime(found["time"] + found["wall"])
-        text += f"; left alone until {time.strftime('%d %b %H:%M', over)}"
+        text += f"; left alone until {moment(found['time'] + found['wall'])}"
     return text
 
 

@@ -15,7 +15,8 @@ def download(drive_id: str, whole: Path, session: Session) -> Path:
     """The complete file at `whole`, resuming what an earlier start left beside it."""
     whole.parent.mkdir(parents=True, exist_ok=True)
     with full_disk(whole.parent):
-        session.retry(HOST, lambda _: _once(drive_id, whole, session), lambda: _partial(whole))
+        address = f"{DRIVE}{drive_id}"
+        session.retry(address, lambda _: _once(drive_id, whole, session), lambda: _partial(whole))
     return whole
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..settings import Layout, Project
 from . import http, registry, verify
 from .registry import Registry
-from .session import Session
+from .session import HOSTS, Session
 
 State = Literal["ok", "partial", "absent", "arriving"]
 
@@ -40,7 +40,7 @@ class Errand:
         self.raw = Path(Layout.of(project).raw(resource.corpus))
         self.downloads = Path(registry.downloads(data, name))
         self.lock = verify.Lock(data)
-        self.session = Session(self.settings, Path(data) / "downloads" / ".hosts")
+        self.session = Session(self.settings, Path(data) / "downloads" / HOSTS)
 
     @cached_property
     def record(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from ..progress import current
 from ..settings import Project
 from . import http, registry, soundbank, verify, youtube
 from .errand import Errand, Outcome
-from .gate import GoneError, TransientError, UnreachableError, WrongError, tell
+from .gate import GoneError, TransientError, UnreachableError, WrongError, moment, tell
 from .policies import HOUR
-from .registry import File
+from .registry import File, Mirror
 from .session import LONGEST_WAIT
 from .unpack import ArchiveError, place, unpack
 
@@ -106,9 +106,16 @@ class Fetching(Errand):
             return Outcome(file.name, "absent", f"{file.name}: {trouble}; {self._by_hand(file)}")
         except ArchiveError as trouble:
             return Outcome(file.name, "absent", str(trouble))
-        write_json(manifest, {"name": file.name, "md5": measured["md5"], "files": files})
-        self.lock.freeze(f"{self.name}/{file.name}", measured, origin, checked)
-        return Outcome(file.name, "ok", "", len(files), sum(files.values()))
+        copy = file.other(origin)
+        reason = f"{file.name} is a copy, {copy}" if copy else ""
+        said = {"name": file.name, "md5": measured["md5"], "files": files, "reason": reason}
+        write_json(manifest, said)
+        self.lock.freeze(self._key(copy or file), measured, origin, checked)
+        return Outcome(file.name, "ok", reason, len(files), sum(files.values()))
+
+    def _key(self, file: File | Mirror) -> str:
+        """Under which name the lock file has what it measured."""
+        return f"{self.name}/{file.name}"
 
     def _may_come(self, trouble: GoneError | TransientError) -> bool:
         """Whether it is a matter of time."""
@@ -141,7 +148,7 @@ class Fetching(Errand):
                 pause = LONGEST_WAIT if trouble.after is None else trouble.after
                 if not self._may_come(trouble) or now + pause - progress > patience:
                     raise
-                again = time.strftime("%d %b %H:%M", time.localtime(clock.now() + pause))
+                again = moment(clock.now() + pause)
                 tell(f"{self.name}: {file.name}: {trouble}; asked again at {again}")
                 clock.sleep(pause)
 
@@ -157,6 +164,8 @@ class Fetching(Errand):
         except (OSError, ValueError):
             return None
         same = (receipt["bytes"], receipt["mtime_ns"]) == (now.st_size, now.st_mtime_ns)
+        if copy := file.other(receipt["origin"]):
+            file = file.copied(copy)
         pinned = (file.md5 in (None, receipt["md5"])) and file.sha256 in (None, receipt["sha256"])
         return receipt if same and pinned else None
 
@@ -169,11 +178,12 @@ class Fetching(Errand):
             return None
         if sizes != brought["files"]:
             return None
-        return Outcome(brought["name"], "ok", "", len(sizes), sum(sizes.values()))
+        reason = brought.get("reason", "")
+        return Outcome(brought["name"], "ok", reason, len(sizes), sum(sizes.values()))
 
     def _download(self, file: File, path: Path) -> tuple[dict[str, Any], str, str]:
         """A verified file under its final name; what it measures, whence it came, who vouches."""
-        locked = self.lock.entry(f"{self.name}/{file.name}")
+        locked = self.lock.entry(self._key(file))
         receipt = self._receipt(file, path)
         if receipt:
             return receipt, receipt["origin"], receipt["checked"]
@@ -190,48 +200,60 @@ class Fetching(Errand):
                 f" (the file found there was set aside as {verify.set_aside(path).name}: {wrong})"
             )
         part = path.with_name(f"{path.name}.part")
-        seen: dict[str, Any] = {}
-
-        def check(whole: Path) -> str | None:
-            seen.update(verify.measure(whole))
-            return verify.fault(whole, wanted, seen)
-
         try:
-            origin = self._from_anywhere(file, part, wanted, check)
+            origin, by, seen = self._from_anywhere(file, part, wanted)
         except GoneError as trouble:
             raise type(trouble)(f"{trouble}{aside}") from None
         except TransientError as trouble:
             raise type(trouble)(f"{trouble}{aside}", trouble.after) from None
         with open(part, "rb") as handle:
             os.fsync(handle.fileno())
-        self._sign(file, part, seen, origin, wanted.by)
+        self._sign(file, part, seen, origin, by)
         os.replace(part, path)
         http.discard(part)
-        return seen, origin, wanted.by
+        return seen, origin, by
 
-    def _from_anywhere(self, file: File, part: Path, wanted: verify.Expected, check: Any) -> str:
-        official, copies = file.addresses, self._copies(file)
+    def _from_anywhere(
+        self, file: File, part: Path, wanted: verify.Expected
+    ) -> tuple[str, str, dict[str, Any]]:
+        """Complete `part`; whence it came, who vouches for it, and what it measures."""
         if file.drive:
             there = sum(path.stat().st_size for path in part.parent.glob(f"{file.name}.drive*"))
             # Drive says no size before it sends: what is known or told of the file must do.
             http.check_space(part.parent, max(0, (wanted.bytes or file.about or 0) - there))
-        if self.settings.mirrors == "all":
-            official, copies = official + copies, []
-        given = {"size": wanted.bytes, "pinned": wanted.pinned, "verify": check}
-        try:
-            return http.download(official, part, self.session, **given)
-        except GoneError as gone:
-            if not copies:
-                raise
-            try:
-                return http.download(copies, part, self.session, **given)
-            except (GoneError, TransientError) as error:
-                after = {"after": error.after} if isinstance(error, TransientError) else {}
-                raise type(error)(f"{gone}; {error}", **after) from None
+        troubles: list[Exception] = []
+        seen: dict[str, Any] = {}
+        for urls, expected in self._ways(file, wanted):
 
-    def _copies(self, file: File) -> list[str]:
-        """Other people's copies of the very same bytes, as far as they are wanted."""
-        return [] if self.settings.mirrors == "none" else [copy.url for copy in file.mirrors]
+            def check(whole: Path, expected: verify.Expected = expected) -> str | None:
+                seen.update(verify.measure(whole))
+                return verify.fault(whole, expected, seen)
+
+            given: dict[str, Any] = {"size": expected.bytes, "pinned": expected.pinned}
+            try:
+                origin = http.download(urls, part, self.session, verify=check, **given)
+                return origin, expected.by, seen
+            except GoneError as trouble:
+                troubles.append(trouble)
+            except TransientError as trouble:
+                troubles.append(trouble)
+                if self.settings.mirrors != "all":
+                    break
+        raise http.combined(troubles)
+
+    def _ways(
+        self, file: File, wanted: verify.Expected
+    ) -> Iterator[tuple[list[str], verify.Expected]]:
+        """Addresses in order, with what the file measures there: its own bytes before others."""
+        asked = self.settings.mirrors
+        copies = [] if asked == "none" else file.mirrors
+        same = [copy.url for copy in copies if copy.same]
+        ways = [file.addresses + same] if asked == "all" else [file.addresses, same]
+        yield from ((urls, wanted) for urls in ways if urls)
+        for copy in copies:
+            if not copy.same:
+                locked = self.lock.entry(self._key(copy))
+                yield [copy.url], verify.expected(file.copied(copy), locked, {})
 
     def _sign(self, file: File, path: Path, measured: dict, origin: str, checked: str) -> None:
         note = {
@@ -262,11 +284,12 @@ class Fetching(Errand):
         return youtube.collect(self)
 
     def _by_hand(self, file: File) -> str:
-        source = f"get {' or '.join(file.sources)} and " if file.sources else ""
+        sources = [url for url in file.sources if not file.other(url)]
+        source = f"get {' or '.join(sources)} and " if sources else ""
         return f"{source}put it by hand at {self.downloads / file.name} ({self._checksum(file)})"
 
     def _checksum(self, file: File) -> str:
-        locked = self.lock.entry(f"{self.name}/{file.name}")
+        locked = self.lock.entry(self._key(file))
         return str(verify.expected(file, locked, {}))
 
     def _stop_if_arriving(self, outcomes: list[Outcome]) -> None:

@@ -8,6 +8,7 @@ request finds out whether it has gone.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 import sys
 import threading
@@ -74,13 +75,79 @@ def _since_boot() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+def moment(seconds: float) -> str:
+    """A time of the clock, for people."""
+    return time.strftime("%d %b %H:%M", time.localtime(seconds))
+
+
 def tell(line: str) -> None:
     """A line for the log, and for the terminal of whoever started the job."""
-    stamped = f"{time.strftime('%d %b %H:%M')}  {line}"
+    stamped = f"{moment(time.time())}  {line}"
     print(stamped, flush=True)
     terminal = sys.__stderr__
     if terminal and terminal is not sys.stderr and terminal.isatty():
         print(stamped, file=terminal, flush=True)
+
+
+class Wall:
+    """A refusal that all jobs see: nobody asks until its time is over, and then one does."""
+
+    def __init__(self, path: Path, policy: Policy, clock: Clock) -> None:
+        self.path = path
+        self.policy = policy
+        self.clock = clock
+        self._building = threading.Lock()
+
+    @property
+    def stands(self) -> bool:
+        """Whether there was a refusal, and nobody has found out yet that it is over."""
+        return self.path.exists()
+
+    def left(self) -> float:
+        """Seconds until somebody may ask again; 0 where it may be now."""
+        begun, seconds, _ = self._read()
+        # After a reboot the clock may be anything: never wait longer than the wall is long.
+        return max(0.0, min(seconds, begun + seconds - self.clock.now()))
+
+    def build(self, seconds: float | None, why: str) -> None:
+        """Nobody asks for so many seconds (None: as long as the policy says)."""
+        with self._building:  # several threads may be refused at once
+            _, _, refusals = self._read()
+            refusals += self.left() == 0
+            if seconds is None:
+                seconds = self.policy.wall
+            # A host that refuses and says "now" would be asked without end.
+            growing = min(self.policy.wall, LEAST * 2 ** min(refusals - 1, 16))
+            seconds = min(DAY, max(growing, seconds))
+            found = {"name": self.policy.name, "begun": self.clock.now(), "seconds": seconds}
+            write_json(self.path, {**found, "refusals": refusals, "why": why})
+
+    def fall(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def _read(self) -> tuple[float, float, int]:
+        """When it was built, how long it stands, and how many refusals in a row there were."""
+        try:
+            wall = read_json(self.path)
+            return float(wall["begun"]), float(wall["seconds"]), int(wall.get("refusals", 0))
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0, 0.0, 0
+
+
+WALL = ".wall.json"
+"""How the names of walls end."""
+
+
+def walls(folder: Path) -> dict[str, float]:
+    """Whose walls stand beside these downloads, and until when."""
+    found: dict[str, float] = {}
+    for path in sorted(folder.glob(f"*{WALL}")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            wall = read_json(path)
+            until, name = float(wall["begun"]) + float(wall["seconds"]), str(wall["name"])
+            if until > time.time():
+                found[name] = max(until, found.get(name, 0.0))
+    return found
 
 
 class Gate:
@@ -94,62 +161,51 @@ class Gate:
         self.folder = folder
         self.clock = clock
         self.places = min(policy.connections or connections, connections)
-        self._wall = folder / f"{host}.wall.json"
+        self._walls: dict[str, Wall] = {}
         self._first = True
-        self._closing = threading.Lock()
 
-    def ask(self, attempt: Callable[[Callable[[], None]], Given]) -> Given:
-        """The result of `attempt`, which is begun when the host may be asked.
+    def ask(self, attempt: Callable[[Callable[[], None]], Given], address: str = "") -> Given:
+        """The result of `attempt`, which is begun when the host may be asked for this address.
 
         It may call what it is given as soon as the host has answered: the wall is gone.
         """
+        wall = self.wall(address)
         with self._turn():
-            while self.walled:
+            while wall.stands:
                 with contextlib.ExitStack() as alone:
                     alone.enter_context(locks.exclusive(self.folder / f"{self.host}.probe"))
-                    if not self.walled:
+                    if not wall.stands:
                         continue  # while we waited for our turn, another found it open
-                    self._sit_out()
-                    return self._once(attempt, alone.close)
-            return self._once(attempt, lambda: None)
+                    self._sit_out(wall)
+                    return self._once(attempt, wall, alone.close)
+            return self._once(attempt, wall, lambda: None)
 
-    @property
-    def walled(self) -> bool:
-        """Whether the host refused, and nobody has found out yet that it no longer does."""
-        return self._wall.exists()
-
-    def left(self) -> float:
-        """Seconds until the host may be asked again; 0 where it may be now."""
-        try:
-            wall = read_json(self._wall)
-            begun, seconds = float(wall["begun"]), float(wall["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0.0
-        # After a reboot the clock may be anything: never wait longer than the wall is long.
-        return max(0.0, min(seconds, begun + seconds - self.clock.now()))
-
-    def close(self, seconds: float | None, why: str) -> None:
-        """Nobody asks for so many seconds (None: as long as the policy says)."""
-        # A host that refuses and says "now" would be asked without end.
-        seconds = self.policy.wall if seconds is None else min(DAY, max(LEAST, seconds))
-        with self._closing:  # several threads may be refused at once
-            write_json(self._wall, {"begun": self.clock.now(), "seconds": seconds, "why": why})
+    def wall(self, address: str = "") -> Wall:
+        """What a refusal builds: before the host, or before one file of it."""
+        of = ""
+        if self.policy.per_file and address:
+            of = f".{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+        path = self.folder / f"{self.host}{of}{WALL}"
+        return self._walls.setdefault(of, Wall(path, self.policy, self.clock))
 
     def _once(
-        self, attempt: Callable[[Callable[[], None]], Given], release: Callable[[], None]
+        self,
+        attempt: Callable[[Callable[[], None]], Given],
+        wall: Wall,
+        release: Callable[[], None],
     ) -> Given:
         answered: list[bool] = []
 
         def admitted() -> None:
             if not answered:
                 answered.append(True)
-                self._wall.unlink(missing_ok=True)
+                wall.fall()
                 release()
 
         try:
             given = attempt(admitted)
         except RefusedError as refusal:
-            self.close(refusal.after, str(refusal))
+            wall.build(refusal.after, str(refusal))
             raise
         except GoneError:
             admitted()
@@ -157,9 +213,9 @@ class Gate:
         admitted()
         return given
 
-    def _sit_out(self) -> None:
-        if left := self.left():
-            until = time.strftime("%d %b %H:%M", time.localtime(self.clock.now() + left))
+    def _sit_out(self, wall: Wall) -> None:
+        if left := wall.left():
+            until = moment(self.clock.now() + left)
             tell(f"{self.policy.name} refuses; it is left alone until {until}, then asked once")
             self.clock.sleep(left)
 

@@ -52,7 +52,8 @@ def download(
     troubles: list[Exception] = []
     for url in urls:
         host = host_of(url)
-        if left := session.gate(host).left():
+        wall = session.gate(host).wall(url)
+        if left := wall.left():
             troubles.append(RefusedError(f"{host}: it refused before and is left alone", left))
             continue
         try:
@@ -61,16 +62,21 @@ def download(
         except (GoneError, TransientError) as trouble:
             after = {"after": trouble.after} if isinstance(trouble, TransientError) else {}
             if isinstance(trouble, RefusedError):
-                after["after"] = session.gate(host).left()
+                after["after"] = wall.left()
             troubles.append(type(trouble)(f"{host}: {trouble}", **after))
+    raise combined(troubles)
+
+
+def combined(troubles: list[Exception]) -> Exception:
+    """What troubles with several addresses come to: late, if one of them may still give."""
     later = [trouble for trouble in troubles if isinstance(trouble, TransientError)]
     message = "; ".join(str(trouble) for trouble in troubles) or "no address is known"
     if not later:
         wrong = any(isinstance(trouble, WrongError) for trouble in troubles)
-        raise WrongError(message) if wrong else GoneError(message)
+        return WrongError(message) if wrong else GoneError(message)
     kinds = {type(trouble) for trouble in later}
     kind = kinds.pop() if len(kinds) == 1 else TransientError
-    raise kind(message, min(LONGEST_WAIT if t.after is None else t.after for t in later))
+    return kind(message, min(LONGEST_WAIT if t.after is None else t.after for t in later))
 
 
 def _from(
@@ -88,7 +94,7 @@ def _from(
             os.replace(drive.download(url.removeprefix(DRIVE), whole, session), part)
         else:
             session.retry(
-                host_of(url),
+                url,
                 lambda admitted: once(url, part, session, size, pinned, admitted),
                 lambda: arrived(part),
             )
@@ -156,12 +162,8 @@ def discard(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
-    """A Zenodo record: file name → bytes and md5; empty where there is no such record.
-
-    A host that does not answer now is a `TransientError`: what nobody vouches for is not taken
-    because the host that could was busy.
-    """
+def read(url: str, session: Session) -> bytes:
+    """What a small file holds."""
     answers: list[bytes] = []
 
     def ask(admitted: Callable[[], None]) -> None:
@@ -172,11 +174,20 @@ def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
             except (OSError, http.client.HTTPException) as error:
                 raise TransientError(str(error)) from None
 
+    session.retry(url, ask, lambda: 0)
+    if is_page(answers[-1]):
+        raise TransientError(f"{host_of(url)}: a web page came in place of the record")
+    return answers[-1]
+
+
+def read_record(url: str, session: Session) -> dict[str, dict[str, int | str]]:
+    """A Zenodo record: file name → bytes and md5; empty where there is no such record.
+
+    A host that does not answer now is a `TransientError`: what nobody vouches for is not taken
+    because the host that could was busy.
+    """
     try:
-        session.retry(host_of(url), ask, lambda: 0)
-        if is_page(answers[-1]):
-            raise TransientError(f"{host_of(url)}: a web page came in place of the record")
-        files = json.loads(answers[-1])["files"]
+        files = json.loads(read(url, session))["files"]
         return {
             str(file["key"]): {
                 "bytes": int(file["size"]),
@@ -241,7 +252,7 @@ def _answer(request: urllib.request.Request, session: Session, part: Path) -> It
     with answer:
         yield answer
         if answer.headers.get("X-RateLimit-Remaining") == "0":
-            session.gate(host).close(_asked_to_wait(answer.headers), "its budget is spent")
+            session.gate(host).wall().build(_asked_to_wait(answer.headers), "its budget is spent")
 
 
 def _receive(answer: http.client.HTTPResponse, part: Path, start: int, total: int | None) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .policies import DAY, HOUR
 
+CLIPS = "clips.tsv"
+"""The ledger's name beside the downloads."""
 FINAL = ("removed", "private", "short", "silent")
 """There is no such clip any more, or never was."""
 CONFIRMED = 6 * HOUR

@@ -19,6 +19,10 @@ from ..settings.explain import neighbour
 from . import policies
 
 PATH = "config/datasets.yaml"
+DRIVE_PAGE = "https://drive.google.com/uc?id="
+"""Where a person opens a file on Google Drive; its id follows."""
+SAME_BYTES = "the same bytes"
+"""The layout of a copy that has the original's checksum."""
 Key = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
@@ -56,7 +60,29 @@ class Mirror(Block):
     )
     licence: str = Field(min_length=1, description="as its owner states it")
     trust: str = Field(min_length=1, description="who made it, and what speaks for it")
-    layout: str = Field("", description="how it differs from the original; empty: the same bytes")
+    layout: str = Field(
+        min_length=1, description=f"how it differs from the original, or `{SAME_BYTES}`"
+    )
+    bytes: int | None = Field(None, gt=0, description="its size, where its bytes are others")
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="the same, where somebody states it"
+    )
+    missing: str | None = Field(
+        None, pattern=r"^https?://", description="of clips: the table of those it lacks"
+    )
+
+    @property
+    def same(self) -> bool:
+        """Whether its bytes are the original's."""
+        return self.layout == SAME_BYTES
+
+    @property
+    def name(self) -> str:
+        """What the file is called there."""
+        return self.url.rpartition("/")[2].partition("?")[0]
+
+    def __str__(self) -> str:
+        return f"{self.url} ({self.layout}; licence: {self.licence}; {self.trust})"
 
 
 class File(Block):
@@ -67,9 +93,7 @@ class File(Block):
         default_factory=list, description="official addresses, tried in order"
     )
     drive: str | None = Field(None, description="Google Drive id, tried before the addresses")
-    mirrors: list[Mirror] = Field(
-        default_factory=list, description="copies of the same bytes by others, in order"
-    )
+    mirrors: list[Mirror] = Field(default_factory=list, description="copies by others, in order")
     bytes: int | None = Field(None, gt=0, description="size; empty: unknown")
     about: int | None = Field(None, gt=0, description="rough size for planning where it is unknown")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
@@ -97,7 +121,7 @@ class File(Block):
     @property
     def sources(self) -> list[str]:
         """Every address, as a person would open it."""
-        drive = [f"https://drive.google.com/uc?id={self.drive}"] if self.drive else []
+        drive = [f"{DRIVE_PAGE}{self.drive}"] if self.drive else []
         return drive + list(self.urls) + [mirror.url for mirror in self.mirrors]
 
     @property
@@ -105,12 +129,24 @@ class File(Block):
         """Every official address, as a program is told it."""
         return ([f"drive:{self.drive}"] if self.drive else []) + list(self.urls)
 
+    def asked(self, mirrors: str) -> list[str]:
+        """Every address that `data.fetch.mirrors` lets us ask, as a person would open it."""
+        return self.sources[: len(self.addresses)] if mirrors == "none" else self.sources
+
+    def copied(self, mirror: Mirror) -> File:
+        """This file as a copy of other bytes has it."""
+        return self.model_copy(update={"bytes": mirror.bytes, "md5": None, "sha256": mirror.sha256})
+
+    def other(self, url: str) -> Mirror | None:
+        """The copy at an address, if its bytes are others than the original's."""
+        return next((m for m in self.mirrors if m.url == url and not m.same), None)
+
     @model_validator(mode="after")
     def _goes_somewhere(self) -> File:
         if bool(self.unpack) == bool(self.place):
             raise ValueError(f"{self.name}: either `unpack` or `place`, not both and not neither")
-        if self.mirrors and not self.verifiable:
-            raise ValueError(f"{self.name}: a file with mirrors needs a checksum")
+        if not self.verifiable and any(mirror.same for mirror in self.mirrors):
+            raise ValueError(f"{self.name}: a file with mirrors of its bytes needs a checksum")
         return self
 
     @model_validator(mode="after")
@@ -137,7 +173,7 @@ class Clips(Block):
     @model_validator(mode="after")
     def _is_planned_for(self) -> Clips:
         if self.mirror:
-            _of_known_hosts("mirror", [self.mirror.url])
+            _of_known_hosts("mirror", [self.mirror.url, self.mirror.missing or self.mirror.url])
         return self
 
 

@@ -14,6 +14,8 @@ from . import gate, policies
 from .gate import Gate, RefusedError, TransientError, UnreachableError
 
 LONGEST_WAIT = 300.0
+HOSTS = ".hosts"
+"""The folder among the downloads where jobs tell each other of their hosts."""
 DRIVE = "drive:"
 """What an address on Google Drive begins with; its id follows."""
 
@@ -36,16 +38,16 @@ class Session:
         """The gate of a host."""
         if host not in self._gates:
             policy = policies.of(host)
-            if policy is policies.YOUTUBE and self.settings.cookies:
-                policy = policies.YOUTUBE_ACCOUNT
+            if policy is policies.YOUTUBE:
+                policy = policies.youtube(self.settings.cookies)
             made = Gate(host, policy, self.folder, self.clock, self.settings.connections)
             self._gates.setdefault(host, made)
         return self._gates[host]
 
     def retry(
-        self, host: str, attempt: Callable[[Callable[[], None]], None], size: Callable[[], int]
+        self, address: str, attempt: Callable[[Callable[[], None]], None], size: Callable[[], int]
     ) -> None:
-        """Ask until it works; attempts that brought something (`size`) don't count.
+        """Ask for an address until it works; attempts that brought something (`size`) don't count.
 
         A refusal ends it at once: asking again within minutes would only make it worse.
         """
@@ -53,7 +55,7 @@ class Session:
         while True:
             before = size()
             try:
-                return self.gate(host).ask(attempt)
+                return self.gate(host_of(address)).ask(attempt, address)
             except TransientError as trouble:
                 failures = 1 if size() > before else failures + 1
                 offline = isinstance(trouble, UnreachableError)

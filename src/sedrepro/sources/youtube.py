@@ -14,7 +14,7 @@ from ..settings import Layout
 from .arrival import Arrival
 from .clips import Clip, listed
 from .errand import Errand, Outcome, State
-from .ledger import Ledger
+from .ledger import CLIPS, Ledger
 from .unpack import place
 
 
@@ -33,7 +33,7 @@ def collect(errand: Errand) -> Outcome:
     every = listed(table)
     shared, still = _linked(errand, every, folder)
     own = [clip for clip in every if clip.file not in shared]
-    ledger = Ledger(errand.downloads / "clips.tsv")
+    ledger = Ledger(errand.downloads / CLIPS)
     with full_disk(folder), ledger:
         arrival = Arrival(errand, own, folder, ledger)
         left = arrival.run() + still
