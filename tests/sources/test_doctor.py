@@ -21,6 +21,7 @@ from sedrepro.sources import policies, registry, ytdlp
 
 PAPER = {"title": "", "authors": "", "venue": "", "url": "", "corpora": [], "headline": []}
 PAPER |= {"conditions": {"c": {}}, "table": {}}
+DEVICE = Doctor.device
 CLOSED = "http://127.0.0.1:9"
 
 
@@ -155,6 +156,9 @@ def test_what_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, quick = doctor.run_all(checks)
     assert (slow.state, quick.state) == ("wrong", "fine")
     assert "no answer within 0.05 s" in slow.found
+    assert "HTTPS_PROXY" in slow.do
+    hung = doctor.run_all({"device": checks["slow"]})
+    assert "device: cpu" in hung[0].do
 
 
 def test_a_step_of_training_is_a_number() -> None:
@@ -179,6 +183,40 @@ def test_a_check_that_fails_is_a_line_that_says_why() -> None:
     def broken() -> Line:
         raise PermissionError(13, "Permission denied", "data")
 
-    (line,) = doctor.run_all({"disk": broken})
+    def mistaken() -> Line:
+        raise KeyError("nothing\nof the kind")
+
+    line, other = doctor.run_all({"disk": broken, "other": mistaken})
     assert (line.state, line.what) == ("wrong", "disk")
-    assert "Permission denied: 'data'" in str(line)
+    assert "the check itself failed: [Errno 13] Permission denied: 'data'; mend" in str(line)
+    assert "the check itself failed: KeyError: " in str(other)
+    assert "\n" not in str(other)
+    assert "no answer" not in str(other)
+
+
+def test_a_folder_that_cannot_be_written_is_named(ask, tube: Tube, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("where the data should go")
+    found = ask(folder=str(tmp_path / "file" / "data"))
+    assert wrong(found) == ["YouTube", "disk"]
+    assert f"nothing can be written into {tmp_path / 'file'} (Not a directory)" in str(
+        found["disk"]
+    )
+    assert found["disk"].do == found["YouTube"].do
+    assert "data.folder" in found["disk"].do
+    assert tube.asked == []
+
+
+def test_a_device_that_fails_says_what_to_do(monkeypatch: pytest.MonkeyPatch, project) -> None:
+    pytest.importorskip("torch")
+
+    def fail(_: object) -> float:
+        raise RuntimeError("CUDA error: out of memory\nmore")
+
+    project({"x": {"files": [{"name": "a", "place": "a"}]}})
+    made = Doctor(Project(device="cpu"), registry.load("."))
+    monkeypatch.setattr(doctor, "_step", fail)
+    line = DEVICE(made)
+    assert (line.state, line.found) == ("wrong", "CUDA error: out of memory")
+    assert "device: cpu" in line.do
+    monkeypatch.setattr(doctor, "_step", lambda _: float("nan"))
+    assert "device: cpu" in DEVICE(made).do

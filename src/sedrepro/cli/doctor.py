@@ -45,6 +45,17 @@ OLD = 90
 """Days after which YouTube has probably outrun a yt-dlp."""
 SKEW = 300.0
 """Seconds by which our clock may differ from a host's."""
+WRITABLE = "make the folder writable, or set data.folder to one that is"
+USABLE = "update the driver, look whether others use it (nvidia-smi), or set device: cpu"
+REPORTED = "mend what it names; if that is nothing of yours, report it"
+SILENT = {
+    "device": USABLE,
+    "disk": "a network disk may hang: look at it, or set data.folder to another",
+    "yt-dlp": "try `python -m yt_dlp --version` yourself; its disk may hang",
+    "conda": "try `conda --version` yourself; its disk may hang",
+    "": "look at the network and its proxy (HTTPS_PROXY); try again",
+}
+"""What to do about a check that does not end."""
 SAMPLE = "jNQXAC9IVRw"
 """The first video of YouTube, 19 seconds long and there since 2005."""
 
@@ -194,7 +205,10 @@ class Doctor:
         """Ask YouTube for one short video, as a fetch does."""
         if left := self.session.gate(ytdlp.HOST).wall().left():
             return Line("YouTube", "note", "it refused a fetch and is left alone", _later(left))
-        held = locks.take(self.session.folder / f"{ytdlp.HOST}.0")
+        try:
+            held = locks.take(self.session.folder / f"{ytdlp.HOST}.0")
+        except OSError as error:
+            return Line("YouTube", "wrong", f"not asked: {error}", WRITABLE)
         if held is None:
             return Line("YouTube", "fine", "not asked: a fetch is asking it just now")
         with held, tempfile.TemporaryDirectory(prefix="sedrepro-doctor-") as folder:
@@ -236,9 +250,9 @@ class Doctor:
         except ModuleNotFoundError:
             return Line("device", "note", "not tried: torch is not in this environment")
         except (SedreproError, RuntimeError) as error:
-            return Line("device", "wrong", str(error).splitlines()[0])
+            return Line("device", "wrong", str(error).splitlines()[0], USABLE)
         if loss != loss:
-            return Line("device", "wrong", f"a training step on {device} gives no number")
+            return Line("device", "wrong", f"a training step on {device} gives no number", USABLE)
         if device.type == "cpu":
             remedy = "full-size rows take days there; see `sedrepro plan --long`"
             return Line(
@@ -248,13 +262,19 @@ class Doctor:
         return Line("device", "fine", f"a training step works on {name}")
 
     def disk(self) -> Line:
-        """Room for what is to come: each archive, and as much again unpacked."""
-        found = downloads.plan(self.project, self.models, self.known)
-        left = [item for item in found.items if not item.there]
-        wanted = sum((2 - (item.count > 1)) * (item.bytes or item.about or 0) for item in left)
+        """Leave to write, and room for what is to come: archives, and as much again unpacked."""
         folder = Path(self.project.data_folder)
         while not folder.exists():
             folder = folder.parent
+        try:
+            with tempfile.TemporaryFile(dir=folder) as trial:
+                trial.write(b"x")
+        except OSError as error:
+            said = f"nothing can be written into {folder} ({error.strerror})"
+            return Line("disk", "wrong", said, WRITABLE)
+        found = downloads.plan(self.project, self.models, self.known)
+        left = [item for item in found.items if not item.there]
+        wanted = sum((2 - (item.count > 1)) * (item.bytes or item.about or 0) for item in left)
         free = shutil.disk_usage(folder).free
         text = f"{size(free)} free, about {size(wanted)} planned for the data"
         if free < wanted:
@@ -288,7 +308,10 @@ def run_all(checks: dict[str, Check]) -> list[Line]:
         try:
             found[name] = check()
         except (SedreproError, OSError) as error:
-            found[name] = Line(name, "wrong", str(error))
+            found[name] = Line(name, "wrong", f"the check itself failed: {error}", REPORTED)
+        except Exception as error:  # whatever it is, it must not look like a host that is silent
+            said = f"the check itself failed: {type(error).__name__}: {error}"
+            found[name] = Line(name, "wrong", " ".join(said.split()), REPORTED)
 
     threads = {
         name: threading.Thread(target=run, args=(name, check), daemon=True)
@@ -301,7 +324,9 @@ def run_all(checks: dict[str, Check]) -> list[Line]:
     for name, thread in threads.items():
         limit = LIMITS.get(name, LIMITS[""])
         thread.join(max(0.0, begun + limit - time.monotonic()))
-        lines.append(found.get(name, Line(name, "wrong", f"no answer within {limit:g} s")))
+        remedy = SILENT.get(name, SILENT[""])
+        silent = Line(name, "wrong", f"no answer within {limit:g} s", remedy)
+        lines.append(found.get(name, silent))
     return lines
 
 
