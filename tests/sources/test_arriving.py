@@ -82,14 +82,22 @@ def test_the_command_tells_of_a_stopped_fetch_its_wall_and_a_true_time(checkout,
     told = capsys.readouterr().out
     assert "fetch desed_weak  waiting: stopped at 900 of 14,412 clips there, 30 gone" in told
     assert "YouTube refused and is left alone until " in told
+    assert "clips from YouTube: about 2.4 days to come at its limit, which all sets share" in told
     assert main.run(["status", "--json", "--config", "run=[lgc_sed]"]) == 0
     found = json.loads(capsys.readouterr().out)
+    clips = 1578 + 14_412 + 1168
+    assert found["seconds_of_clips_left"] == pytest.approx(clips * 12 + 3600, abs=60)
     assert list(found["left_alone_until"]) == ["YouTube"]
     left = {job["name"]: job["left"] for job in found["jobs"] if job["stage"] == "fetch"}
     assert left["desed_weak"] == 161784
     # Those that have not begun take what YouTube's limit makes of them, no guess from archives.
     assert left["desed_unlabelled"] == pytest.approx(14_412 * 12)
     assert left["desed_synth"] is None
+
+
+def test_several_jobs_do_not_make_youtube_faster() -> None:
+    steps = [Step("fetch", name, "running", left=9000.0) for name in "ab"]
+    assert Status([], steps, {}, 16_000.0).left == 16_000.0
 
 
 def test_what_has_begun_alone_and_ends_last_tells_the_time_left() -> None:

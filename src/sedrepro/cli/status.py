@@ -74,6 +74,8 @@ class Status:
     steps: list[Step] = field(default_factory=list)
     walls: dict[str, float] = field(default_factory=dict)
     """Hosts that refused, and until when they are left alone."""
+    clips_left: float = 0.0
+    """Seconds that all clips to come take at YouTube's limit, whoever asks for them."""
 
     @property
     def at_once(self) -> int:
@@ -85,13 +87,15 @@ class Status:
         """Seconds until all is done if as many jobs run side by side as do now.
 
         What follows from each other cannot run side by side: no run is done before its training and
-        its evaluation are, nor the page before the last of them.
+        its evaluation are, nor the page before the last of them. Nor do clips come faster from
+        YouTube when several jobs ask for them.
         """
         work = [self.stage_left(stage) for stage in self.stages()]
         if None in work:
             return None
         longest = max((step.left or 0.0 for step in self.steps), default=0.0)
-        return max(sum(filter(None, work)) / self.at_once, self.longest_way, longest)
+        shared = sum(filter(None, work)) / self.at_once
+        return max(shared, self.longest_way, longest, self.clips_left)
 
     @property
     def longest_way(self) -> float:
@@ -147,6 +151,7 @@ class Status:
         return {
             "seconds_left": self.left,
             "left_alone_until": self.walls,
+            "seconds_of_clips_left": self.clips_left,
             "stages": [
                 {"stage": stage, **_count(steps), "seconds_of_work_left": self.stage_left(stage)}
                 for stage, steps in self.stages().items()
@@ -162,18 +167,23 @@ def look(flow: Flow, chosen: Sequence[Run] | None = None) -> Status:
         runs = standings(flow.project, flow.layout, chosen)
         return Status(runs, [step for one in runs for step in _run_steps(one, flow)])
     runs = standings(flow.project, flow.layout)
-    steps = [step_of(job, _clips_left(job, flow)) for job in jobs.before_training(flow)]
+    before = jobs.before_training(flow)
+    clips = {job: _clips_left(job, flow) for job in before}
+    steps = [step_of(job, clips[job]) for job in before]
     for standing in runs:
         steps += _run_steps(standing, flow)
     steps += [step_of(job) for job in jobs.after_evaluation(flow)]
     hosts = Path(flow.project.data_folder) / "downloads" / session.HOSTS
-    return Status(runs, steps, gate.walls(hosts))
+    walls = gate.walls(hosts)
+    alone = max(0.0, walls.get(policies.YOUTUBE.name, 0.0) - time.time())
+    clips_left = sum(filter(None, clips.values()))
+    return Status(runs, steps, walls, clips_left + alone if clips_left else 0.0)
 
 
 def _clips_left(job: jobs.Job, flow: Flow) -> float | None:
     """Seconds that a fetch of clips takes at YouTube's pace, which no other job tells."""
     data = flow.project.data
-    if job.rule != "fetch" or data.origin != "download":
+    if job.rule != "fetch" or data.origin != "download" or job.is_done:
         return None
     resource = flow.registry[job.name]
     if not resource.clips or registry.local(data, resource.corpus):
@@ -369,6 +379,11 @@ def text(found: Status) -> str:
             continue  # the run's own line says it
         mark = f" ({step.log})" if step.word == "failed" else ""
         lines.append(f"{step.stage} {step.name}  {step.word}: {step.detail}{mark}")
+    if found.clips_left:
+        takes = duration(found.clips_left)
+        lines.append(
+            f"clips from YouTube: about {takes} to come at its limit, which all sets share"
+        )
     for name, until in found.walls.items():
         lines.append(f"{name} refused and is left alone until {gate.moment(until)}")
     width = max((len(s.run.folder) for s in found.runs), default=0)
