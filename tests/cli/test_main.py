@@ -70,9 +70,9 @@ def finished(row: str) -> tuple:
 
 def test_status_tells_done_running_failed_and_waiting(capsys):
     plan, project, layout = finished("untrained")
-    for held in plan.held_out:
+    for held_out in plan.held_out:
         for table in ("clips", "events", "audit"):
-            write(layout.table(held.subset, table), "nothing\n")
+            write(layout.table(held_out.subset, table), "nothing\n")
     finished("untrained")
     nothing = {"status": "done", "reason": "", "metrics": [], "curves": {}}
     write(f"{folder('untrained')}/metrics.json", numbers(nothing, plan, project, layout))

@@ -84,10 +84,10 @@ def test_the_confusion_counts_the_frames_of_the_true_states(made, material):
     project, layout = made
     hop = plan(project, branch.record.run, settings_models()[PAPER]).grid.seconds
     expected = np.zeros((3, 3), int)
-    with open(layout.table(branch.held.subset, "events"), newline="") as handle:
+    with open(layout.table(branch.held_out.subset, "events"), newline="") as handle:
         events = list(csv.DictReader(handle, delimiter="\t"))
     with h5py.File(Path(branch.record.folder) / "scores.h5") as file:
-        group = file[branch.held.name]
+        group = file[branch.held_out.name]
         for clip, said in zip(group["clips"][:], group["student/sod"][:], strict=True):
             for t in range(len(said)):
                 active = {

@@ -14,9 +14,9 @@ from ..settings import HeldOut, declared
 from .networks import as_input
 
 
-def listener(method: Method, model: str, held: HeldOut) -> Callable[[np.ndarray], np.ndarray]:
+def listener(method: Method, model: str, held_out: HeldOut) -> Callable[[np.ndarray], np.ndarray]:
     """Samples at the front end's rate → scores (frame, class), as the row decodes them."""
-    (name,) = held.inputs
+    (name,) = held_out.inputs
     front_end, decoding = method.plan.front_ends[name], method.plan.settings.decoding
     encoder = declared.resolve(declared.FRONT_ENDS[front_end.kind].work).encoder(front_end)
     windows = decoding.windows(method.plan.classes)

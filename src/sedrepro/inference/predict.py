@@ -77,7 +77,7 @@ class Predictor:
             raise SedreproError(
                 f"{folder}: has no model {self.model!r}; models are {', '.join(models)}"
             )
-        names = dict.fromkeys(n for held in self.plan.held_out for n in held.inputs)
+        names = dict.fromkeys(n for held_out in self.plan.held_out for n in held_out.inputs)
         front_ends = {name: self.plan.front_ends[name] for name in names}
         self.encoders = {n: self._encoder(n, fe, files) for n, fe in front_ends.items()}
         first = next(iter(front_ends.values()))

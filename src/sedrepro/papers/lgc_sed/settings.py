@@ -105,4 +105,8 @@ class Settings(mean_teacher.Settings):
         return [real, public_eval, chosen]
 
     def selection(self) -> list[str]:
-        return [f"{held.name}/teacher/intersection_f1" for held in self.held_out() if held.selects]
+        return [
+            f"{held_out.name}/teacher/intersection_f1"
+            for held_out in self.held_out()
+            if held_out.selects
+        ]

@@ -77,7 +77,7 @@ class Material:
         dashes = row_dashes(self.paper)[row]
         return {"color": self.colours[row], "linestyle": (0, dashes) if dashes else "-"}
 
-    def subset(self) -> str:
+    def scored_set(self) -> str:
         """The set figures are of: the first that finished runs have numbers of."""
         for record in self.done:
             for entry in record.metrics:

@@ -50,7 +50,7 @@ def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str,
     ]
     return {
         "problem": "",
-        "subset": readable(shown.subset),
+        "set": readable(shown.set),
         "classes": [{"name": readable(name), "colour": colours[name]} for name in shown.classes],
         "hop": shown.hop,
         "sources": sources,
