@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -202,7 +203,8 @@ def _mapping(
     ) as pool:
 
         def ordered(items: Iterable) -> Iterator:
-            results = pool.map(_in_process, items)
+            with _ctrl_c_ignored():  # by the workers that start here: their parent ends them
+                results = pool.map(_in_process, items)
             pool.shutdown(wait=False)  # a worker that finds nothing left to do may leave at once
             try:
                 yield from results
@@ -217,6 +219,16 @@ def _mapping(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """By this process for a moment, and for good by processes that it starts meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _in_worker: Callable[[Any], Any] | None = None
