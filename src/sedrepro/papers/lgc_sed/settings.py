@@ -81,6 +81,7 @@ class Audio(Block):
 class Settings(mean_teacher.Settings):
     """What a row of LGC-SED may change."""
 
+    front_end: str = Field("mel128", description="the front end of the spectra")
     network: Network = Field(default_factory=Network, description="the network")
     clc: Clc = Field(default_factory=Clc, description="local consistency")
     pgc: Pgc = Field(default_factory=Pgc, description="global consistency")
