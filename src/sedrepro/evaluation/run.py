@@ -21,7 +21,7 @@ from ..metrics.boxes import Tuned
 from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, Plan, Project, Run, Subset, declared
 from ..settings.project import Report
-from ..training.state import measured
+from ..training.state import home_of_numbers
 from . import sed, taken
 from .measures import Measures, Scored, Truth
 from .units import units
@@ -39,7 +39,7 @@ def write(
         draws.write(resamples)
         write_json(metrics, {**link, "content": digest(found), **found})
 
-    home = measured(Path(metrics).parent)
+    home = home_of_numbers(Path(metrics).parent)
     Kept(home, [metrics, resamples]).or_make(link["key"], make)
 
 
@@ -78,13 +78,13 @@ def evaluate(
     metrics: list[dict[str, Any]] = []
     curves: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
-    counted = itertools.count()
+    pairs = itertools.count()
     for held_out, truth, scores in read(plan, layout):
         curves[held_out.name] = {}
         draws.clips[held_out.name] = digest([truth.clips, truth.units])
         draws.units[held_out.name] = truth.n_units
         for scored in scores:
-            progress.current().note(next(counted))
+            progress.current().note(next(pairs))
             found = measure(scored, truth, held_out, plan, project.report)
             metrics += found.entries(scored.set, scored.model, truth)
             draws.values |= found.resampled(scored.set, scored.model)

@@ -26,7 +26,7 @@ from ..mixtures import origins, reading
 from ..settings import FrontEnd, Layout, Project, Subset, declared
 from ..settings.tasks import StoreTask
 from ..store import Store, writing
-from .encoders import Kind
+from .kinds import Kind
 from .segments import SegmentKind
 
 PART = 50  # clips: the work a kill can cost, and what a worker process does at a time
@@ -166,11 +166,11 @@ def _work(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
     kind = _kind(front_end)
     if isinstance(kind, SegmentKind):
         return kind.reader(project, subset, front_end)
-    encoder = kind.encoder(front_end)
+    transform = kind.transform(front_end)
 
     def work(clip: Clip) -> np.ndarray:
         samples = reading.read(clip, front_end.sample_rate)
-        return encoder(audio.fit(samples, front_end.samples))
+        return transform(audio.fit(samples, front_end.samples))
 
     return work
 

@@ -16,8 +16,8 @@ from .selective import Mamba
 
 
 @dataclass(frozen=True)
-class Layers:
-    """What the layers here have in common."""
+class Options:
+    """What all layers here share."""
 
     heads: int
     dropout: float
@@ -30,13 +30,13 @@ class Layers:
 class FeedForward(nn.Module):
     """LN(x + FFN(x)), or LN(x) alone; `before` normalises what enters the layers too."""
 
-    def __init__(self, d: int, common: Layers, *, before: bool) -> None:
+    def __init__(self, d: int, options: Options, *, before: bool) -> None:
         super().__init__()
         self.enter = nn.LayerNorm(d) if before else nn.Identity()
         self.layers = None
-        if common.ffn:
+        if options.ffn:
             self.layers = nn.Sequential(
-                nn.Linear(d, 2 * d), nn.GELU(), Dropout(common.dropout), nn.Linear(2 * d, d)
+                nn.Linear(d, 2 * d), nn.GELU(), Dropout(options.dropout), nn.Linear(2 * d, d)
             )
         self.leave = nn.LayerNorm(d)
 
@@ -53,7 +53,7 @@ class Sns(nn.Module):
     def __init__(
         self,
         d: int,
-        common: Layers,
+        options: Options,
         *,
         recurrent: Literal["mamba", "bilstm"] | None,
         state: int,
@@ -61,7 +61,7 @@ class Sns(nn.Module):
         gate: bool,
     ) -> None:
         super().__init__()
-        self.dropout = Dropout(common.dropout)
+        self.dropout = Dropout(options.dropout)
         if recurrent is not None:
             self.norm = nn.LayerNorm(d)
             state_space = recurrent == "mamba"
@@ -70,12 +70,12 @@ class Sns(nn.Module):
             self.backwards = Mamba(d, state=state) if two else None
         if gate:
             self.attention_norm = nn.LayerNorm(d)
-            self.attention = common.attention(d)
+            self.attention = options.attention(d)
             self.gate = nn.Linear(2 * d, d)
             nn.init.zeros_(self.gate.bias)
         self.has_recurrent = recurrent is not None
         self.has_gate = gate
-        self.out = FeedForward(d, common, before=True)
+        self.out = FeedForward(d, options, before=True)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.has_recurrent:
@@ -105,18 +105,18 @@ class Recurrent(nn.Module):
 class Cic(nn.Module):
     """Dual cross-attention, filtered and fused; what is fused guides both modalities."""
 
-    def __init__(self, d: int, common: Layers) -> None:
+    def __init__(self, d: int, options: Options) -> None:
         super().__init__()
-        self.see = common.attention(d)
-        self.hear = common.attention(d)
+        self.see = options.attention(d)
+        self.hear = options.attention(d)
         self.filter = nn.Linear(2 * d, d)
         self.fuse = nn.Linear(2 * d, d)
         self.guide_visual = nn.Linear(d, d)
         self.guide_audio = nn.Linear(d, d)
         self.visual_norm = nn.LayerNorm(d)
         self.audio_norm = nn.LayerNorm(d)
-        self.visual_out, self.audio_out = (FeedForward(d, common, before=False) for _ in range(2))
-        self.dropout = Dropout(common.dropout)
+        self.visual_out, self.audio_out = (FeedForward(d, options, before=False) for _ in range(2))
+        self.dropout = Dropout(options.dropout)
 
     def forward(self, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.see(visual, audio, audio, need_weights=False)[0]

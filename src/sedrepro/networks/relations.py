@@ -63,7 +63,7 @@ class Decoder(nn.Module):
         return self.layer(x, torch.cat([memory, x], 1))
 
 
-class Places(nn.Module):
+class PlaceAttention(nn.Module):
     """Audio-guided attention over channels and places of the map."""
 
     def __init__(self, visual: int, audio: int, channel_attention: bool) -> None:

@@ -233,8 +233,8 @@ class Fit:
         from ..networks.weights import load_checkpoint
         from ..papers import method_of
         from .data import EvalSet, Loader
-        from .events import Events
         from .record import Cost
+        from .tensorboard import TensorBoard
         from .trainer import Trainer
 
         device = choose(
@@ -270,9 +270,9 @@ class Fit:
 
         method.prepare(loader.clips if loader else scored_clips)
         if loader:
-            events = None
+            board = None
             if self.project.report.tensorboard:
-                events = Events(Path(self.layout.results, "tensorboard", self.plan.run.folder))
+                board = TensorBoard(Path(self.layout.results, "tensorboard", self.plan.run.folder))
             trainer = Trainer(
                 method,
                 loader,
@@ -280,7 +280,7 @@ class Fit:
                 self.layout,
                 state=self.state,
                 stop=self.stop,
-                events=events,
+                board=board,
             )
             trainer.run()
             self._finish(method, eval_sets, trainer, trainer.cost)

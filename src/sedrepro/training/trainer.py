@@ -54,13 +54,13 @@ class Trainer:
         *,
         state: State,
         stop: Stop,
-        events: Callable[[Mapping[str, Any]], None] | None = None,
+        board: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.method = method
         self.loader = loader
         self.stop = stop
         self.state = state
-        self.events = events
+        self.board = board
         self.plan = method.plan
         self.options = method.settings.training
         self.judges = {
@@ -211,8 +211,8 @@ class Trainer:
         rows = [past | took for past, took in zip(self.history, timed, strict=True)]
         rows[-1] = rows[-1] | {"seconds_left": "" if left is None else round(left)}
         write_table(self.state.history, rows, ["epoch", "step"])
-        if self.events is not None:
-            self.events(self.history[-1] | {"seconds": seconds})
+        if self.board is not None:
+            self.board(self.history[-1] | {"seconds": seconds})
 
     def _tests(self, eval_sets: list[EvalSet], layout: Layout) -> Judges:
         """The reported set in the place of the one that selects, for the selection on test data."""

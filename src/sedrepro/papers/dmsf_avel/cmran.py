@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ...networks.dropout import Dropout
 from ...networks.precision import Float32Linear
-from ...networks.relations import DROPOUT, D, Decoder, Encoder, Places, attention
+from ...networks.relations import DROPOUT, D, Decoder, Encoder, PlaceAttention, attention
 from ..contract import Term
 from .localiser import Found, Localiser, Sizes, Target
 from .settings import Settings
@@ -23,7 +23,7 @@ class Cmran(Localiser):
         super().__init__(sizes, settings)
         net, weak = settings.network, settings.supervision == "weak"
         layers = LAYERS if net.encoders else 0
-        self.places = Places(sizes.visual, sizes.audio, net.channel_attention)
+        self.places = PlaceAttention(sizes.visual, sizes.audio, net.channel_attention)
         self.visual_encoder = Encoder(sizes.visual, layers)
         self.audio_encoder = Encoder(sizes.audio, layers)
         self.visual_decoder = Decoder(sizes.visual)

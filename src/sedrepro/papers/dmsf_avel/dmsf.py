@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...networks.audiovisual import Adapter
-from ...networks.crossmodal import Cic, Layers, Recurrent, Sns
+from ...networks.crossmodal import Cic, Options, Recurrent, Sns
 from ...networks.precision import Float32Linear
 from ...objectives.mutual import mutual
 from ..contract import Term
@@ -32,20 +32,20 @@ class Dmsf(Localiser):
         if sizes.visual == d:
             self.visual_in = nn.Identity()
         self.audio_in = nn.Sequential(nn.Linear(sizes.audio, d), nn.LayerNorm(d))
-        common = Layers(net.heads, net.dropout, net.ffn)
-        self.visual_time = self._along_time(d, common)
-        self.audio_time = self._along_time(d, common)
-        self.cic = Cic(d, common) if net.cic else None
+        options = Options(net.heads, net.dropout, net.ffn)
+        self.visual_time = self._along_time(d, options)
+        self.audio_time = self._along_time(d, options)
+        self.cic = Cic(d, options) if net.cic else None
         heads = (Float32Linear(d, sizes.classes) for _ in range(4))
         self.visual_head, self.audio_head, self.visual_before, self.audio_before = heads
 
-    def _along_time(self, d: int, common: Layers) -> nn.Module:
+    def _along_time(self, d: int, options: Options) -> nn.Module:
         net = self.net
         if net.temporal == "bilstm":
             return Recurrent(d)
         return Sns(
             d,
-            common,
+            options,
             recurrent=net.recurrent if net.mamba else None,
             state=net.state,
             bidirectional=net.bidirectional,

@@ -123,7 +123,7 @@ class MeanTeacher(mean_teacher.Averaging):
     decay_epoch: Positive = Field(100, description="epoch from which the learning rate falls")
 
 
-class BesideEncoder(mean_teacher.Shared):
+class BesideEncoder(mean_teacher.StudentTeacher):
     """What systems have in common whose CRNN stands beside a pre-trained transformer."""
 
     network: Network = Field(default_factory=Network, description="the CRNN")

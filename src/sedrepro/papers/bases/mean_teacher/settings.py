@@ -124,7 +124,7 @@ class Rct(Block):
     absent: Share = Field(0.05, description="and lacks what all its sources have below this")
 
 
-class Shared(PaperSettings):
+class StudentTeacher(PaperSettings):
     """What all systems with a student and its teacher have in common: one CRNN on spectra."""
 
     MODELS = ("student", "teacher")
@@ -162,7 +162,7 @@ class Shared(PaperSettings):
         return Grid(frames, hop / front_end.sample_rate)
 
 
-class Settings(Shared):
+class Settings(StudentTeacher):
     """What a paper on the mean teacher may change; what it adds stands in its own settings."""
 
     batch: Batch = Field(default_factory=Batch, description="the training batch")
