@@ -362,6 +362,14 @@ def test_an_environment_that_lacks_a_package_is_one_line():
     assert done.stderr == f"{expected}\n"
 
 
+def test_published_numbers_are_the_checkouts(capsys):
+    """Whichever folder a command is called in."""
+    os.unlink("config")
+    words = ["table", "--all", "--config", "run=[weak_mtl]"]
+    assert main(words) == 0
+    assert "0.699" in capsys.readouterr().out
+
+
 CTRL_C = """
 import os, signal, sys
 

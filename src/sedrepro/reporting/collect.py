@@ -64,7 +64,7 @@ def published_numbers(root: str | Path, paper: str) -> dict[tuple[str, ...], Pub
 
 
 def collect(
-    project: Project, paper: str, layout: Layout, root: str | Path = "."
+    project: Project, paper: str, layout: Layout, root: str | Path
 ) -> tuple[list[PrintedTable], list[Record]]:
     """Every table of a paper, and the runs they were made from."""
     spec = project.papers[paper]

@@ -16,7 +16,6 @@ from matplotlib.patches import Patch
 from ...metrics.decode import detect, median_filter
 from ...papers import settings_models
 from ...settings import Decoding, HeldOut, plan
-from ..collect import collect
 from ..colours import class_colours, readable
 from ..examples import decibels, shown_clips
 from ..printed import Cell
@@ -253,7 +252,7 @@ def checkpoint_bars(material: Material) -> Figure:
     row = material.paper.headline[-1]
     found: dict[str, dict[tuple[str, str], Cell]] = {}
     apart = False
-    for table in collect(material.project, material.name, material.layout)[0]:
+    for table in material.tables:
         apart = apart or bool(table.whose.obstacle)
         cells = next((r.cells for r in table.rows if r.name == row), [])
         for printed, cell in zip(table.columns, cells, strict=bool(cells)):
