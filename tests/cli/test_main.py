@@ -362,6 +362,17 @@ def test_an_environment_that_lacks_a_package_is_one_line():
     assert done.stderr == f"{expected}\n"
 
 
+def test_the_table_of_a_run_that_was_killed(capsys):
+    """It has begun, and left nothing but what the next start goes on with."""
+    resumable("mt")
+    words = [*MINI, "--config", "run=[lgc_sed]"]
+    assert main(["table", "lgc_sed/mt", *words]) == 1
+    assert "lgc_sed/mt: nothing was run yet; `snakemake lgc_sed` runs it" in capsys.readouterr().err
+    for form in ("text", "csv", "md", "tex", "json"):
+        assert main(["table", "lgc_sed/mt", "--all", "--format", form, *words]) == 0
+    assert "started, did not finish" in capsys.readouterr().out
+
+
 def test_published_numbers_are_the_checkouts(capsys):
     """Whichever folder a command is called in."""
     os.unlink("config")

@@ -114,8 +114,9 @@ def test_a_method_that_is_not_there_is_named(clone, method):
     done = snakemake(clone, "-n", "lgc_sed", check=False)
     path.write_text(text)
     assert done.returncode != 0
-    assert f"{path}: no such file: the settings beside it need a class Method" in done.stderr
-    assert "Traceback" not in done.stderr
+    said = done.stdout + done.stderr
+    assert f"{path}: no such file: the settings beside it need a class Method" in said
+    assert "Traceback" not in said
 
 
 def test_the_small_schedule_serves_the_papers_it_names(clone):
@@ -124,7 +125,8 @@ def test_the_small_schedule_serves_the_papers_it_names(clone):
     assert jobs(planned)["train"] == 7
     assert jobs(planned)["tabulate"] == 3
     other = snakemake(clone, "-n", "mtda_hsed", *small, check=False)
-    assert "config/small.yaml: papers.mtda_hsed: row untrained: network.pooling" in other.stderr
+    said = other.stdout + other.stderr
+    assert "config/small.yaml: papers.mtda_hsed: row untrained: network.pooling" in said
 
 
 def test_a_run_that_does_not_exist_cannot_be_asked_for(clone):
