@@ -77,7 +77,7 @@ def test_from_nothing_every_figure_is_a_panel_that_says_so(empty):
     for name in empty.project.papers[PAPER].figures:
         assert Path(empty.layout.figure(PAPER, name, "png")).stat().st_size > 1000
         with pytest.raises(MissingError, match="no run"):
-            drawing(name)(Material(empty.project, PAPER, empty.layout))
+            drawing(name)(Material(empty.project, PAPER, empty.layout, empty.root))
 
 
 def test_numbers_that_are_none_do_not_stop_the_drawing(copy):
@@ -93,7 +93,7 @@ def test_numbers_that_are_none_do_not_stop_the_drawing(copy):
         path.write_text("\n".join([header, *gaps]) + "\n")
     draw(copy.project, PAPER, copy.layout)
     with pytest.raises(MissingError, match="PSD-ROC"):
-        drawing("psd_roc")(Material(copy.project, PAPER, copy.layout))
+        drawing("psd_roc")(Material(copy.project, PAPER, copy.layout, copy.root))
 
 
 def test_overlapping_events_are_kept_apart():
