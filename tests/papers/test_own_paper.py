@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import ModuleType
 
 import pytest
+import test_dcase_baselines  # noqa: F401 (says what makes its paper tiny)
 import torch
 import yaml
 from tiny import ROOT, random_batch, tiny_plan
