@@ -124,7 +124,7 @@ class MeanTeacher(mean_teacher.Averaging):
 
 
 class BesideEncoder(mean_teacher.StudentTeacher):
-    """What systems have in common whose CRNN stands beside a pre-trained transformer."""
+    """A CRNN beside a pre-trained transformer, whatever trains them."""
 
     network: Network = Field(default_factory=Network, description="the CRNN")
     encoder: Encoder = Field(default_factory=Encoder, description="the pre-trained transformer")
