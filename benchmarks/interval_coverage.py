@@ -61,9 +61,9 @@ def coverage(measure: Measure, times: int, rng: np.random.Generator) -> tuple[st
     low, mean, high = (
         np.array([getattr(one, k) for one in found]) for k in ("low", "mean", "high")
     )
-    held = np.mean((low <= mean.mean()) & (mean.mean() <= high))
-    error = np.sqrt(held * (1 - held) / times)
-    return f"{held:.1%} ± {error:.1%}", f"{np.median(high - low) / 2:.3f}"
+    covered = np.mean((low <= mean.mean()) & (mean.mean() <= high))
+    error = np.sqrt(covered * (1 - covered) / times)
+    return f"{covered:.1%} ± {error:.1%}", f"{np.median(high - low) / 2:.3f}"
 
 
 def worlds() -> Iterator[tuple[tuple[str, ...], Measure]]:

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from machine import line, table
 
-from sedrepro.features.encoders import scaled
 from sedrepro.features.front_ends import Mel
+from sedrepro.features.kinds import scaled
 from sedrepro.features.normalise import decibels, min_max
 from sedrepro.inference.networks import as_input
 from sedrepro.settings import FrontEnd

@@ -70,7 +70,7 @@ def report(folder: Path, seconds: float) -> None:
     print("\n" + lines(("job", "of", "seconds", "of a core"), took) + "\n")
     cells = pd.read_csv(results / "tables" / "lgc_sed.csv")
     cells = cells[(cells.metric == "psds1") & (cells.model == "teacher") & cells.ours_mean.notna()]
-    rows = [(c.row, c.subset, c.implementation, f"{c.ours_mean:.3f}") for c in cells.itertuples()]
+    rows = [(c.row, c.set, c.implementation, f"{c.ours_mean:.3f}") for c in cells.itertuples()]
     print(lines(("row", "set", "implementation", "PSDS1"), rows))
     print(f"\nall of it took {seconds / 60:.1f} minutes")
     line()

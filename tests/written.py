@@ -31,10 +31,10 @@ def run_record(plan: Plan, layout: Layout, **more: Any) -> dict[str, Any]:
 
 def _link(plan: Plan, layout: Layout, described: dict[str, Any]) -> dict[str, Any]:
     events = {}
-    for held in plan.held_out:
-        path = Path(layout.table(held.subset, "events"))
+    for held_out in plan.held_out:
+        path = Path(layout.table(held_out.subset, "events"))
         if path.exists():
-            events[f"{held.subset.corpus}/{held.subset.name}"] = file_digest(path)
+            events[f"{held_out.subset.corpus}/{held_out.subset.name}"] = file_digest(path)
     source = None
     if plan.source is not None and plan.kind != "reevaluate":
         told = json.loads(Path(layout.run(plan.source, "run.json")).read_text())

@@ -78,6 +78,7 @@ MEANINGS = {
     "runs_low": "lower end for other trainings alone",
     "score": "the mean score of the event's frames",
     "seconds": "length of the clip",
+    "set": "the held-out set",
     "source": "where the number is printed",
     "start": "where in the recording the clip begins, seconds; empty for a whole recording",
     "status": "why the number is empty or not comparable",

@@ -41,9 +41,9 @@ def slot(folder: str | Path, name: str, slots: int) -> Iterator[None]:
     """One of `slots` places for `name`, over all threads and processes that share `folder`."""
     numbers = random.sample(range(slots), slots)
     for number in numbers:
-        held = take(Path(folder) / f"{name}.{number}")
-        if held:
-            with held:
+        lock = take(Path(folder) / f"{name}.{number}")
+        if lock:
+            with lock:
                 yield
             return
     with exclusive(Path(folder) / f"{name}.{numbers[0]}"):

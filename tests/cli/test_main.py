@@ -70,9 +70,9 @@ def finished(row: str) -> tuple:
 
 def test_status_tells_done_running_failed_and_waiting(capsys):
     plan, project, layout = finished("untrained")
-    for held in plan.held_out:
+    for held_out in plan.held_out:
         for table in ("clips", "events", "audit"):
-            write(layout.table(held.subset, table), "nothing\n")
+            write(layout.table(held_out.subset, table), "nothing\n")
     finished("untrained")
     nothing = {"status": "done", "reason": "", "metrics": [], "curves": {}}
     write(f"{folder('untrained')}/metrics.json", numbers(nothing, plan, project, layout))
@@ -360,3 +360,85 @@ def test_an_environment_that_lacks_a_package_is_one_line():
         "error: scipy is not in this environment; call it in the environment that `make` builds"
     )
     assert done.stderr == f"{expected}\n"
+
+
+def test_the_table_of_a_run_that_was_killed(capsys):
+    """It has begun, and left nothing but what the next start goes on with."""
+    resumable("mt")
+    words = [*MINI, "--config", "run=[lgc_sed]"]
+    assert main(["table", "lgc_sed/mt", *words]) == 1
+    assert "lgc_sed/mt: nothing was run yet; `snakemake lgc_sed` runs it" in capsys.readouterr().err
+    for form in ("text", "csv", "md", "tex", "json"):
+        assert main(["table", "lgc_sed/mt", "--all", "--format", form, *words]) == 0
+    assert "started, did not finish" in capsys.readouterr().out
+
+
+def test_published_numbers_are_the_checkouts(capsys):
+    """Whichever folder a command is called in."""
+    os.unlink("config")
+    words = ["table", "--all", "--config", "run=[weak_mtl]"]
+    assert main(words) == 0
+    assert "0.699" in capsys.readouterr().out
+
+
+CTRL_C = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["CTRL_C_AT"] and not os.path.exists("pressed"):
+            open("pressed", "w").close()
+            os.killpg(0, signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+"""
+"""Ctrl-C at a terminal, in the moment in which a module is asked for."""
+
+
+def interrupted(folder: Path, module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    (folder / "sitecustomize.py").write_text(CTRL_C)
+    paths = [str(folder), *filter(None, sys.path)]
+    return subprocess.run(
+        [sys.executable, *words],
+        env=os.environ | {"CTRL_C_AT": module, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [("plan", "pydantic"), ("plan", "sedrepro.pipeline.costs"), ("report", "matplotlib")],
+)
+def test_ctrl_c_is_one_line(tmp_path, command, module):
+    """While the command is loaded, and while it works."""
+    done = interrupted(tmp_path, module, "-m", "sedrepro.cli", command, *MINI)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "stopped; what was done is kept\n"
+
+
+JOB = """
+from types import SimpleNamespace
+from sedrepro.features.extract import _mapping
+from sedrepro.pipeline.job import job
+from sedrepro.settings.tasks import Task
+
+def make():
+    import wave
+    return len
+
+if __name__ == "__main__":
+    task = Task(given={"folders": ["data/mini"]})
+    asked = SimpleNamespace(log=["a.log"], params=SimpleNamespace(task=task.describe()))
+    with job(asked, Task), _mapping(make, 2) as mapping:
+        list(mapping(["clip"] * 9))
+"""
+
+
+def test_ctrl_c_is_the_last_line_of_a_job_and_nothing_of_its_workers(tmp_path):
+    (tmp_path / "script.py").write_text(JOB)
+    done = interrupted(tmp_path, "wave", "script.py")
+    stopped = "stopped; the next start makes it anew\n"
+    assert (done.returncode, done.stderr) == (1, stopped)
+    assert (tmp_path / "a.log").read_text() == stopped

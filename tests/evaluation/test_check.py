@@ -85,8 +85,8 @@ def made() -> None:
     torch.manual_seed(0)
     made_of = method_of("dcase_baselines", None)
     method = made_of(plan, steps_per_epoch=1, device=torch.device("cpu"), amp=False)
-    (held,) = [held for held in plan.held_out if held.name == "validation"]
-    listen = listener(method, "student", held)
+    (held_out,) = [held_out for held_out in plan.held_out if held_out.name == "validation"]
+    listen = listener(method, "student", held_out)
     heard = [audio.read(f"{AUDIO}/{name}.wav", RATE) for name in names]
     # Random weights say nearly the same of every frame. These hear loudly and forget soon, and
     # what they say is spread, mostly below one half.

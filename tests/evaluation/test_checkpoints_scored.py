@@ -73,8 +73,8 @@ def test_a_checkpoint_of_others_gives_its_golden_scores(acceptance, paper, row, 
     few = {paper: {"settings": {"decoding": {"operating_points": 2}}}}
     overlay = {"run": [paper], "report": {"bootstrap": 5}, "papers": few}
     project, plan = plan_of(overlay, paper, row or "untrained")
-    (held,) = [held for held in plan.held_out if held.name == "validation"]
-    lay_set(Layout.of(project), plan, held.subset, list(golden["audio"]))
+    (held_out,) = [held_out for held_out in plan.held_out if held_out.name == "validation"]
+    lay_set(Layout.of(project), plan, held_out.subset, list(golden["audio"]))
     Path("overlay.yaml").write_text(yaml.safe_dump(overlay))
     for model in ("student", "teacher"):
         words = ["score", paper, "--set", "validation", "--as", model, "--model", model]
@@ -95,9 +95,9 @@ def tiny():
     Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
     project, plan = plan_of(TINY, PAPER, "untrained")
     draw = np.random.default_rng(0)
-    for held in plan.held_out:
+    for held_out in plan.held_out:
         samples = [draw.normal(0, 3000, round(SECONDS * RATE)).astype(np.int16) for _ in range(3)]
-        subset = Subset(held.subset.corpus, held.subset.name)
+        subset = Subset(held_out.subset.corpus, held_out.subset.name)
         lay_set(Layout.of(project), plan, subset, samples, SECONDS, (0.2, 0.7))
     return project, plan
 

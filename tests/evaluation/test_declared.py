@@ -76,7 +76,7 @@ def test_a_family_chooses_by_what_it_declares(frames, name, tmp_path):
     family = declared.METRICS[name]
     path = tmp_path / "events.tsv"
     tables.write(path, EVENTS, tables.EVENTS)
-    held = SimpleNamespace(
+    eval_set = SimpleNamespace(
         data=SimpleNamespace(names=CLIPS, seconds=SECONDS),
         spec=SimpleNamespace(subset=None, metrics=(name,)),
     )
@@ -86,5 +86,5 @@ def test_a_family_chooses_by_what_it_declares(frames, name, tmp_path):
         grid=SimpleNamespace(seconds=1.0),
         classes=CLASSES,
     )
-    judge = Judge(held, plan, SimpleNamespace(table=lambda subset, part: path))
+    judge = Judge(eval_set, plan, SimpleNamespace(table=lambda subset, part: path))
     assert tuple(judge(arrays(frames, name))) == family.selects

@@ -317,9 +317,9 @@ def test_events_after_what_is_heard_are_counted_beside_every_score(world, plan_o
     world.change(MT, shorten)
     measured = Measures({("psds1", "psds_eval", ""): Interval(0.5)})
     told = {}
-    for held, truth, _ in read(plan_of(MT), world.layout):
-        (entry,) = measured.entries(held.name, "student", truth)
-        told[held.name] = entry["n_cut"], entry["n_events"]
+    for held_out, truth, _ in read(plan_of(MT), world.layout):
+        (entry,) = measured.entries(held_out.name, "student", truth)
+        told[held_out.name] = entry["n_cut"], entry["n_events"]
     counts = {}
     for name, clips in world.clips.items():
         events = world.events[name]
@@ -356,9 +356,9 @@ def counted(scored, truth, settings, report):
 
 def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
     plan = plan_of(MT)
-    held = HeldOut("validation", Subset("desed", "validation", "held_out"), (), ("counted",))
+    held_out = HeldOut("validation", Subset("desed", "validation", "held_out"), (), ("counted",))
     asked = replace(
-        plan, settings=SimpleNamespace(held_out=lambda: [held], decoding=plan.settings.decoding)
+        plan, settings=SimpleNamespace(held_out=lambda: [held_out], decoding=plan.settings.decoding)
     )
     family = replace(
         declared.METRICS["sed"], measure=f"{__name__}:counted", reads=("frame", "attention")
@@ -366,7 +366,7 @@ def test_families_are_looked_up_by_name(world, plan_of, project, monkeypatch):
     monkeypatch.setitem(declared.METRICS, "counted", family)
     folds = {"a": "held_out", "b": "train", "c": "held_out"}
     clips = tables.clip_table(Clip(name, "", 6.4, fold) for name, fold in folds.items())
-    tables.write(world.layout.table(held.subset, "clips"), clips, tables.CLIPS)
+    tables.write(world.layout.table(held_out.subset, "clips"), clips, tables.CLIPS)
     SEEN.clear()
     assert evaluate(asked, project, world.layout)["metrics"] == []
     assert [(model, (CLIPS, 10), 3 * (CLIPS - 1)) for model in MODELS] == SEEN
@@ -392,11 +392,11 @@ def test_what_was_drawn_is_part_of_the_key_of_resamples(world, plan_of, project,
     kept = {}
     # By their names all clips are rows of one video.
     for unit, n in (("clip", CLIPS), ("video", 1)):
-        held = HeldOut("validation", Subset("desed", "validation"), (), ("counted",), unit=unit)
+        held_out = HeldOut("validation", Subset("desed", "validation"), (), ("counted",), unit=unit)
         asked = replace(
             plan,
             settings=SimpleNamespace(
-                held_out=lambda held=held: [held], decoding=plan.settings.decoding
+                held_out=lambda held_out=held_out: [held_out], decoding=plan.settings.decoding
             ),
         )
         kept[unit] = Draws()

@@ -90,9 +90,11 @@ def test_a_released_checkpoint_gives_its_golden_scores(
     shutil.copyfile(acceptance / f"released/{file}.ckpt", target)
     golden = np.load(acceptance / f"released/{file}.npz")
     project, plan, layout = prepared(root, tmp_path, row, tree, paper)
-    for held in plan.held_out:
-        samples = list(golden["audio"]) if held.name == "validation" else []
-        lay_set(layout, plan, settings.Subset(held.subset.corpus, held.subset.name), samples)
+    for held_out in plan.held_out:
+        samples = list(golden["audio"]) if held_out.name == "validation" else []
+        lay_set(
+            layout, plan, settings.Subset(held_out.subset.corpus, held_out.subset.name), samples
+        )
     train(plan, project, layout)
     with h5py.File(layout.run(plan.run, "scores.h5")) as scores:
         assert json.loads(scores.attrs["models"]) == ["student", "teacher"]

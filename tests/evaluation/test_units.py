@@ -24,7 +24,7 @@ from sedrepro.settings.runs import Run, plan
 OWN = "sedrepro"
 
 
-def held(unit: str) -> HeldOut:
+def with_unit(unit: str) -> HeldOut:
     return HeldOut("held_out", Subset("any", "set"), (), unit=unit)
 
 
@@ -37,10 +37,10 @@ def test_clips_are_their_own_units_unless_a_set_says_otherwise():
 
 def test_windows_are_of_their_recording_and_rows_of_their_video():
     windows = ["cafe_00-000000-001000", "cafe_00-000100-001100", "cafe_01-000000-001000"]
-    assert units(held("recording"), windows, {}) == ["cafe_00", "cafe_00", "cafe_01"]
+    assert units(with_unit("recording"), windows, {}) == ["cafe_00", "cafe_00", "cafe_01"]
     # Rows 7 and 93 of the annotations are of one video, whose name has a low line of its own.
     rows = ["7_ab_cd", "93_ab_cd", "8_xy"]
-    assert units(held("video"), rows, {}) == ["ab_cd", "ab_cd", "xy"]
+    assert units(with_unit("video"), rows, {}) == ["ab_cd", "ab_cd", "xy"]
 
 
 def test_mixtures_of_the_same_recordings_are_one_unit(tmp_path):
@@ -53,7 +53,7 @@ def test_mixtures_of_the_same_recordings_are_one_unit(tmp_path):
     path = tmp_path / "snr20.tsv"
     tables.write(path, pd.DataFrame(rows, columns=RECIPE), RECIPE)
     listed = {clip: Clip(clip, "snr20", 10.0, recipe=str(path)) for clip in mixed}
-    found = units(held("events"), list(mixed), listed)
+    found = units(with_unit("events"), list(mixed), listed)
     together = [{clip for clip, of in zip(mixed, found, strict=True) if of == one} for one in found]
     # m4 and m5 share one recording of three: they depend on each other too.
     assert together == [

@@ -12,8 +12,8 @@ import pandas as pd
 
 from sedrepro import chain, tables
 from sedrepro.clips import Clip
-from sedrepro.features.encoders import scaled
 from sedrepro.features.extract import form
+from sedrepro.features.kinds import scaled
 from sedrepro.files import file_digest, write_json
 from sedrepro.metrics.events import reference
 from sedrepro.mixtures import origins

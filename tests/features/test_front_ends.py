@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from sedrepro.features.encoders import MEL, WAVEFORM
 from sedrepro.features.front_ends import Mel
+from sedrepro.features.kinds import MEL, WAVEFORM
 from sedrepro.features.normalise import decibels, min_max
 from sedrepro.inference.networks import as_input
 from sedrepro.settings import FrontEnd
@@ -113,7 +113,7 @@ def test_mel_takes_batches_and_ignores_autocast() -> None:
 
 def test_float16_holds_every_magnitude_that_audio_can_have() -> None:
     """Nothing overflows at full scale, and what underflows lies below the floor of the log."""
-    encode = MEL.encoder(FULL)
+    encode = MEL.transform(FULL)
     square = np.sign(np.sin(2 * np.pi * 997 * np.arange(160000) / 16000)).astype(np.float32)
     noise = np.random.default_rng(0).choice([-1.0, 1.0], 160000).astype(np.float32)
     for loud in (np.ones(160000, np.float32), square, noise):
@@ -131,14 +131,14 @@ def test_float16_holds_every_magnitude_that_audio_can_have() -> None:
 
 def test_powers_are_stored_in_float32() -> None:
     powers = FrontEnd(seconds=1.0, power=2.0)
-    stored = MEL.encoder(powers)(np.ones(16000, np.float32))
+    stored = MEL.transform(powers)(np.ones(16000, np.float32))
     assert stored.dtype == MEL.dtype(powers) == "float32"
     assert stored.max() > 65504 / 2
 
 
 def test_waveforms_survive_the_round_trip() -> None:
     front_end = FrontEnd(kind="waveform", seconds=1.0)
-    encode = WAVEFORM.encoder(front_end)
+    encode = WAVEFORM.transform(front_end)
     every = np.arange(-32768, 32768, dtype=np.int16)
     for samples in (every, every[every < 100], every[abs(every) < 100], every[abs(every) < 2]):
         heard = samples.astype(np.float32) / 32768
@@ -147,7 +147,7 @@ def test_waveforms_survive_the_round_trip() -> None:
         np.testing.assert_array_equal(as_input(torch.from_numpy(stored)).numpy(), heard)
     np.testing.assert_array_equal(encode(np.float32([-2, 1, 2])), [-32768, 32767, 32767, 0])
     np.testing.assert_array_equal(encode(np.zeros(3, np.float32)), [0, 0, 0, 0])
-    exact = WAVEFORM.encoder(front_end.model_copy(update={"form": "float32"}))
+    exact = WAVEFORM.transform(front_end.model_copy(update={"form": "float32"}))
     odd = np.float32([0.1, -1e-9])
     np.testing.assert_array_equal(as_input(torch.from_numpy(exact(odd))).numpy(), odd)
 
@@ -164,7 +164,7 @@ def test_quiet_clips_keep_their_digits(level) -> None:
     def heard(samples):
         return min_max(decibels(mel(torch.as_tensor(samples)[None])))
 
-    kept = as_input(torch.from_numpy(WAVEFORM.encoder(front_end)(sound)))
+    kept = as_input(torch.from_numpy(WAVEFORM.transform(front_end)(sound)))
     rounded = np.rint(sound * 32768) / np.float32(32768)
     error, before = (
         (heard(samples) - heard(sound)).square().mean().sqrt() for samples in (kept, rounded)

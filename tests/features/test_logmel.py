@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from sedrepro.features.encoders import STFT_LOGMEL
+from sedrepro.features.kinds import STFT_LOGMEL
 from sedrepro.features.logmel import LogMel, slaney_filters
 from sedrepro.settings import FrontEnd
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sedrepro.features.encoders import scaled
+from sedrepro.features.kinds import scaled
 from sedrepro.files import write_json
 from sedrepro.inference.embed import embed
 from sedrepro.inference.networks import as_input

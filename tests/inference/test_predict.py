@@ -15,7 +15,7 @@ import torch
 
 from sedrepro.cli import main
 from sedrepro.errors import SedreproError
-from sedrepro.features.encoders import scaled
+from sedrepro.features.kinds import scaled
 from sedrepro.files import write_json
 from sedrepro.inference.networks import as_input
 from sedrepro.inference.predict import Joined, Predictor, Windows
@@ -230,7 +230,7 @@ def test_a_run_on_pretrained_weights_says_when_they_are_missing(weights, tmp_pat
 
 def test_a_run_of_pictures_cannot_listen(run):
     with pytest.raises(SedreproError, match="not made of sound"):
-        Predictor(run)._encoder("pictures", FrontEnd(kind="vgg_visual"), {})
+        Predictor(run)._transform("pictures", FrontEnd(kind="vgg_visual"), {})
 
 
 def test_the_command_writes_everything_and_goes_on_after_a_bad_file(run, tmp_path, capsys):

@@ -159,9 +159,9 @@ class Fit:
             file.attrs["classes"] = json.dumps(self.plan.classes)
             file.attrs["models"] = json.dumps(MODELS)
             file.attrs["hop"] = 0.25
-            for held in self.plan.held_out:
-                store = stores[held.subset.name, held.inputs[0]]
-                group = file.create_group(held.name)
+            for held_out in self.plan.held_out:
+                store = stores[held_out.subset.name, held_out.inputs[0]]
+                group = file.create_group(held_out.name)
                 group["clips"] = [clip.encode() for clip in store.clips]
                 group["seconds"] = store.seconds
                 for model in MODELS:
@@ -250,14 +250,18 @@ def values_of(plan: Plan, scored: Plan, data: Data, network: bytes) -> dict[tupl
     found = {}
     heard = data.heard(scored)
     decoding = plan.settings.decoding.model_dump(mode="json")
-    for held in plan.reported:
+    for held_out in plan.reported:
         for model in MODELS:
-            frames = _frames(network, model, heard[held.subset.name, held.inputs[0]], plan, held)
-            found[held.name, model] = value_of(frames, rows_of(data.events[held.name]), decoding)
+            frames = _frames(
+                network, model, heard[held_out.subset.name, held_out.inputs[0]], plan, held_out
+            )
+            found[held_out.name, model] = value_of(
+                frames, rows_of(data.events[held_out.name]), decoding
+            )
     return found
 
 
-def _frames(network: bytes, model: str, clips: Any, plan: Plan, held: HeldOut) -> np.ndarray:
+def _frames(network: bytes, model: str, clips: Any, plan: Plan, held_out: HeldOut) -> np.ndarray:
     return np.stack([says(network, model, *clip, len(plan.classes)) for clip in clips])
 
 

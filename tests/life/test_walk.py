@@ -368,7 +368,7 @@ class Life(RuleBasedStateMachine):
             for row in table.rows:
                 mine = [record for record in records if record.run.row == row.name]
                 for column, cell in zip(table.columns, row.cells, strict=True):
-                    self.cell(row.name, (column.column.subset, column.column.model), mine, cell)
+                    self.cell(row.name, (column.column.set, column.column.model), mine, cell)
 
     def right(self, record: Record) -> None:
         if not record.done:

@@ -68,7 +68,7 @@ PAPER_SETTINGS: dict[str, Any] = {
             "caption": "A table",
             "columns": [
                 {
-                    "subset": subset,
+                    "set": subset,
                     "model": "teacher",
                     "metric": "psds1",
                     "implementation": "psds_eval",
@@ -81,7 +81,7 @@ PAPER_SETTINGS: dict[str, Any] = {
     "figures": {},
 }
 PUBLISHED = (
-    "table,row,condition,subset,model,metric,implementation,"
+    "table,row,condition,set,model,metric,implementation,"
     "published,published_std,source,status\n"
     "main,mt,desed,validation,teacher,psds1,psds_eval,{},,a paper,\n"
 )

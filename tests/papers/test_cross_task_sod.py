@@ -265,10 +265,13 @@ def test_the_checkpoint_is_chosen_by_the_student_on_tags_and_synthetic_events():
         "synth_validation/teacher/intersection_f1": 0.9,
     }
     assert method.select(metrics) == 0.75
-    held = {h.name: h for h in method.plan.held_out}
-    assert [name for name in held if held[name].selects] == ["synth_validation", "weak_validation"]
-    assert held["weak_validation"].subset.portion == "held_out"
-    assert held["weak_validation"].metrics == ("tags",)
+    held_out = {h.name: h for h in method.plan.held_out}
+    assert [name for name in held_out if held_out[name].selects] == [
+        "synth_validation",
+        "weak_validation",
+    ]
+    assert held_out["weak_validation"].subset.portion == "held_out"
+    assert held_out["weak_validation"].metrics == ("tags",)
 
 
 def test_mixed_precision_keeps_losses_in_float32():

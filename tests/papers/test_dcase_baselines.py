@@ -138,9 +138,11 @@ def test_rows_that_read_these_runs_find_their_sets_and_classes(project):
         reader = planned(project, row, paper)
         source = planned(project, reader.source.row, reader.source.paper)
         assert reader.classes == source.classes
-        scored = {held.name: held.subset for held in source.held_out if held.reports}
-        for held in reader.held_out:
-            assert not held.reports or scored[held.name] == held.subset, (paper, row)
+        scored = {
+            held_out.name: held_out.subset for held_out in source.held_out if held_out.reports
+        }
+        for held_out in reader.held_out:
+            assert not held_out.reports or scored[held_out.name] == held_out.subset, (paper, row)
 
 
 def test_a_row_may_not_name_a_method_that_is_not_there():

@@ -303,8 +303,8 @@ def test_the_checkpoint_is_chosen_by_the_teacher(select_on, key):
 
 def test_the_last_checkpoint_needs_no_selecting_set():
     plan = tiny_plan("lgc_sed", "lgc", {"select_on": "last"})
-    assert [held.name for held in plan.held_out] == ["validation", "public_eval"]
-    assert not any(held.selects for held in plan.held_out)
+    assert [held_out.name for held_out in plan.held_out] == ["validation", "public_eval"]
+    assert not any(held_out.selects for held_out in plan.held_out)
 
 
 @pytest.mark.parametrize("wanted", [False, True])

@@ -25,7 +25,7 @@ def test_full_size_is_the_papers(project):
     ]
     assert made.settings.decoding.windows(made.classes) == [3, 28, 7, 4, 7, 22, 48, 19, 10, 50]
     assert made.settings.training.epochs == 200
-    selecting = [held.name for held in made.held_out if held.selects]
+    selecting = [held_out.name for held_out in made.held_out if held_out.selects]
     assert selecting == ["synth_validation"]
 
 

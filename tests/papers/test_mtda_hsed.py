@@ -539,8 +539,8 @@ def test_published_values_belong_to_cells_that_are_printed(root):
     for line in lines:
         table = spec.tables[line["table"]]
         assert line["row"] in (table.rows or spec.table)
-        cells = {(c.subset, c.model, c.metric, c.implementation) for c in table.columns}
-        assert (line["subset"], line["model"], line["metric"], line["implementation"]) in cells
+        cells = {(c.set, c.model, c.metric, c.implementation) for c in table.columns}
+        assert (line["set"], line["model"], line["metric"], line["implementation"]) in cells
     theirs = {
         line["metric"]: line["published"] for line in lines if line["row"] == "atst_sed_desed"
     }

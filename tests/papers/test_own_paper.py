@@ -9,11 +9,15 @@ from dataclasses import replace
 from types import ModuleType
 
 import pytest
+import test_dcase_baselines  # noqa: F401 (says what makes its paper tiny)
 import torch
+import yaml
 from tiny import ROOT, random_batch, tiny_plan
 
 from sedrepro import papers
 from sedrepro.networks.crnn import Cnn
+from sedrepro.settings import Paper
+from sedrepro.settings.published import COLUMNS
 
 MIXING = """
 from torch import nn
@@ -81,3 +85,11 @@ def test_a_convolution_of_ones_own_reads_clip_channel_frame_band():
     cnn = Cnn([4, 6], [(2, 2), (1, 4)], conv=conv)
     assert cnn(torch.randn(3, 8, 10)).shape == (3, 5, 6)
     assert read == [(3, 4, 5, 4)]
+
+
+def test_the_page_shows_a_whole_configuration():
+    page = (ROOT / "docs/adding-a-paper.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    paper = Paper.model_validate(yaml.safe_load(shown))
+    assert set(paper.headline) < set(paper.table)
+    assert f"```\n{','.join(COLUMNS)}\n```" in page

@@ -11,7 +11,7 @@ import torch
 from sedrepro import papers, settings
 from sedrepro.checkpoints import Named, load_checkpoint
 from sedrepro.errors import SedreproError
-from sedrepro.features.encoders import scaled
+from sedrepro.features.kinds import scaled
 from sedrepro.inference.networks import as_input, load_networks
 from sedrepro.networks.released import LAYOUTS, released_networks
 

@@ -160,9 +160,9 @@ def test_full_size_is_the_papers(project):
     assert (made.grid.frames, made.front_ends["logmel64"].shape) == (311, (64, 311))
     assert made.grid.seconds == pytest.approx(0.032)
     assert len(made.classes) == 41
-    (stream,), (held,) = made.streams, made.held_out
+    (stream,), (held_out,) = made.streams, made.held_out
     assert (stream.group, stream.labels) == (24, "clips")
-    assert (held.name, held.selects, held.reports) == ("held_out", True, True)
+    assert (held_out.name, held_out.selects, held_out.reports) == ("held_out", True, True)
     settings = made.settings
     assert (settings.training.epochs, settings.training.learning_rate) == (80, 1e-3)
     assert settings.training.keep == ["best", "last"]
@@ -174,11 +174,11 @@ def test_full_size_is_the_papers(project):
 def test_the_runs_fold_is_held_out_and_the_others_train(project, fold):
     model = settings_models()["weak_mtl"]
     made = plan(project, Run("weak_mtl", "gwrp", "snr0", 42, fold), model)
-    (stream,), (held,) = made.streams, made.held_out
+    (stream,), (held_out,) = made.streams, made.held_out
     (trained,) = stream.subsets
     assert (trained.corpus, trained.name) == ("snr_mix", "snr0")
     assert [k for k in "1234" if trained.holds(k)] == [k for k in "1234" if k != str(fold)]
-    assert [k for k in "1234" if held.subset.holds(k)] == [str(fold)]
+    assert [k for k in "1234" if held_out.subset.holds(k)] == [str(fold)]
     assert made.describe()["settings"]["fold"] == fold
     assert made.inputs() == [(type(trained)("snr_mix", "snr0"), "logmel64")]
 

@@ -129,7 +129,7 @@ OVERLAYS: dict[str, dict[str, Any]] = {
                                     "unlabelled": 3,
                                 },
                                 "training": {"epochs": 5},
-                                "atst": {"warm_up": 1},
+                                "mean_teacher": {"ramp_epochs": 1},
                             }
                         }
                         for row in ("atst_sed_stage1", "atst_sed")

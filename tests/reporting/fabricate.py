@@ -78,10 +78,10 @@ def fabricate(folder: Path, project: Project, *, origin: str = "official") -> La
     for paper in project.selected_papers():
         for index, run in enumerate(settings.runs(project, paper)):
             plan = settings.plan(project, run, papers.settings_models()[paper])
-            for held in plan.held_out:
-                if held.subset not in truths:
-                    truths[held.subset] = _data(
-                        layout, held.subset, plan.classes, len(truths), origin
+            for held_out in plan.held_out:
+                if held_out.subset not in truths:
+                    truths[held_out.subset] = _data(
+                        layout, held_out.subset, plan.classes, len(truths), origin
                     )
             made.append((plan, np.random.default_rng(index)))
             if plan.kind == "reevaluate" and plan.source not in [one.run for one, _ in made]:
@@ -165,8 +165,8 @@ def _run(
     project: Project, layout: Layout, plan: Plan, truths: dict[settings.Subset, Events], rng
 ) -> None:
     run, classes = plan.run, plan.classes
-    held = {h.name: h for h in plan.held_out if h.reports}
-    events = {name: truths[h.subset] for name, h in held.items()}
+    held_out = {h.name: h for h in plan.held_out if h.reports}
+    events = {name: truths[h.subset] for name, h in held_out.items()}
     folder = Path(layout.run(run))
     folder.mkdir(parents=True, exist_ok=True)
     rows = list(project.papers[run.paper].table)
@@ -178,7 +178,7 @@ def _run(
         _history(folder, run, epochs, quality, rng)
     columns = columns_of(project, run.paper, classes)
     models = list(dict.fromkeys(model.removesuffix("@last") for _, model, *_ in columns))
-    _scores(folder, plan, held, events, quality, rng, models)
+    _scores(folder, plan, held_out, events, quality, rng, models)
     _write(
         folder / "run.json",
         run_record(
@@ -237,7 +237,7 @@ def columns_of(project: Project, paper: str, classes: list[str]) -> list[Key]:
     for table in project.papers[paper].tables.values():
         for c in table.columns:
             for label in classes if c.label == "*" else [c.label or ""]:
-                found[c.subset, c.model, c.metric, c.implementation, label] = None
+                found[c.set, c.model, c.metric, c.implementation, label] = None
     return list(found)
 
 
@@ -268,7 +268,7 @@ def _history(folder: Path, run: Run, epochs: int, quality: float, rng) -> None:
     _table(folder / "timing.csv", ["epoch", "seconds"], seconds, ",")
 
 
-def _scores(folder: Path, plan: Plan, held, events, quality: float, rng, models) -> None:
+def _scores(folder: Path, plan: Plan, held_out, events, quality: float, rng, models) -> None:
     classes, hop = plan.classes, plan.grid.seconds
     frames = int(SECONDS / hop)
     with (
@@ -277,7 +277,7 @@ def _scores(folder: Path, plan: Plan, held, events, quality: float, rng, models)
     ):
         scores.attrs.update(classes=json.dumps(classes), hop=hop, models=json.dumps(models))
         for subset, truth in events.items():
-            names = _names(held[subset].subset)
+            names = _names(held_out[subset].subset)
             group = scores.create_group(subset)
             group["clips"] = np.array(names, dtype=h5py.string_dtype())
             group["seconds"] = np.full(CLIPS, SECONDS)
@@ -293,7 +293,7 @@ def _scores(folder: Path, plan: Plan, held, events, quality: float, rng, models)
                 frame = 1 / (1 + np.exp(-logit))
                 group[f"{model}/frame"] = frame.astype(np.float32)
                 group[f"{model}/clip"] = frame.max(1).astype(np.float32)
-        first = next(iter(held.values()))
+        first = next(iter(held_out.values()))
         shown.attrs.update(set=first.name, front_end=first.inputs[0], hop=hop)
         shown.attrs["order"] = json.dumps(_names(first.subset)[:4])
         for name in _names(first.subset)[:4]:

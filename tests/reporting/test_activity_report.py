@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from fabricate import fabricate, layout_of, project_of
+from fabricate import ROOT, fabricate, layout_of, project_of
 
 from sedrepro.papers import settings_models
 from sedrepro.reporting.figures import activity, drawing
@@ -60,7 +60,7 @@ def made(tmp_path_factory) -> tuple[Project, Layout]:
 
 @pytest.fixture(scope="module")
 def material(made) -> Material:
-    return Material(made[0], PAPER, made[1])
+    return Material(made[0], PAPER, made[1], ROOT)
 
 
 def test_every_figure_the_paper_lists_is_drawn(material):
@@ -84,10 +84,10 @@ def test_the_confusion_counts_the_frames_of_the_true_states(made, material):
     project, layout = made
     hop = plan(project, branch.record.run, settings_models()[PAPER]).grid.seconds
     expected = np.zeros((3, 3), int)
-    with open(layout.table(branch.held.subset, "events"), newline="") as handle:
+    with open(layout.table(branch.held_out.subset, "events"), newline="") as handle:
         events = list(csv.DictReader(handle, delimiter="\t"))
     with h5py.File(Path(branch.record.folder) / "scores.h5") as file:
-        group = file[branch.held.name]
+        group = file[branch.held_out.name]
         for clip, said in zip(group["clips"][:], group["student/sod"][:], strict=True):
             for t in range(len(said)):
                 active = {
@@ -114,7 +114,9 @@ def test_states_are_the_methods_own():
         np.testing.assert_array_equal(drawn.state(frames), expected)
 
 
-def test_bars_stand_beside_the_released_checkpoint(material):
+def test_bars_stand_beside_the_released_checkpoint(material, tmp_path, monkeypatch):
+    """Also where somebody works in another folder than the checkout."""
+    monkeypatch.chdir(tmp_path)
     made = activity.checkpoint_bars(material)
     assert len(made.axes) == 2
     heights = {round(float(bar.get_height()), 4) for bar in made.axes[0].patches}
@@ -125,7 +127,7 @@ def test_without_the_branch_the_figures_say_so(tmp_path):
     chosen = {"papers": {PAPER: {"rows": ["untrained", "mt"]}}, "seeds": [42]}
     project = project_of(run=[PAPER], **chosen)
     fabricate(tmp_path, project)
-    material = Material(project, PAPER, layout_of(tmp_path, project))
+    material = Material(project, PAPER, layout_of(tmp_path, project), ROOT)
     for name in ("agreement", "activity_confusion", "activity_timelines"):
         with pytest.raises(MissingError, match="no finished run has a sound-activity branch"):
             drawing(name)(material)

@@ -19,7 +19,7 @@ from scipy.ndimage import median_filter
 from sedrepro import papers
 from sedrepro.clips import Clip
 from sedrepro.reporting.examples import Examples, decibels, examples, ogg
-from sedrepro.reporting.page.embed import script_json, shares, spectrum_png
+from sedrepro.reporting.page.inline import script_json, shares, spectrum_png
 from sedrepro.reporting.page.room import _clip
 from sedrepro.reporting.records import records
 from sedrepro.settings import Run

@@ -34,7 +34,7 @@ def test_all_figures_as_png_and_svg(made):
 
 
 def test_training_curves_draw_every_run_once(made):
-    figure = drawing("training_curves")(Material(made.project, PAPER, made.layout))
+    figure = drawing("training_curves")(Material(made.project, PAPER, made.layout, made.root))
     panels = {axis.get_title(loc="left"): axis for axis in figure.axes}
     assert len(panels["Selection score"].lines) == 8  # 4 trained rows × 2 seeds
     assert len(panels["Loss: clc"].lines) == 4
@@ -45,7 +45,7 @@ def test_training_curves_draw_every_run_once(made):
 
 
 def test_psd_roc_draws_the_stored_curves(made):
-    figure = drawing("psd_roc")(Material(made.project, PAPER, made.layout))
+    figure = drawing("psd_roc")(Material(made.project, PAPER, made.layout, made.root))
     panels = {axis.get_title(loc="left"): axis for axis in figure.axes}
     assert list(panels) == [
         *("Teacher, scenario 1", "Teacher, scenario 2"),
@@ -57,7 +57,7 @@ def test_psd_roc_draws_the_stored_curves(made):
 
 
 def test_class_bars_are_means_over_the_seeds(made):
-    figure = drawing("class_bars")(Material(made.project, PAPER, made.layout))
+    figure = drawing("class_bars")(Material(made.project, PAPER, made.layout, made.root))
     expected = []
     for seed in (42, 43):
         path = Path(made.layout.results, f"runs/lgc_sed/lgc/desed/seed{seed}/metrics.json")
@@ -77,7 +77,7 @@ def test_from_nothing_every_figure_is_a_panel_that_says_so(empty):
     for name in empty.project.papers[PAPER].figures:
         assert Path(empty.layout.figure(PAPER, name, "png")).stat().st_size > 1000
         with pytest.raises(MissingError, match="no run"):
-            drawing(name)(Material(empty.project, PAPER, empty.layout))
+            drawing(name)(Material(empty.project, PAPER, empty.layout, empty.root))
 
 
 def test_numbers_that_are_none_do_not_stop_the_drawing(copy):
@@ -93,7 +93,7 @@ def test_numbers_that_are_none_do_not_stop_the_drawing(copy):
         path.write_text("\n".join([header, *gaps]) + "\n")
     draw(copy.project, PAPER, copy.layout)
     with pytest.raises(MissingError, match="PSD-ROC"):
-        drawing("psd_roc")(Material(copy.project, PAPER, copy.layout))
+        drawing("psd_roc")(Material(copy.project, PAPER, copy.layout, copy.root))
 
 
 def test_overlapping_events_are_kept_apart():

@@ -276,8 +276,8 @@ def test_folds_and_seeds_are_averaged_together(tmp_path):
         plan = settings.plan(project, run, papers.settings_models()[paper])
         rng = np.random.default_rng(0)
         content = fabricate.metrics_of([], {"held_out": []}, 0.3 + index / 50, rng, [key])
-        for held in plan.reported:
-            for path in layout.truths(held.subset).values():
+        for held_out in plan.reported:
+            for path in layout.truths(held_out.subset).values():
                 write_json(path, {})
         write_json(layout.run(run, "scores.h5"), {})
         write_json(layout.run(run, "run.json"), run_record(plan, layout))

@@ -110,7 +110,7 @@ def made(root, tmp_path_factory):
 
 @pytest.fixture
 def material(made) -> Material:
-    return Material(made[0], PAPER, made[1])
+    return Material(made[0], PAPER, made[1], made[2])
 
 
 def printed(made) -> dict:
@@ -228,4 +228,4 @@ def test_figures_without_maps_say_so(made, tmp_path, name):
             text = Path(layout.run(run, file)).read_text()
             (folder / file).write_text(json.dumps(json.loads(text)))
     with pytest.raises(MissingError):
-        drawing(name)(Material(project, PAPER, other))
+        drawing(name)(Material(project, PAPER, other, made[2]))

@@ -53,7 +53,7 @@ def made(tmp_path, root):
         for number, row in enumerate(rows):
             for condition in ("full", "weak"):
                 finish(project, layout, Run(PAPER, row, condition, 42), clips, number)
-        return Material(project, PAPER, layout)
+        return Material(project, PAPER, layout, root)
 
     return fill
 
@@ -154,7 +154,7 @@ def test_every_figure_is_drawn_or_says_why_not(made, tmp_path):
 
 def without(material, row):
     shutil.rmtree(Path(material.layout.run(Run(PAPER, row, "full", 42))).parents[1])
-    return Material(material.project, material.name, material.layout)
+    return Material(material.project, material.name, material.layout, material.root)
 
 
 def test_measured_values_stand_under_the_table(made, root):

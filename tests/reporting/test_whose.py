@@ -107,7 +107,7 @@ def test_tables_and_page_say_whose_data_they_show(birds):
 
 def test_a_figure_of_them_has_no_published_bars(birds):
     project, layout, _ = birds
-    (legend,) = checkpoint_bars(Material(project, "cross_task_sod", layout)).legends
+    (legend,) = checkpoint_bars(Material(project, "cross_task_sod", layout, fabricate.ROOT)).legends
     assert [text.get_text() for text in legend.get_texts()] == ["ours"]
 
 

@@ -48,7 +48,7 @@ def paper(name="lgc_sed", **parts):
 
 
 def column(**changes):
-    whole = {"subset": "validation", "model": "teacher", "metric": "psds1"}
+    whole = {"set": "validation", "model": "teacher", "metric": "psds1"}
     return whole | {"implementation": "psds_eval"} | changes
 
 
@@ -64,13 +64,13 @@ def median(name):
 
 TEACHER = "papers.lgc_sed.tables.teacher"
 WRONG = {
-    "subset": (
-        columns(subset="validaton"),
-        f"{TEACHER}.columns.0.subset: no set 'validaton' (did you mean validation?)",
+    "set": (
+        columns(set="validaton"),
+        f"{TEACHER}.columns.0.set: no set 'validaton' (did you mean validation?)",
     ),
     "a set that only selects": (
-        columns(subset="synth_validation"),
-        f"{TEACHER}.columns.0.subset: no set 'synth_validation'",
+        columns(set="synth_validation"),
+        f"{TEACHER}.columns.0.set: no set 'synth_validation'",
     ),
     "metric": (
         columns(metric="psds3"),
@@ -229,15 +229,15 @@ def in_package(monkeypatch, match, **functions):
 
 
 def test_a_misspelt_family_of_metrics(monkeypatch):
-    held = HeldOut("validation", Subset("desed", "validation"), ("mel128",), ("sde",))
+    held_out = HeldOut("validation", Subset("desed", "validation"), ("mel128",), ("sde",))
     match = r"held_out\(\): set 'validation' asks for metrics 'sde' \(did you mean sed\?\)"
-    in_package(monkeypatch, match, held_out=lambda self: [held])
+    in_package(monkeypatch, match, held_out=lambda self: [held_out])
 
 
 def test_a_misspelt_unit_of_intervals(monkeypatch):
-    held = HeldOut("validation", Subset("desed", "validation"), ("mel128",), unit="recordng")
+    held_out = HeldOut("validation", Subset("desed", "validation"), ("mel128",), unit="recordng")
     match = r"held_out\(\): set 'validation' draws units 'recordng' \(did you mean recording\?\)"
-    in_package(monkeypatch, match, held_out=lambda self: [held])
+    in_package(monkeypatch, match, held_out=lambda self: [held_out])
 
 
 def test_a_misspelt_corpus_of_a_stream(monkeypatch):
@@ -300,7 +300,7 @@ CELLS = {
     "table": ("teacher,lgc,", "techer,lgc,", "no table 'techer' (did you mean teacher?)"),
     "row": ("teacher,lgc,", "teacher,lcg,", "no row 'lcg' (did you mean lgc?)"),
     "condition": ("lgc,desed,", "lgc,desd,", "no condition 'desd' (did you mean desed?)"),
-    "set": ("desed,validation,", "desed,validaton,", "no subset 'validaton' (did you mean valid"),
+    "set": ("desed,validation,", "desed,validaton,", "no set 'validaton' (did you mean valid"),
     "model": ("validation,teacher,", "validation,techer,", "no model 'techer' (did you mean teach"),
     "metric": ("teacher,psds1,", "teacher,psd1,", "no metric 'psd1' (did you mean psds"),
     "implementation": (",psds_eval,", ",psd_eval,", "no implementation 'psd_eval' (did you"),
@@ -488,7 +488,7 @@ def test_a_new_family_needs_one_entry(monkeypatch):
     own = model.held_out
 
     def with_loudness(self):
-        return [replace(held, metrics=(*held.metrics, "loud")) for held in own(self)]
+        return [replace(held_out, metrics=(*held_out.metrics, "loud")) for held_out in own(self)]
 
     monkeypatch.setattr(model, "held_out", with_loudness)
     asked = columns(metric="loudness", implementation="sedrepro")

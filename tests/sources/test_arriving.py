@@ -139,12 +139,3 @@ def test_what_is_still_arriving_by_hand_is_no_status(host: Host, project, monkey
     assert not Path("data/full/status/thing.json").exists()
     assert main.run(["fetch", "thing"]) == 0
     assert read_json("data/full/status/thing.json")["status"] == "ok"
-
-
-def test_ctrl_c_is_one_line(project, monkeypatch, capsys) -> None:
-    def stop(_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(main, "_project", stop)
-    assert main.run(["fetch", "thing"]) == 130
-    assert capsys.readouterr().err == "stopped; what was done is kept\n"

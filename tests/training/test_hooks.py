@@ -165,9 +165,9 @@ def test_best_on_test_stands_beside_the_best_on_validation(monkeypatch, layout):
     plan = toys.plan("pairs", training=kept)
 
     class Named(Judge):
-        def __init__(self, held, *args):
-            super().__init__(held, *args)
-            self.name = held.spec.name
+        def __init__(self, eval_set, *args):
+            super().__init__(eval_set, *args)
+            self.name = eval_set.spec.name
 
     monkeypatch.setattr("sedrepro.training.trainer.Judge", Named)
     states = []

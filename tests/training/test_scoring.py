@@ -23,14 +23,14 @@ def test_there_are_never_more_examples_than_clips():
 def test_equal_scores_are_equal_files_at_any_time(tmp_path):
     """Scores are in the key of what is measured of them, so no object may hold the time of day."""
     plan = SimpleNamespace(classes=["Dog"], grid=SimpleNamespace(seconds=0.1))
-    held = SimpleNamespace(
+    eval_set = SimpleNamespace(
         spec=SimpleNamespace(name="validation"),
         data=SimpleNamespace(names=["a", "b"], seconds=np.ones(2)),
     )
     path = tmp_path / "scores.h5"
     with score_file(path, plan, "key") as file:
         for model in ("student", "student@last"):
-            file.add(held, model, {"frame": np.zeros((2, 3, 1)), "clip": np.zeros((2, 1))})
+            file.add(eval_set, model, {"frame": np.zeros((2, 3, 1)), "clip": np.zeros((2, 1))})
     timed = []
 
     def look(name, found):

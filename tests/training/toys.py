@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool1d, binary_cross_entropy, mse_loss
 
 from sedrepro import tables
 from sedrepro.clips import Clip
-from sedrepro.features.encoders import scaled
+from sedrepro.features.kinds import scaled
 from sedrepro.networks.dropout import Dropout
 from sedrepro.papers.contract import Batch, Epoch, Method, Term
 from sedrepro.settings import (

@@ -11,7 +11,7 @@ from snakemake.cli import parse_config
 from sedrepro.errors import SedreproError
 from sedrepro.pipeline.flow import Flow
 
-from .conftest import MINI, snakemake
+from .conftest import MINI, jobs, snakemake
 
 BLOCKER = """
 import sys
@@ -104,6 +104,29 @@ def test_what_only_other_papers_cannot_bear_is_said_when_they_are_asked_for(clon
         assert done.returncode != 0
         assert expected in done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("method", ["weak_mtl", "dcase_baselines/beats"])
+def test_a_method_that_is_not_there_is_named(clone, method):
+    path = clone / "src/sedrepro/papers" / method / "method.py"
+    text = path.read_text()
+    path.unlink()
+    done = snakemake(clone, "-n", "lgc_sed", check=False)
+    path.write_text(text)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert f"{path}: no such file: the settings beside it need a class Method" in said
+    assert "Traceback" not in said
+
+
+def test_the_small_schedule_serves_the_papers_it_names(clone):
+    small = ["--configfile", "config/small.yaml"]
+    planned = snakemake(clone, "-n", "all", *small)
+    assert jobs(planned)["train"] == 7
+    assert jobs(planned)["tabulate"] == 3
+    other = snakemake(clone, "-n", "mtda_hsed", *small, check=False)
+    said = other.stdout + other.stderr
+    assert "config/small.yaml: papers.mtda_hsed: row untrained: network.pooling" in said
 
 
 def test_a_run_that_does_not_exist_cannot_be_asked_for(clone):

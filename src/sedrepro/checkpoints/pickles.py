@@ -350,5 +350,5 @@ def check_depth(root: Any) -> None:
 
 def _parts(value: Any) -> list[Any]:
     """The containers and placeholders that a container holds."""
-    held = chain(value, value.values()) if isinstance(value, dict) else value
-    return [part for part in held if isinstance(part, (*CONTAINERS, Placeholder))]
+    inside = chain(value, value.values()) if isinstance(value, dict) else value
+    return [part for part in inside if isinstance(part, (*CONTAINERS, Placeholder))]

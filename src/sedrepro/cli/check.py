@@ -68,9 +68,9 @@ def _check_desed(checkpoint: Path | None, project: Project) -> int:
             raise SedreproError(f"{why}; `sedrepro fetch {one.resource}` brings it")
     run = Run(PAPER, SYSTEM, next(iter(project.papers[PAPER].conditions)), project.seeds[0])
     plan = settings.plan(project, run, papers.settings_models()[PAPER])
-    (held,) = [held for held in plan.held_out if held.name == found.set]
+    (held_out,) = [held_out for held_out in plan.held_out if held_out.name == found.set]
     given = released.tables(found, project)
-    truth = known(held, plan, layout, given["truth"], given["durations"])
+    truth = known(held_out, plan, layout, given["truth"], given["durations"])
     folder = released.place(found, project)
     points = detections(folder, truth, plan.settings.decoding.threshold).points
     there = copies.There(
@@ -81,10 +81,10 @@ def _check_desed(checkpoint: Path | None, project: Project) -> int:
     )
     file = checkpoint or released.place(system, project)
     method = Checkpoint(file, _no_weights, "cpu").method(plan, found.model)
-    listen = listener(method, found.model, held)
-    top = desed.recordings(held.subset.name, project)
+    listen = listener(method, found.model, held_out)
+    top = desed.recordings(held_out.subset.name, project)
     paths = {clip: top / f"{clip}.wav" for clip in truth.truth.clips}
-    copy = copies.examine(there, paths, listen, plan.front_ends[held.inputs[0]].sample_rate)
+    copy = copies.examine(there, paths, listen, plan.front_ends[held_out.inputs[0]].sample_rate)
     table = Path(layout.results, "checks", "desed.tsv")
     write_text(table, _table(copy))
     print(text(copy))

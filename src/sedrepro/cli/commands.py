@@ -59,9 +59,6 @@ def run(words: list[str] | None = None) -> int:
         _close_output()
         print(f"error: {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped; what was done is kept", file=sys.stderr)
-        return 130
 
 
 def _close_output() -> None:

@@ -206,12 +206,12 @@ class Doctor:
         if left := self.session.gate(ytdlp.HOST).wall().left():
             return Line("YouTube", "note", "it refused a fetch and is left alone", _later(left))
         try:
-            held = locks.take(self.session.folder / f"{ytdlp.HOST}.0")
+            lock = locks.take(self.session.folder / f"{ytdlp.HOST}.0")
         except OSError as error:
             return Line("YouTube", "wrong", f"not asked: {error}", WRITABLE)
-        if held is None:
+        if lock is None:
             return Line("YouTube", "fine", "not asked: a fetch is asking it just now")
-        with held, tempfile.TemporaryDirectory(prefix="sedrepro-doctor-") as folder:
+        with lock, tempfile.TemporaryDirectory(prefix="sedrepro-doctor-") as folder:
             settings = self.project.data.fetch.model_copy(update={"timeout": PATIENCE})
             asked = ytdlp.player(settings, say=lambda _: None)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from ..places import checkout
 from ..reporting.collect import collect
 from ..reporting.page.overview import intervals
 from ..settings import Layout, Project
@@ -17,7 +18,7 @@ def headline(project: Project, layout: Layout, *, everything: bool = False) -> s
     parts, hidden, width = [], 0, columns()
     for paper in project.selected_papers():
         spec = project.papers[paper]
-        tables, _ = collect(project, paper, layout)
+        tables, _ = collect(project, paper, layout, checkout())
         title = textwrap.fill(spec.title, width)
         for plot in intervals(spec, tables):
             shown = [one for one in plot["lines"] if everything or one["context"] or "ours" in one]

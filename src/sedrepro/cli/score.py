@@ -75,7 +75,7 @@ def score(options: argparse.Namespace, project: Project) -> int:
     at, layout = _checked(options), Layout.of(project)
     if options.checkpoint is not None:
         return _score_checkpoint(options, project, layout)
-    plan, held = held_out(project, options.paper, options.set)
+    plan, held_out = set_to_score(project, options.paper, options.set)
     from ..evaluation import external, released
 
     given = {
@@ -86,8 +86,8 @@ def score(options: argparse.Namespace, project: Project) -> int:
         "durations": options.durations,
     }
     files = {what: path for what, path in given.items() if path is not None}
-    system = external.External(options.name, plan, held, files, options.smooth)
-    known = released.known(held, plan, layout, options.truth, options.durations)
+    system = external.External(options.name, plan, held_out, files, options.smooth)
+    known = released.known(held_out, plan, layout, options.truth, options.durations)
     if options.detections is not None:
         found = external.of_detections(system, known, project.report, at)
     else:
@@ -103,7 +103,7 @@ def score(options: argparse.Namespace, project: Project) -> int:
 
 def _score_checkpoint(options: argparse.Namespace, project: Project, layout: Layout) -> int:
     """Score a checkpoint: run its network on the set's store, and evaluate what it says."""
-    plan, held = held_out(
+    plan, held_out = set_to_score(
         project, options.paper, options.set, row=options.row, families=set(declared.METRICS)
     )
     from ..evaluation import external
@@ -117,12 +117,12 @@ def _score_checkpoint(options: argparse.Namespace, project: Project, layout: Lay
     checkpoint = Checkpoint(options.checkpoint, find, options.device)
     if checkpoint.own_method is not None:
         plan = checkpoint.own_method.plan
-        held = _set_of(plan, options)
+        held_out = _set_of(plan, options)
     model = options.model or headline_model(project.papers[options.paper])
     method = checkpoint.method(plan, model)
-    system = external.External(options.name, plan, held, {"checkpoint": options.checkpoint})
+    system = external.External(options.name, plan, held_out, {"checkpoint": options.checkpoint})
     target = system.folder(layout) / external.SCORES
-    stores = checkpoint.score(method, model, held, layout, target, external.MODEL)
+    stores = checkpoint.score(method, model, held_out, layout, target, external.MODEL)
     system = replace(system, network=external.of_network(plan, model, stores))
     known, found = external.of_checkpoint(system, layout, project.report)
     folder = external.record_external(system, known, found, project.report, layout)
@@ -140,7 +140,7 @@ def _set_of(plan: Plan, options: argparse.Namespace) -> HeldOut:
         )
     if options.row not in (None, plan.run.row):
         raise SedreproError(f"{options.checkpoint}: is of row {plan.run.row!r}; leave --row out")
-    sets = {held.name: held for held in plan.reported}
+    sets = {held_out.name: held_out for held_out in plan.reported}
     if options.set not in sets:
         raise SedreproError(
             f"{options.checkpoint}: has no set {options.set!r}; sets are {', '.join(sets)}"
@@ -169,7 +169,7 @@ def _checked(options: argparse.Namespace) -> tuple[float, Path] | None:
         raise SedreproError(f"--at-threshold {threshold}: not a number") from None
 
 
-def held_out(
+def set_to_score(
     project: Project,
     paper: str,
     name: str,
@@ -190,12 +190,12 @@ def held_out(
         for one in [row] if row else spec.headline:
             run = Run(paper, one, condition, project.seeds[0], spec.run_folds[0])
             plan = settings.plan(project, run, papers.settings_models()[paper])
-            for held in plan.reported:
-                if set(families).isdisjoint(held.metrics):
+            for held_out in plan.reported:
+                if set(families).isdisjoint(held_out.metrics):
                     continue
-                if held.name == name:
-                    return plan, held
-                sets[held.name] = None
+                if held_out.name == name:
+                    return plan, held_out
+                sets[held_out.name] = None
     if not sets:
         raise SedreproError(f"{paper}: has no set with events that others' systems could detect")
     raise SedreproError(f"{paper}: no such set {name!r}; sets are {', '.join(sets)}")

@@ -30,26 +30,26 @@ class Output:
     truth: Truth
 
 
-def output(plan: Plan, layout: Layout, subset: str | None, model: str) -> Output:
+def output(plan: Plan, layout: Layout, set_name: str | None, model: str) -> Output:
     """From the run's scores; by default of the first set that it was scored on."""
     if (reason := why_not_run(plan.scored, layout)) is not None:
         raise SedreproError(f"{plan.run}: was not run: {reason}")
     sets = []
-    for held, truth, scores in read(plan, layout):
-        if "sed" not in held.metrics:
+    for held_out, truth, scores in read(plan, layout):
+        if "sed" not in held_out.metrics:
             continue
-        sets.append(held.name)
-        if subset in (None, held.name):
+        sets.append(held_out.name)
+        if set_name in (None, held_out.name):
             models = {scored.model: scored for scored in scores}
             if model not in models:
                 raise SedreproError(
                     f"{plan.run}: has no model {model!r}; models are {', '.join(models)}"
                 )
             frames = Frames.of(models[model], truth, plan.settings.decoding)
-            return Output(held.name, model, frames, truth)
-    if subset is None or not sets:
+            return Output(held_out.name, model, frames, truth)
+    if set_name is None or not sets:
         raise SedreproError(f"{plan.run}: was scored on no set with events to detect")
-    raise SedreproError(f"{plan.run}: was not scored on {subset!r}; sets are {', '.join(sets)}")
+    raise SedreproError(f"{plan.run}: was not scored on {set_name!r}; sets are {', '.join(sets)}")
 
 
 def write_scores(output: Output, folder: Path) -> None:

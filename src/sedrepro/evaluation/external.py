@@ -32,7 +32,7 @@ class External:
 
     name: str
     plan: Plan
-    held: HeldOut
+    held_out: HeldOut
     files: Mapping[str, Path]
     """What was given, by what it is: detections, scores or a checkpoint, and tables."""
     smooth: bool = False
@@ -56,7 +56,7 @@ class External:
 
     def folder(self, layout: Layout) -> Path:
         paper = self.plan.run.paper
-        return Path(layout.results, "runs", "external", paper, self.name, self.held.name)
+        return Path(layout.results, "runs", "external", paper, self.name, self.held_out.name)
 
 
 def of_detections(
@@ -71,7 +71,7 @@ def of_detections(
 def of_scores(external: External, known: Known, report: Report) -> Measures:
     """From a table of frames per clip."""
     folder, plan = external.files["scores"], external.plan
-    scored = released.scores(folder, known, external.held.name)
+    scored = released.scores(folder, known, external.held_out.name)
     hop = plan.grid.seconds
     if external.smooth and abs(scored.hop - hop) > released.TOLERANCE / 10:
         raise SedreproError(
@@ -94,12 +94,12 @@ def of_network(plan: Plan, model: str, stores: Mapping[str, str]) -> dict[str, A
 
 def of_checkpoint(external: External, layout: Layout, report: Report) -> tuple[Known, Measures]:
     """From the scores that its network gave, which lie in the folder of the system."""
-    held, plan = external.held, external.plan
+    held_out, plan = external.held_out, external.plan
     with h5py.File(external.folder(layout) / SCORES, "r", locking=False) as file:
-        truth, scores = read_set(file, held, plan, layout)
+        truth, scores = read_set(file, held_out, plan, layout)
         (scored,) = scores
-        found = measure(scored, truth, held, plan, report)
-    return Known(truth, layout.table(held.subset, "clips")), found
+        found = measure(scored, truth, held_out, plan, report)
+    return Known(truth, layout.table(held_out.subset, "clips")), found
 
 
 def record_external(
@@ -109,10 +109,10 @@ def record_external(
 
     The one place that knows how such a run is recorded.
     """
-    truth, subset, folder = known.truth, external.held.name, external.folder(layout)
+    truth, set_name, folder = known.truth, external.held_out.name, external.folder(layout)
     told = {
         "paper": external.plan.run.paper,
-        "set": subset,
+        "set": set_name,
         "classes": truth.classes,
         "decoding": external.decoding.model_dump(mode="json"),
         **({"network": external.network} if external.network else {}),
@@ -125,13 +125,13 @@ def record_external(
     found_here = {
         "status": "done",
         "reason": "",
-        "metrics": found.entries(subset, MODEL, truth),
-        "curves": {subset: {MODEL: found.curves}},
+        "metrics": found.entries(set_name, MODEL, truth),
+        "curves": {set_name: {MODEL: found.curves}},
     }
     draws = Draws(
-        values=found.resampled(subset, MODEL),
-        clips={subset: digest([truth.clips, truth.units])},
-        units={subset: truth.n_units},
+        values=found.resampled(set_name, MODEL),
+        clips={set_name: digest([truth.clips, truth.units])},
+        units={set_name: truth.n_units},
         key=metrics["key"],
     )
     draws.write(folder / "resamples.npz")

@@ -117,14 +117,14 @@ class Measures:
     def add(self, metric: str, implementation: str, value: Interval, label: str = "") -> None:
         self.values[metric, implementation, label] = value
 
-    def entries(self, subset: str, model: str, truth: Truth) -> list[dict[str, Any]]:
+    def entries(self, set_name: str, model: str, truth: Truth) -> list[dict[str, Any]]:
         """The values as metrics.json lists them."""
         cut, events = truth.cut
         return [
             {
                 "metric": metric,
                 "implementation": implementation,
-                "set": subset,
+                "set": set_name,
                 "model": model,
                 "label": label,
                 "value": _number(value.value),
@@ -140,10 +140,10 @@ class Measures:
             for (metric, implementation, label), value in self.values.items()
         ]
 
-    def resampled(self, subset: str, model: str) -> dict[Key, np.ndarray]:
+    def resampled(self, set_name: str, model: str) -> dict[Key, np.ndarray]:
         """What every resample gave, of the values that keep it."""
         return {
-            (subset, model, *key): value.values
+            (set_name, model, *key): value.values
             for key, value in self.values.items()
             if isinstance(value, Resampled)
         }

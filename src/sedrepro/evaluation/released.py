@@ -39,7 +39,7 @@ class Known:
 
 
 def known(
-    held: HeldOut,
+    held_out: HeldOut,
     plan: Plan,
     layout: Layout,
     truth: Path | None = None,
@@ -47,7 +47,7 @@ def known(
 ) -> Known:
     """The set's own tables, or DESED's: `truth` with the events, `durations` with every clip."""
     if truth is None or durations is None:
-        whole, source = _of_tables(held, plan.classes, layout)
+        whole, source = _of_tables(held_out, plan.classes, layout)
     else:
         whole, source = _of_files(truth, durations, plan.classes), str(durations)
     if not whole.events["onset"].notna().any():
@@ -55,22 +55,22 @@ def known(
     return Known(whole, source)
 
 
-def _of_tables(held: HeldOut, classes: list[str], layout: Layout) -> tuple[Truth, str]:
-    path = layout.table(held.subset, "clips")
+def _of_tables(held_out: HeldOut, classes: list[str], layout: Layout) -> tuple[Truth, str]:
+    path = layout.table(held_out.subset, "clips")
     instead = "--truth and --durations give the tables that this machine lacks"
     if not Path(path).exists():
         raise SedreproError(f"{path}: not made yet; `snakemake data` makes it, or {instead}")
     clips = tables.read_clip_table(path)
-    clips = clips[clips["fold"].map(held.subset.holds)]
+    clips = clips[clips["fold"].map(held_out.subset.holds)]
     if clips.empty:
-        raise SedreproError(f"{path}: no clip of set {held.name!r} is here; {instead}")
-    events = tables.read_events(layout.table(held.subset, "events"), classes)
+        raise SedreproError(f"{path}: no clip of set {held_out.name!r} is here; {instead}")
+    events = tables.read_events(layout.table(held_out.subset, "events"), classes)
     whole = Truth(
         clips=clips["clip"].tolist(),
         seconds=clips["seconds"].to_numpy(dtype=float),
         classes=classes,
         events=events[events["clip"].isin(clips["clip"])],
-        n_expected=expected(held.subset, layout),
+        n_expected=expected(held_out.subset, layout),
     )
     return whole, path
 

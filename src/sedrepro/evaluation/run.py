@@ -21,7 +21,7 @@ from ..metrics.boxes import Tuned
 from ..metrics.resamples import Draws
 from ..settings import HeldOut, Layout, Plan, Project, Run, Subset, declared
 from ..settings.project import Report
-from ..training.state import measured
+from ..training.state import home_of_numbers
 from . import sed, taken
 from .measures import Measures, Scored, Truth
 from .units import units
@@ -39,7 +39,7 @@ def write(
         draws.write(resamples)
         write_json(metrics, {**link, "content": digest(found), **found})
 
-    home = measured(Path(metrics).parent)
+    home = home_of_numbers(Path(metrics).parent)
     Kept(home, [metrics, resamples]).or_make(link["key"], make)
 
 
@@ -78,18 +78,18 @@ def evaluate(
     metrics: list[dict[str, Any]] = []
     curves: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
-    counted = itertools.count()
-    for held, truth, scores in read(plan, layout):
-        curves[held.name] = {}
-        draws.clips[held.name] = digest([truth.clips, truth.units])
-        draws.units[held.name] = truth.n_units
+    pairs = itertools.count()
+    for held_out, truth, scores in read(plan, layout):
+        curves[held_out.name] = {}
+        draws.clips[held_out.name] = digest([truth.clips, truth.units])
+        draws.units[held_out.name] = truth.n_units
         for scored in scores:
-            progress.current().note(next(counted))
-            found = measure(scored, truth, held, plan, project.report)
+            progress.current().note(next(pairs))
+            found = measure(scored, truth, held_out, plan, project.report)
             metrics += found.entries(scored.set, scored.model, truth)
             draws.values |= found.resampled(scored.set, scored.model)
             if found.curves:
-                curves[held.name][scored.model] = found.curves
+                curves[held_out.name][scored.model] = found.curves
             if scored.tuned:
                 tuned[scored.model] = _described_boxes(truth.classes, scored.tuned)
     made = {"status": "done", "reason": "", "metrics": metrics, "curves": curves}
@@ -111,14 +111,14 @@ def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[
         models = json.loads(file.attrs.get("models", "[null]"))
         progress.current().expect(len(plan.reported) * len(models), "pairs of a set and a model")
         tuned = _tuned(file, plan, layout)
-        for held in plan.reported:
-            if _absent(file, held, plan, layout):
+        for held_out in plan.reported:
+            if _absent(file, held_out, plan, layout):
                 continue
             if plan.brings_truth:
-                yield held, *taken.read(file, held, plan)
+                yield held_out, *taken.read(file, held_out, plan)
                 continue
-            truth, scores = read_set(file, held, plan, layout)
-            yield held, truth, (replace(one, tuned=tuned.get(one.model, ())) for one in scores)
+            truth, scores = read_set(file, held_out, plan, layout)
+            yield held_out, truth, (replace(one, tuned=tuned.get(one.model, ())) for one in scores)
 
 
 def _tuned(file: h5py.File, plan: Plan, layout: Layout) -> dict[str, list[Tuned]]:
@@ -134,24 +134,26 @@ def _tuned(file: h5py.File, plan: Plan, layout: Layout) -> dict[str, list[Tuned]
 
 
 def read_set(
-    file: h5py.File, held: HeldOut, plan: Plan, layout: Layout
+    file: h5py.File, held_out: HeldOut, plan: Plan, layout: Layout
 ) -> tuple[Truth, Iterator[Scored]]:
     """What is true of the clips of one set, and each model's scores.
 
     Clips without an event are left out or silenced as `decoding.event_free` says.
     """
-    truth = _truth(file, held, plan, plan.scored, layout)
-    silent = _without_events(truth, held)
-    counted = _counted(silent, held, plan)
+    truth = _truth(file, held_out, plan, plan.scored, layout)
+    silent = _without_events(truth, held_out)
+    counted = _counted(silent, held_out, plan)
     undecoded = silent[counted] & (plan.settings.decoding.event_free == "duration")
-    scores = _scores(file, held, counted, plan.scored)
+    scores = _scores(file, held_out, counted, plan.scored)
     return truth.only(counted), (scored.silenced(undecoded) for scored in scores)
 
 
-def measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, report: Report) -> Measures:
+def measure(
+    scored: Scored, truth: Truth, held_out: HeldOut, plan: Plan, report: Report
+) -> Measures:
     """What every family of the set's metrics says of a model."""
     found = Measures()
-    for name in held.metrics:
+    for name in held_out.metrics:
         family = declared.METRICS[name]
         if scored.detections is not None:
             part = sed.measure_detections(scored.detections, truth, report)
@@ -160,8 +162,8 @@ def measure(scored: Scored, truth: Truth, held: HeldOut, plan: Plan, report: Rep
             continue
         if lacking := [scores for scores in family.reads if scores not in scored.arrays]:
             raise SedreproError(
-                f"{plan.run}: metrics {name!r} of set {held.name!r} read the {lacking[0]} scores "
-                f"of {scored.model}; it has {', '.join(scored.arrays)}"
+                f"{plan.run}: metrics {name!r} of set {held_out.name!r} read the {lacking[0]} "
+                f"scores of {scored.model}; it has {', '.join(scored.arrays)}"
             )
         part = declared.resolve(family.measure)(scored, truth, plan.settings, report)
         found.values |= part.values
@@ -182,11 +184,11 @@ def _described(run: Run, layout: Layout) -> dict[str, Any]:
         raise SedreproError(f"{layout.run(run)}: no run.json; the run was never finished") from None
 
 
-def _absent(file: h5py.File, held: HeldOut, plan: Plan, layout: Layout) -> bool:
+def _absent(file: h5py.File, held_out: HeldOut, plan: Plan, layout: Layout) -> bool:
     """Whether a set was not scored because none of its clips could be had."""
-    if held.name in file or plan.brings_truth:
+    if held_out.name in file or plan.brings_truth:
         return False
-    audit = tables.read(layout.table(held.subset, "audit"), tables.AUDIT)
+    audit = tables.read(layout.table(held_out.subset, "audit"), tables.AUDIT)
     return int(audit["found"].sum()) == 0
 
 
@@ -205,44 +207,46 @@ def _open(run: Run, layout: Layout) -> h5py.File:
         raise SedreproError(f"{path}: not a whole score file ({error})") from None
 
 
-def _truth(file: h5py.File, held: HeldOut, plan: Plan, run: Run, layout: Layout) -> Truth:
+def _truth(file: h5py.File, held_out: HeldOut, plan: Plan, run: Run, layout: Layout) -> Truth:
     classes = json.loads(file.attrs["classes"])
     if classes != list(plan.classes):
         raise SedreproError(f"{run}: scores.h5 is of other classes than {plan.run}")
-    if held.name not in file:
-        raise SedreproError(f"{run}: scores.h5 has no set {held.name!r}; it has {', '.join(file)}")
-    clips = [name.decode() for name in file[held.name]["clips"][:]]
+    if held_out.name not in file:
+        raise SedreproError(
+            f"{run}: scores.h5 has no set {held_out.name!r}; it has {', '.join(file)}"
+        )
+    clips = [name.decode() for name in file[held_out.name]["clips"][:]]
     if not clips:
-        raise SedreproError(f"{run}: no clip of set {held.name!r} was scored")
-    events = tables.read_events(layout.table(held.subset, "events"))
-    listed = {clip.name: clip for clip in read_clips(layout.table(held.subset, "clips"))}
+        raise SedreproError(f"{run}: no clip of set {held_out.name!r} was scored")
+    events = tables.read_events(layout.table(held_out.subset, "events"))
+    listed = {clip.name: clip for clip in read_clips(layout.table(held_out.subset, "clips"))}
     return Truth(
         clips=clips,
-        seconds=file[held.name]["seconds"][:],
+        seconds=file[held_out.name]["seconds"][:],
         classes=classes,
         events=events[events["clip"].isin(clips)],
-        n_expected=expected(held.subset, layout),
+        n_expected=expected(held_out.subset, layout),
         paths={name: clip.path for name, clip in listed.items()},
-        units=units(held, clips, listed),
-        unit=held.unit,
+        units=units(held_out, clips, listed),
+        unit=held_out.unit,
         hop=float(file.attrs["hop"]),
     )
 
 
-def _without_events(truth: Truth, held: HeldOut) -> np.ndarray:
+def _without_events(truth: Truth, held_out: HeldOut) -> np.ndarray:
     """Which clips have no event (clip); only of sets that are scored as sound events."""
-    if "sed" not in held.metrics:
+    if "sed" not in held_out.metrics:
         return np.zeros(len(truth.clips), dtype=bool)
     return ~np.isin(truth.clips, truth.events["clip"].unique())
 
 
-def _counted(silent: np.ndarray, held: HeldOut, plan: Plan) -> np.ndarray:
+def _counted(silent: np.ndarray, held_out: HeldOut, plan: Plan) -> np.ndarray:
     """Which clips everything is measured on (clip)."""
     if plan.settings.decoding.event_free != "omitted":
         return np.ones_like(silent)
     if silent.all():
         raise SedreproError(
-            f"{plan.run}: no clip of set {held.name!r} has an event; "
+            f"{plan.run}: no clip of set {held_out.name!r} has an event; "
             "decoding.event_free: omitted leaves none"
         )
     return ~silent
@@ -258,16 +262,16 @@ def expected(subset: Subset, layout: Layout) -> int | None:
     return int(known.iloc[0]) if len(known) else None
 
 
-def _scores(file: h5py.File, held: HeldOut, counted: np.ndarray, run: Run) -> Iterator[Scored]:
-    group = file[held.name]
+def _scores(file: h5py.File, held_out: HeldOut, counted: np.ndarray, run: Run) -> Iterator[Scored]:
+    group = file[held_out.name]
     for model in json.loads(file.attrs["models"]):
         if model not in group:
-            raise SedreproError(f"{run}: scores.h5 has no scores of {model} on {held.name!r}")
+            raise SedreproError(f"{run}: scores.h5 has no scores of {model} on {held_out.name!r}")
         arrays = {name: values[:] for name, values in group[model].items()}
         for name, values in arrays.items():
             if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
                 raise SedreproError(
-                    f"{run}: the {name} scores of {model} on {held.name!r} hold NaN or infinity"
+                    f"{run}: the {name} scores of {model} on {held_out.name!r} hold NaN or infinity"
                 )
         arrays = {name: values[counted] for name, values in arrays.items()}
-        yield Scored(held.name, model, float(file.attrs["hop"]), arrays)
+        yield Scored(held_out.name, model, float(file.attrs["hop"]), arrays)

@@ -43,14 +43,14 @@ def take(plan: Plan, project: Project, layout: Layout) -> None:
 def _write(
     plan: Plan, paths: dict[str, Path], layout: Layout, state: State, link: dict[str, Any]
 ) -> None:
-    (held,) = plan.held_out
+    (held_out,) = plan.held_out
     threshold = plan.settings.decoding.threshold
-    known = released.known(held, plan, layout, paths["truth"], paths["durations"])
+    known = released.known(held_out, plan, layout, paths["truth"], paths["durations"])
     at = (threshold, paths["at"]) if "at" in paths else None
     found = released.detections(paths["detections"], known, threshold, at)
     with state.finishing() as folder:
         with creating(folder / "scores.h5") as (file, _):
-            taken.fill(file, held, plan, known.truth, found)
+            taken.fill(file, held_out, plan, known.truth, found)
         with creating(folder / "examples.h5") as (file, _):
             file.attrs["order"] = "[]"
         write_table(folder / "history.csv", [], ["epoch", "step"])

@@ -22,13 +22,13 @@ from .sed import Detections
 TRUTH, DETECTED, POINTS = "truth", "detected", "points"
 
 
-def fill(file: h5py.File, held: HeldOut, plan: Plan, truth: Truth, found: Detections) -> None:
+def fill(file: h5py.File, held_out: HeldOut, plan: Plan, truth: Truth, found: Detections) -> None:
     """Write a system's detections and the truth that came with them."""
     assert plan.released is not None
     model = plan.released.model
     file.attrs["classes"] = json.dumps(truth.classes)
     file.attrs["models"] = json.dumps([model])
-    group = file.create_group(held.name)
+    group = file.create_group(held_out.name)
     group["clips"] = np.array(truth.clips, dtype=h5py.string_dtype())
     group["seconds"] = truth.seconds
     reference = truth.reference.events
@@ -53,9 +53,9 @@ def _events(values: np.ndarray) -> Events:
     )
 
 
-def read(file: h5py.File, held: HeldOut, plan: Plan) -> tuple[Truth, Iterator[Scored]]:
+def read(file: h5py.File, held_out: HeldOut, plan: Plan) -> tuple[Truth, Iterator[Scored]]:
     """The truth that came with a system, and what it detected."""
-    group = file[held.name]
+    group = file[held_out.name]
     clips = [name.decode() for name in group["clips"][:]]
     classes = json.loads(file.attrs["classes"])
     true = _events(group[TRUTH][:])
@@ -75,4 +75,4 @@ def read(file: h5py.File, held: HeldOut, plan: Plan) -> tuple[Truth, Iterator[Sc
     points = [_events(stored[POINTS][name][:]) for name in sorted(stored[POINTS])]
     detected = _events(stored[DETECTED][:]) if DETECTED in stored else None
     found = Detections.of(points, detected)
-    return truth, iter([Scored(held.name, model, 0.0, {}, found)])
+    return truth, iter([Scored(held_out.name, model, 0.0, {}, found)])

@@ -14,14 +14,14 @@ from ..mixtures import snr_mix
 from ..settings import HeldOut
 
 
-def units(held: HeldOut, clips: Sequence[str], listed: Mapping[str, Clip]) -> list[str]:
+def units(held_out: HeldOut, clips: Sequence[str], listed: Mapping[str, Clip]) -> list[str]:
     """The unit of each clip: clips of one unit are drawn together (`listed`: clips by name)."""
-    if held.unit == "recording":
+    if held_out.unit == "recording":
         return [window_of(clip)[0] for clip in clips]
-    if held.unit == "video":
+    if held_out.unit == "video":
         # Several rows of AVE's annotations may be of one video: `<row>_<video>`.
         return [clip.partition("_")[2] for clip in clips]
-    if held.unit == "events":
+    if held_out.unit == "events":
         events = [snr_mix.mixture(listed[clip]).events for clip in clips]
         return linked([[event.file for event in of] for of in events])
     return list(clips)

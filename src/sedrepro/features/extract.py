@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +26,7 @@ from ..mixtures import origins, reading
 from ..settings import FrontEnd, Layout, Project, Subset, declared
 from ..settings.tasks import StoreTask
 from ..store import Store, writing
-from .encoders import Kind
+from .kinds import Kind
 from .segments import SegmentKind
 
 PART = 50  # clips: the work a kill can cost, and what a worker process does at a time
@@ -165,11 +166,11 @@ def _work(project: Project, subset: Subset, front_end: FrontEnd) -> Work:
     kind = _kind(front_end)
     if isinstance(kind, SegmentKind):
         return kind.reader(project, subset, front_end)
-    encoder = kind.encoder(front_end)
+    transform = kind.transform(front_end)
 
     def work(clip: Clip) -> np.ndarray:
         samples = reading.read(clip, front_end.sample_rate)
-        return encoder(audio.fit(samples, front_end.samples))
+        return transform(audio.fit(samples, front_end.samples))
 
     return work
 
@@ -202,7 +203,8 @@ def _mapping(
     ) as pool:
 
         def ordered(items: Iterable) -> Iterator:
-            results = pool.map(_in_process, items)
+            with _ctrl_c_ignored():  # by the workers that start here: their parent ends them
+                results = pool.map(_in_process, items)
             pool.shutdown(wait=False)  # a worker that finds nothing left to do may leave at once
             try:
                 yield from results
@@ -217,6 +219,16 @@ def _mapping(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """By this process for a moment, and for good by processes that it starts meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _in_worker: Callable[[Any], Any] | None = None

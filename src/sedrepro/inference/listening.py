@@ -14,17 +14,17 @@ from ..settings import HeldOut, declared
 from .networks import as_input
 
 
-def listener(method: Method, model: str, held: HeldOut) -> Callable[[np.ndarray], np.ndarray]:
+def listener(method: Method, model: str, held_out: HeldOut) -> Callable[[np.ndarray], np.ndarray]:
     """Samples at the front end's rate → scores (frame, class), as the row decodes them."""
-    (name,) = held.inputs
+    (name,) = held_out.inputs
     front_end, decoding = method.plan.front_ends[name], method.plan.settings.decoding
-    encoder = declared.resolve(declared.FRONT_ENDS[front_end.kind].work).encoder(front_end)
+    transform = declared.resolve(declared.FRONT_ENDS[front_end.kind].work).transform(front_end)
     windows = decoding.windows(method.plan.classes)
     method.networks.eval()
 
     @torch.inference_mode()
     def listen(samples: np.ndarray) -> np.ndarray:
-        stored = torch.from_numpy(encoder(audio.fit(samples, front_end.samples)))
+        stored = torch.from_numpy(transform(audio.fit(samples, front_end.samples)))
         found = method.scores(model, {name: as_input(stored[None].to(method.device))})
         return median_filter(found[decoding.scores].float().cpu().numpy(), windows)[0]
 

@@ -17,7 +17,7 @@ from ..papers.contract import Method
 def as_input(values: Tensor) -> Tensor:
     """Stored values as a network's input: float32, samples in ±1.
 
-    16-bit samples (`features.encoders.scaled`) end with how often their clip was doubled.
+    16-bit samples (`features.kinds.scaled`) end with how often their clip was doubled.
     """
     if values.dtype == torch.int16:
         return torch.ldexp(values[..., :-1].float(), -15 - values[..., -1:].int())

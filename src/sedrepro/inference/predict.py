@@ -13,7 +13,7 @@ import torch
 
 from .. import audio, papers
 from ..errors import SedreproError
-from ..features.encoders import WAVEFORM, Encoder, Kind
+from ..features.kinds import WAVEFORM, Kind, Transform
 from ..files import read_json
 from ..metrics.decode import detect, gated, median_filter
 from ..networks.weights import load_checkpoint
@@ -77,28 +77,28 @@ class Predictor:
             raise SedreproError(
                 f"{folder}: has no model {self.model!r}; models are {', '.join(models)}"
             )
-        names = dict.fromkeys(n for held in self.plan.held_out for n in held.inputs)
+        names = dict.fromkeys(n for held_out in self.plan.held_out for n in held_out.inputs)
         front_ends = {name: self.plan.front_ends[name] for name in names}
-        self.encoders = {n: self._encoder(n, fe, files) for n, fe in front_ends.items()}
+        self.transforms = {n: self._transform(n, fe, files) for n, fe in front_ends.items()}
         first = next(iter(front_ends.values()))
         self.rate = first.sample_rate
         self.length = first.samples
         self.frames = self.plan.grid.frames
         self.step = round(self.plan.grid.seconds * self.rate)
 
-    def _encoder(self, name: str, front_end: FrontEnd, files: Mapping[str, Path]) -> Encoder:
+    def _transform(self, name: str, front_end: FrontEnd, files: Mapping[str, Path]) -> Transform:
         """What a store would hold of one window."""
         declaration = declared.FRONT_ENDS[front_end.kind]
         kind = declared.resolve(declaration.work)
         if isinstance(kind, Kind):
-            return kind.encoder(front_end)
+            return kind.transform(front_end)
         if not declaration.of_waveforms or declaration.weights not in files:
             raise SedreproError(
                 f"{self.plan.run}: reads {name} ({front_end.kind}), which is not made of sound "
                 "files here"
             )
         frozen = kind.load(front_end, files[declaration.weights]).to(self.method.device).eval()
-        stored = WAVEFORM.encoder(front_end)
+        stored = WAVEFORM.transform(front_end)
 
         def encode(samples: np.ndarray) -> np.ndarray:
             window = torch.from_numpy(stored(samples))[None].to(self.method.device)
@@ -134,12 +134,10 @@ class Predictor:
     @torch.inference_mode()
     def _scores(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Named scores of windows (window, sample)."""
-        inputs = {
-            name: as_input(torch.from_numpy(np.stack([encoder(window) for window in samples]))).to(
-                self.method.device
-            )
-            for name, encoder in self.encoders.items()
-        }
+        inputs = {}
+        for name, transform in self.transforms.items():
+            stored = torch.from_numpy(np.stack([transform(window) for window in samples]))
+            inputs[name] = as_input(stored).to(self.method.device)
         found = self.method.scores(self.model, inputs)
         return {name: values.float().cpu().numpy() for name, values in found.items()}
 

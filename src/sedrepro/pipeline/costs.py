@@ -57,8 +57,11 @@ def scored_of(project: Project, plan: Plan, registry: Registry) -> int:
     """Clips that a run scores, each as often as it is: validations, then every kept checkpoint."""
     training = plan.settings.training
     models = max(1, len(plan.settings.MODELS or ()))
-    each = {held.name: expected(project, registry, held.subset) or 0 for held in plan.held_out}
-    selecting = sum(each[held.name] for held in plan.held_out if held.selects)
+    each = {
+        held_out.name: expected(project, registry, held_out.subset) or 0
+        for held_out in plan.held_out
+    }
+    selecting = sum(each[held_out.name] for held_out in plan.held_out if held_out.selects)
     validations = -(-training.epochs // training.validate_every)
     return models * (validations * selecting + len(training.keep) * sum(each.values()))
 

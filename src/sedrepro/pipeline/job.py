@@ -46,6 +46,8 @@ def job(snakemake: Any, kind: type[AnyTask], *, outlives_driver: bool = False) -
             line = str(stopped)
         except SedreproError as error:
             line = f"{ERROR}{error}"
+        except KeyboardInterrupt:  # Ctrl-C reaches the driver and all its jobs
+            line = "stopped; the next start makes it anew"
         except Exception as error:
             traceback.print_exc()
             line = f"{ERROR}{type(error).__name__}: {error}"

@@ -64,7 +64,7 @@ def published_numbers(root: str | Path, paper: str) -> dict[tuple[str, ...], Pub
 
 
 def collect(
-    project: Project, paper: str, layout: Layout, root: str | Path = "."
+    project: Project, paper: str, layout: Layout, root: str | Path
 ) -> tuple[list[PrintedTable], list[Record]]:
     """Every table of a paper, and the runs they were made from."""
     spec = project.papers[paper]
@@ -140,7 +140,7 @@ def _external_rows(
 
 def _external_cell(project: Project, found: list[Record], column: PrintedColumn) -> Cell:
     c = column.column
-    keys: dict[str, Any] = {"set": c.subset, "model": MODEL, "metric": c.metric}
+    keys: dict[str, Any] = {"set": c.set, "model": MODEL, "metric": c.metric}
     keys |= {"implementation": c.implementation, "label": c.label}
     entry = next((entry for record in found if (entry := record.find(**keys))), None)
     broken = "; ".join(record.reason for record in found if not record.done)
@@ -214,7 +214,7 @@ def _published(
 ) -> Published:
     """The number of a cell; lines of context also show what was reported for another model."""
     c = column.column
-    wanted = (table, row, column.condition, c.subset, c.model, column.metric, c.implementation)
+    wanted = (table, row, column.condition, c.set, c.model, column.metric, c.implementation)
     if wanted in numbers:
         return numbers[wanted]
     if context:
@@ -240,7 +240,7 @@ def _cell(
         status = "; ".join(filter(None, (RECONSTRUCTED, published.status)))
         published = replace(published, status=status)
     c = column.column
-    keys: dict[str, Any] = {"set": c.subset, "model": c.model, "metric": c.metric}
+    keys: dict[str, Any] = {"set": c.set, "model": c.model, "metric": c.metric}
     keys |= {"implementation": c.implementation, "label": c.label}
     entries = [(record, entry) for record in found if (entry := record.find(**keys))]
     measured = []

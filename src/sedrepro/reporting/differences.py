@@ -20,7 +20,7 @@ from .printed import PrintedColumn, PrintedTable
 from .records import Record, digits, finite
 
 COLUMNS = (
-    *("table", "row", "minus", "condition", "subset", "model", "metric", "implementation"),
+    *("table", "row", "minus", "condition", "set", "model", "metric", "implementation"),
     *("difference", "ci_low", "ci_high", "interval", "n_pairs"),
     *("runs_low", "runs_high", "clips_low", "clips_high", "word"),
 )
@@ -109,7 +109,7 @@ def _keys(record: Record, column: PrintedColumn) -> dict[str, Any]:
     """What a column's value is called in a run's metrics."""
     c = column.column
     model = MODEL if is_external(record) else c.model
-    keys: dict[str, Any] = {"set": c.subset, "model": model, "metric": c.metric}
+    keys: dict[str, Any] = {"set": c.set, "model": model, "metric": c.metric}
     return keys | {"implementation": c.implementation, "label": c.label}
 
 
@@ -216,7 +216,7 @@ def to_csv(tables: Sequence[PrintedTable], made: Mapping[str, Differences]) -> s
                 if one is None:
                     continue
                 c = column.column
-                where = (table.name, row, other, column.condition, c.subset, c.model, column.metric)
+                where = (table.name, row, other, column.condition, c.set, c.model, column.metric)
                 ends = one.ends or (None, None)
                 both = *(one.runs or (None, None)), *(one.clips or (None, None))
                 numbers = [*map(digits, (one.value, *ends)), one.interval, one.n]

@@ -38,11 +38,11 @@ class Scored:
 class Examples:
     """Example clips of held-out sets; `problem` says what is missing, empty when nothing is.
 
-    Clips go by their id, where conditions have different sets by `<subset>/<id>`.
+    Clips go by their id, where conditions have different sets by `<subset of the corpus>/<id>`.
     """
 
     problem: str = ""
-    subset: str = ""
+    set: str = ""
     classes: list[str] = field(default_factory=list)
     hop: float = 0.0
     clips: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ class _Shown:
     """The example clips a run left, and the set they are of."""
 
     record: Record
-    held: HeldOut
+    held_out: HeldOut
     spectra: dict[str, np.ndarray | None]
 
 
@@ -88,12 +88,12 @@ def examples(project: Project, found: Sequence[Record], layout: Layout, models: 
     shown, problem = _per_set(project, found, models[paper])
     if not shown:
         return Examples(problem or "no finished run left example clips")
-    made = Examples(subset=shown[0].held.name)
+    made = Examples(set=shown[0].held_out.name)
     several = len(shown) > 1
     share = math.ceil(project.report.examples / len(shown)) if several else None
     keys: dict[tuple[Subset, str], str] = {}
     for one in shown:
-        where = one.held.subset
+        where = one.held_out.subset
         kept = list(one.spectra)[:share]
         keys |= {(where, clip): f"{where.name}/{clip}" if several else clip for clip in kept}
         _describe(made, project, layout, one, {clip: keys[where, clip] for clip in kept})
@@ -114,11 +114,11 @@ def _per_set(
         if left is None:
             continue
         name, spectra = left
-        held = {h.name: h for h in plan(project, record.run, model).held_out}.get(name)
-        if held is None:
+        held_out = {h.name: h for h in plan(project, record.run, model).held_out}.get(name)
+        if held_out is None:
             problem = f"the examples are of {name!r}, which is no held-out set of {record.run}"
         else:
-            sets.setdefault(held.subset, _Shown(record, held, spectra))
+            sets.setdefault(held_out.subset, _Shown(record, held_out, spectra))
     # Folds cut one set in different ways: one cut is enough.
     first: dict[tuple[str, str], _Shown] = {}
     for subset, one in sets.items():
@@ -149,9 +149,9 @@ def _describe(
     made: Examples, project: Project, layout: Layout, one: _Shown, names: dict[str, str]
 ) -> None:
     """Lengths, truth, files and spectra of the clips, under their names on the page."""
-    where = one.held.subset
+    where = one.held_out.subset
     listed = clips_by_name(layout.table(where, "clips"))
-    front_end = project.front_ends.get(one.held.inputs[0])
+    front_end = project.front_ends.get(one.held_out.inputs[0])
     span = front_end.seconds if front_end else 10.0
     truth = _truth(layout, where, list(names))
     for clip, name in names.items():
@@ -187,10 +187,10 @@ def _score(
         if meant.settings.decoding.boxes is not None:
             continue  # boxes have no score per frame
         wanted = [
-            (held.name, clip, name)
-            for held in meant.held_out
+            (held_out.name, clip, name)
+            for held_out in meant.held_out
             for (subset, clip), name in keys.items()
-            if held.subset == subset
+            if held_out.subset == subset
         ]
         path = record.file("scores.h5")
         if not path.is_file() and meant.source is not None:
@@ -219,15 +219,15 @@ def _read_scores(
     with h5py.File(path, "r", locking=False) as file:
         classes, hop = json.loads(file.attrs["classes"]), float(file.attrs["hop"])
         windows = decoding.windows(classes)
-        for subset in dict.fromkeys(held for held, _, _ in wanted):
-            group = file[subset]
+        for name_of_set in dict.fromkeys(name for name, _, _ in wanted):
+            group = file[name_of_set]
             place = {name.decode(): index for index, name in enumerate(group["clips"][:])}
             models = [m for m in group if isinstance(group[m], h5py.Group) and "@" not in m]
             for model in models:
-                for held, clip, name in wanted:
-                    if held == subset and clip in place:
+                for own_set, clip, key in wanted:
+                    if own_set == name_of_set and clip in place:
                         frames = _decoded(group[model], place[clip], decoding, windows)
-                        by_model.setdefault(model, {})[name] = frames
+                        by_model.setdefault(model, {})[key] = frames
     return classes, hop, by_model
 
 

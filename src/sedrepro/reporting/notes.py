@@ -49,11 +49,11 @@ def below(
             if cell.mixed:
                 mixed[cell.mixed][row.row.label] = None
             if cell.cut:
-                cut[f"{cell.cut} ({column.column.subset})"][row.row.label] = None
+                cut[f"{cell.cut} ({column.column.set})"][row.row.label] = None
             if cell.n_clips is not None:
                 units = "" if cell.n_units is None else f" in {cell.n_units} units"
                 known = f"{cell.n_clips} of {cell.n_expected} clips"
-                clips[f"{known} of {column.column.subset}{units}"] = None
+                clips[f"{known} of {column.column.set}{units}"] = None
             if cell.ours is not None and cell.ours.interval != "none":
                 intervals[cell.aggregate] = None
     notes += [f"Published, {', '.join(labels)}: {source}" for source, labels in sources.items()]

@@ -32,12 +32,12 @@ def remarks(
             alike = len({text for _, text in parts}) == 1
             text = parts[0][1] if alike else "; ".join(f"{c}: {text}" for c, text in parts)
             heading = column.heading or column.metric
-            found.append(f"{heading} ({column.subset}, {column.implementation}): {text}.")
+            found.append(f"{heading} ({column.set}, {column.implementation}): {text}.")
     return found
 
 
 def _mean(found: Sequence[Record], column: Column) -> float | None:
-    keys: dict[str, Any] = {"set": column.subset, "model": column.model, "metric": column.metric}
+    keys: dict[str, Any] = {"set": column.set, "model": column.model, "metric": column.metric}
     keys |= {"implementation": column.implementation, "label": column.label}
     entries = (record.find(**keys) for record in found)
     values = [v for entry in entries if entry and (v := finite(entry.get("value"))) is not None]

@@ -19,7 +19,7 @@ from .records import digits
 from .sealing import seal
 
 COLUMNS = (
-    *("table", "row", "condition", "subset", "model", "metric", "implementation", "aggregate"),
+    *("table", "row", "condition", "set", "model", "metric", "implementation", "aggregate"),
     *("published", "published_std", "published_source", "published_status"),
     *("ours_mean", "ours_std", "ci_low", "ci_high", "n_runs", "n_clips", "n_expected"),
     *("gap", "verdict", "note"),
@@ -90,7 +90,7 @@ def to_csv(tables: list[PrintedTable]) -> str:
                 c, ours, published = column.column, cell.ours, cell.published
                 model = published.model if row.context and published.model else c.model
                 writer.writerow(
-                    [table.name, row.name, column.condition, c.subset, model, column.metric]
+                    [table.name, row.name, column.condition, c.set, model, column.metric]
                     + [
                         c.implementation,
                         cell.aggregate,

@@ -203,9 +203,9 @@ class FrontEndKind:
 
 
 FRONT_ENDS: dict[str, FrontEndKind] = {
-    "mel": FrontEndKind("sedrepro.features.encoders:MEL"),
-    "stft_logmel": FrontEndKind("sedrepro.features.encoders:STFT_LOGMEL"),
-    "waveform": FrontEndKind("sedrepro.features.encoders:WAVEFORM"),
+    "mel": FrontEndKind("sedrepro.features.kinds:MEL"),
+    "stft_logmel": FrontEndKind("sedrepro.features.kinds:STFT_LOGMEL"),
+    "waveform": FrontEndKind("sedrepro.features.kinds:WAVEFORM"),
     "vgg_visual": FrontEndKind("sedrepro.features.segments:RELEASED"),
     "vgg_audio": FrontEndKind("sedrepro.features.segments:RELEASED"),
     "audioclip_visual": FrontEndKind(

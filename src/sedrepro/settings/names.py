@@ -43,9 +43,9 @@ class Offer:
         wanted, found = set(rows), {}
         for (row, _), settings in self.settings.items():
             if row in wanted:
-                for held in settings.held_out():
-                    if held.reports:
-                        found[held.name] = [METRICS[name] for name in held.metrics]
+                for held_out in settings.held_out():
+                    if held_out.reports:
+                        found[held_out.name] = [METRICS[name] for name in held_out.metrics]
         return found
 
 
@@ -98,24 +98,24 @@ def _check_sets(settings: PaperSettings, paper: str, row: str) -> None:
                     f"{file}: {part.name!r} of row {row} is of corpus {subset.corpus!r}"
                     f"{neighbour(subset.corpus, CORPORA)}; corpora are {', '.join(CORPORA)}"
                 )
-    for held in settings.held_out():
-        if held.unit not in UNITS:
+    for held_out in settings.held_out():
+        if held_out.unit not in UNITS:
             raise SedreproError(
-                f"{file}: held_out(): set {held.name!r} draws units {held.unit!r}"
-                f"{neighbour(held.unit, UNITS)}; units are {', '.join(UNITS)}"
+                f"{file}: held_out(): set {held_out.name!r} draws units {held_out.unit!r}"
+                f"{neighbour(held_out.unit, UNITS)}; units are {', '.join(UNITS)}"
             )
-        for name in held.metrics:
+        for name in held_out.metrics:
             if name not in METRICS:
                 raise SedreproError(
-                    f"{file}: held_out(): set {held.name!r} asks for metrics {name!r}"
+                    f"{file}: held_out(): set {held_out.name!r} asks for metrics {name!r}"
                     f"{neighbour(name, METRICS)}; metrics are {', '.join(METRICS)}"
                 )
     choosing = {
-        f"{held.name}/{name}/{metric}": None
-        for held in settings.held_out()
-        if held.selects
+        f"{held_out.name}/{name}/{metric}": None
+        for held_out in settings.held_out()
+        if held_out.selects
         for name in model.MODELS
-        for family in held.metrics
+        for family in held_out.metrics
         for metric in METRICS[family].selects
     }
     for name in settings.selection():
@@ -172,8 +172,8 @@ def _check_column(
     offer: Offer,
     model: Model,
 ) -> None:
-    _known(column.subset, sets, "set", project, (*key, "subset"))
-    families = sets[column.subset]
+    _known(column.set, sets, "set", project, (*key, "set"))
+    families = sets[column.set]
     _known(column.metric, _metrics(families), "metric", project, (*key, "metric"))
     given: dict[str, tuple[str, ...]] = {}
     for family in families:
@@ -246,7 +246,7 @@ def _cells(spec: Paper, offer: Offer) -> Cells:
     found: Cells = {}
     for name, table in spec.tables.items():
         columns = [key for column in table.columns for key in _keys(column, offer)]
-        anyone = [(subset, "", *rest) for subset, _, *rest in columns]
+        anyone = [(name, "", *rest) for name, _, *rest in columns]
         rows = table.rows if table.rows is not None else spec.table
         found[name] = {
             row: dict.fromkeys(
@@ -262,7 +262,7 @@ def _keys(column: Column, offer: Offer) -> Iterator[tuple[str, ...]]:
     labels = offer.classes if column.label == "*" else [column.label]
     for label in labels:
         metric = f"{column.metric}[{label}]" if label else column.metric
-        yield column.subset, column.model, metric, column.implementation
+        yield column.set, column.model, metric, column.implementation
 
 
 def _complaint(line: published.Line, cells: Cells) -> str:
@@ -274,7 +274,7 @@ def _complaint(line: published.Line, cells: Cells) -> str:
             return f"no {what} {name!r}{neighbour(name, known)}; there are {', '.join(known)}"
         known = known[name]  # type: ignore[index]
     left = list(known)
-    for place, what in enumerate(("subset", "model", "metric", "implementation")):
+    for place, what in enumerate(("set", "model", "metric", "implementation")):
         names = dict.fromkeys(key[place] for key in left)
         if "" in names:  # a line of context may be of another model
             continue

@@ -111,9 +111,9 @@ class Row(Block):
 
 
 class Column(Block):
-    """One column of a printed table: a metric of a model on a subset, by an implementation."""
+    """One column of a printed table: a model's metric on a held-out set, by an implementation."""
 
-    subset: str = Field(description="the held-out set")
+    set: str = Field(description="the held-out set")
     model: str = Field(description="student, teacher, …")
     metric: str = Field(description="psds1, psds2, event_f1, …")
     implementation: str = Field(description="who computed it; a metric is never printed without")

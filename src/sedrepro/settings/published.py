@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import SedreproError
 from .explain import neighbour
 
-KEYS = ("table", "row", "condition", "subset", "model", "metric", "implementation")
+KEYS = ("table", "row", "condition", "set", "model", "metric", "implementation")
 COLUMNS = (*KEYS, "published", "published_std", "source", "status")
 
 

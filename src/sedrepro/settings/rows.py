@@ -145,7 +145,9 @@ def _nothing_to_tune_on(settings: PaperSettings, project: Project) -> str | None
     boxes = settings.decoding.boxes
     if boxes is None:
         return None
-    sets = {held.name: held for held in settings.held_out() if "sed" in held.metrics}
+    sets = {
+        held_out.name: held_out for held_out in settings.held_out() if "sed" in held_out.metrics
+    }
     if boxes.tuned_on not in sets:
         close = neighbour(boxes.tuned_on, sets)
         return (

@@ -99,7 +99,7 @@ class Plan:
         """Of released detections only the set that they are of."""
         sets = self.settings.held_out()
         if self.released is not None and self.brings_truth:
-            return [held for held in sets if held.name == self.released.set]
+            return [held_out for held_out in sets if held_out.name == self.released.set]
         return sets
 
     def inputs(self) -> list[tuple[Subset, str]]:
@@ -110,8 +110,11 @@ class Plan:
         for stream in self.streams:
             for subset in stream.subsets:
                 found |= {(subset.corpus, subset.name, name): None for name in stream.inputs}
-        for held in self.held_out:
-            found |= {(held.subset.corpus, held.subset.name, name): None for name in held.inputs}
+        for held_out in self.held_out:
+            found |= {
+                (held_out.subset.corpus, held_out.subset.name, name): None
+                for name in held_out.inputs
+            }
         return [(Subset(corpus, name), front_end) for corpus, name, front_end in found]
 
     def missing_required_subsets(self, empty: Collection[Subset]) -> list[Subset]:
@@ -121,9 +124,9 @@ class Plan:
         selects the epoch.
         """
         needed = [stream.subsets for stream in self.streams if stream.labels != "none"]
-        needed.append(tuple(held.subset for held in self.held_out if held.reports))
+        needed.append(tuple(held_out.subset for held_out in self.held_out if held_out.reports))
         if self.kind == "train":
-            needed += [(held.subset,) for held in self.held_out if held.selects]
+            needed += [(held_out.subset,) for held_out in self.held_out if held_out.selects]
         found: dict[Subset, None] = {}
         for subsets in needed:
             wholes = [Subset(subset.corpus, subset.name) for subset in subsets]
@@ -145,7 +148,7 @@ class Plan:
     @property
     def reported(self) -> list[HeldOut]:
         """The sets that numbers are printed of."""
-        return [held for held in self.held_out if held.reports]
+        return [held_out for held_out in self.held_out if held_out.reports]
 
     @property
     def tuned_on(self) -> HeldOut | None:
@@ -153,7 +156,9 @@ class Plan:
         boxes = self.settings.decoding.boxes
         if boxes is None:
             return None
-        return next((held for held in self.held_out if held.name == boxes.tuned_on), None)
+        return next(
+            (held_out for held_out in self.held_out if held_out.name == boxes.tuned_on), None
+        )
 
     @property
     def measured_on(self) -> list[HeldOut]:
@@ -163,13 +168,13 @@ class Plan:
     @property
     def truths(self) -> list[Subset]:
         """The subsets whose tables say what is true of those sets."""
-        return [] if self.brings_truth else [held.subset for held in self.measured_on]
+        return [] if self.brings_truth else [held_out.subset for held_out in self.measured_on]
 
     def describe_measuring(self, report: Report) -> dict[str, Any]:
         """Every setting that the numbers depend on, beside the scores and the truth."""
         return {
             "decoding": self.settings.decoding.model_dump(mode="json"),
-            "held_out": [asdict(held) for held in self.measured_on],
+            "held_out": [asdict(held_out) for held_out in self.measured_on],
             "classes": list(self.classes),
             "bootstrap": report.bootstrap,
             "confidence": report.confidence,

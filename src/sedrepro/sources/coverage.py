@@ -39,7 +39,7 @@ def check_local(project: Project) -> None:
 
 def _subsets(settings: PaperSettings) -> list[tuple[str, Subset]]:
     found = [(f"stream {s.name!r}", subset) for s in settings.streams() for subset in s.subsets]
-    return found + [(f"set {held.name!r}", held.subset) for held in settings.held_out()]
+    return found + [(f"set {held_out.name!r}", held_out.subset) for held_out in settings.held_out()]
 
 
 def _check(subset: Subset, known: Registry, who: str) -> None:

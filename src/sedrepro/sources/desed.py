@@ -272,8 +272,8 @@ def _without_validation(
     path = root / PLACES["validation"].table
     if not path.exists():
         return names, ["validation.tsv is absent: overlap with it unknown"]
-    held = set(tables.read(path, ["filename"])["filename"].map(clip_of))
-    kept = [name for name in names if name not in held]
+    validation = set(tables.read(path, ["filename"])["filename"].map(clip_of))
+    kept = [name for name in names if name not in validation]
     shared = len(names) - len(kept)
     if project.data.desed.strong_real_in_validation == "kept":
         return names, [f"{shared} recordings of the validation set kept"] if shared else []

@@ -192,12 +192,12 @@ def _labels(root: Path, recording: str) -> pd.DataFrame | None:
 
 def _held_out(recordings: list[str], settings: Maestro) -> set[str]:
     """The training recordings that select checkpoints: one generator, shuffled scene by scene."""
-    random, held = np.random.RandomState(settings.split_seed), set()
+    random, chosen = np.random.RandomState(settings.split_seed), set()
     for scene in SCENES:
         names = np.array([name for name in recordings if name.rpartition("_")[0] == scene])
         random.shuffle(names)
-        held |= set(names[int(settings.split_fraction * len(names)) :].tolist())
-    return held
+        chosen |= set(names[int(settings.split_fraction * len(names)) :].tolist())
+    return chosen
 
 
 def _unavailable(project: Project) -> str | None:

@@ -193,12 +193,12 @@ class Loader:
         )
 
 
-class Held:
-    """A held-out set, read batch by batch in table order."""
+class EvalSet:
+    """The clips of a held-out set, read batch by batch in table order; `spec` declares the set."""
 
-    def __init__(self, held: HeldOut, layout: Layout) -> None:
-        self.spec = held
-        self.data = Clips.of(held.subset, held.inputs, layout)
+    def __init__(self, held_out: HeldOut, layout: Layout) -> None:
+        self.spec = held_out
+        self.data = Clips.of(held_out.subset, held_out.inputs, layout)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -17,7 +17,7 @@ from ..papers import method_of
 from ..papers.contract import Method
 from ..settings import HeldOut, Layout, Plan
 from ..store import intact
-from .data import Held
+from .data import EvalSet
 from .scoring import score, score_file
 
 
@@ -52,20 +52,20 @@ class Checkpoint:
         return method
 
     def score(
-        self, method: Method, model: str, held: HeldOut, layout: Layout, target: Path, name: str
+        self, method: Method, model: str, held_out: HeldOut, layout: Layout, target: Path, name: str
     ) -> dict[str, str]:
         """Write the scores of a set to `target`, for a model called `name`.
 
         Returns the content keys of the stores that were read.
         """
         stores = {
-            front_end: _store(method.plan, held, layout, front_end) for front_end in held.inputs
+            front_end: _store(method.plan, held_out, layout, front_end)
+            for front_end in held_out.inputs
         }
-        clips = Held(held, layout)
+        clips = EvalSet(held_out, layout)
         if not len(clips):
-            raise SedreproError(
-                f"{layout.table(held.subset, 'clips')}: no clip of set {held.name!r} is here"
-            )
+            path = layout.table(held_out.subset, "clips")
+            raise SedreproError(f"{path}: no clip of set {held_out.name!r} is here")
 
         def batches() -> Iterator[Any]:
             return clips.batches(method.settings.training.score_batch, method.device)
@@ -96,9 +96,9 @@ def _check(method: Method, model: str, where: object) -> None:
         raise SedreproError(f"{where}: has no model {model!r}; models are {models}")
 
 
-def _store(plan: Plan, held: HeldOut, layout: Layout, front_end: str) -> str:
+def _store(plan: Plan, held_out: HeldOut, layout: Layout, front_end: str) -> str:
     """The content key of a store, which must be of the front end that the network was made for."""
-    path = layout.store(held.subset, front_end)
+    path = layout.store(held_out.subset, front_end)
     if not Path(path).exists():
         raise SedreproError(f"{path}: not made yet; `snakemake {path}` makes it")
     store = intact(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import signal
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -167,7 +168,8 @@ def rehearse(project: Project, models: Models, gpus: int) -> list[dict[str, Any]
 def _in_a_process(*given: Any) -> dict[str, Any]:
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        quiet = (signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is told by this process, in one line
+        with ProcessPoolExecutor(1, context, signal.signal, quiet) as pool:
             return pool.submit(measure, *given).result()
     except (BrokenProcessPool, MemoryError, RuntimeError) as error:
         return {"problem": " ".join(str(error).split())[:200]}

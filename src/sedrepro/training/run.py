@@ -137,13 +137,15 @@ def _portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
     """The clips of each set that is only a part of its subset: where it is cut is a setting of the
     data, which no store knows."""
     sets = [subset for stream in plan.streams for subset in stream.subsets]
-    sets += [held.subset for held in plan.held_out]
+    sets += [held_out.subset for held_out in plan.held_out]
     found = {}
     for subset in sets:
         if subset.portion is not None:
             table = tables.read_clip_table(layout.table(subset, "clips"))
-            held = table["fold"].map(subset.holds).astype(bool)
-            found[f"{subset.corpus}/{subset.name}/{subset.portion}"] = list(table.loc[held, "clip"])
+            chosen = table["fold"].map(subset.holds).astype(bool)
+            found[f"{subset.corpus}/{subset.name}/{subset.portion}"] = list(
+                table.loc[chosen, "clip"]
+            )
     return found
 
 
@@ -230,9 +232,9 @@ class Fit:
         from ..networks.released import released_networks
         from ..networks.weights import load_checkpoint
         from ..papers import method_of
-        from .data import Held, Loader
-        from .events import Events
+        from .data import EvalSet, Loader
         from .record import Cost
+        from .tensorboard import TensorBoard
         from .trainer import Trainer
 
         device = choose(
@@ -259,27 +261,33 @@ class Fit:
         if self.plan.source is not None:
             saved = load_checkpoint(self.layout.run(self.plan.source, "checkpoint.pt"), device)
             method.start_from(saved["networks"]["headline"])
-        held = [Held(h, self.layout) for h in self.plan.held_out]
+        eval_sets = [EvalSet(h, self.layout) for h in self.plan.held_out]
         size = self.plan.settings.training.score_batch
 
         def scored_clips() -> Iterator[Any]:
-            for one in held:
+            for one in eval_sets:
                 yield from one.batches(size, device)
 
         method.prepare(loader.clips if loader else scored_clips)
         if loader:
-            events = None
+            board = None
             if self.project.report.tensorboard:
-                events = Events(Path(self.layout.results, "tensorboard", self.plan.run.folder))
+                board = TensorBoard(Path(self.layout.results, "tensorboard", self.plan.run.folder))
             trainer = Trainer(
-                method, loader, held, self.layout, state=self.state, stop=self.stop, events=events
+                method,
+                loader,
+                eval_sets,
+                self.layout,
+                state=self.state,
+                stop=self.stop,
+                board=board,
             )
             trainer.run()
-            self._finish(method, held, trainer, trainer.cost)
+            self._finish(method, eval_sets, trainer, trainer.cost)
         else:
-            self._finish(method, held, None, Cost(device))
+            self._finish(method, eval_sets, None, Cost(device))
 
-    def _finish(self, method: Any, held: list[Any], trainer: Any, cost: Any) -> None:
+    def _finish(self, method: Any, eval_sets: list[Any], trainer: Any, cost: Any) -> None:
         """Score every kept checkpoint, draw the examples' maps, write the folder."""
         import torch
 
@@ -287,7 +295,7 @@ class Fit:
         from .scoring import score, score_file, write_examples
 
         kept = self._kept(method, trainer)
-        scored = [h for h in held if len(h)]
+        scored = [h for h in eval_sets if len(h)]
         reported = [h for h in scored if h.spec.reports]
         with self.state.finishing() as folder:
             with score_file(folder / "scores.h5", self.plan, self.link["key"]) as scores:

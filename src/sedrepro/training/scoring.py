@@ -17,14 +17,14 @@ from ..errors import SedreproError
 from ..papers.contract import Method
 from ..settings import Layout, Plan
 from ..store import creating
-from .data import Held
+from .data import EvalSet
 from .stopping import Stop
 
 Scores = dict[str, np.ndarray]
 
 
 @torch.no_grad()
-def score(method: Method, model: str, eval_set: Held, stop: Stop | None = None) -> Scores:
+def score(method: Method, model: str, eval_set: EvalSet, stop: Stop | None = None) -> Scores:
     """A model's named scores of every clip of a set, in the set's order."""
     method.networks.eval()
     found: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -53,7 +53,7 @@ class ScoreFile:
         file.attrs["hop"] = plan.grid.seconds
         file.attrs["run_key"] = key
 
-    def add(self, eval_set: Held, model: str, scores: Scores) -> None:
+    def add(self, eval_set: EvalSet, model: str, scores: Scores) -> None:
         group = self._file.require_group(eval_set.spec.name)
         if "clips" not in group:
             group["clips"] = np.array(eval_set.data.names, dtype=h5py.string_dtype())
@@ -74,7 +74,7 @@ def score_file(path: Path, plan: Plan, key: str) -> Iterator[ScoreFile]:
 
 
 def write_examples(
-    path: Path, method: Method, eval_set: Held | None, layout: Layout, count: int
+    path: Path, method: Method, eval_set: EvalSet | None, layout: Layout, count: int
 ) -> None:
     """`examples.h5`: the input and the method's maps of a few clips that show many classes."""
     with creating(path) as (file, _):

@@ -11,14 +11,14 @@ from ..metrics.events import columns, reference
 from ..metrics.f1 import clip_counts, intersection_f1, macro_f1, macro_f1_of_all
 from ..metrics.ranking import Rankings
 from ..settings import Layout, Plan, declared
-from .data import Held
+from .data import EvalSet
 from .scoring import Scores
 
 
 class Judge:
     """Scores → `{metric: value}` for one held-out set; the truth is prepared once."""
 
-    def __init__(self, eval_set: Held, plan: Plan, layout: Layout) -> None:
+    def __init__(self, eval_set: EvalSet, plan: Plan, layout: Layout) -> None:
         self.decoding = plan.settings.training.select_decoding
         self.hop = plan.grid.seconds
         self.windows = self.decoding.windows(plan.classes)

@@ -57,7 +57,7 @@ class State:
         self.resume.unlink(missing_ok=True)
         self.history.unlink(missing_ok=True)
         self._finished.drop()
-        shutil.rmtree(measured(self.folder), ignore_errors=True)
+        shutil.rmtree(home_of_numbers(self.folder), ignore_errors=True)
         for name in (*reversed(OUTPUTS), *MEASURED):
             (self.folder / name).unlink(missing_ok=True)
 
@@ -92,6 +92,6 @@ class State:
         self._finished.publish()
 
 
-def measured(folder: str | Path) -> Path:
+def home_of_numbers(folder: str | Path) -> Path:
     """Where a run folder's numbers are kept between starts."""
     return Path(folder) / ".state" / "measured"

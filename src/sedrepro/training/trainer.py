@@ -21,14 +21,14 @@ from ..networks.weights import load_checkpoint
 from ..papers.contract import MEASURE, Batch, Epoch, Method, Term
 from ..progress import duration
 from ..settings import Layout
-from .data import Held, Loader
+from .data import EvalSet, Loader
 from .record import Cost, write_table
 from .scoring import score
 from .selection import Judge, is_finite
 from .state import State
 from .stopping import Stop
 
-Judges = dict[str, tuple[Held, Judge]]
+Judges = dict[str, tuple[EvalSet, Judge]]
 KEPT = (
     "epoch",
     "position",
@@ -49,26 +49,26 @@ class Trainer:
         self,
         method: Method,
         loader: Loader,
-        held: list[Held],
+        eval_sets: list[EvalSet],
         layout: Layout,
         *,
         state: State,
         stop: Stop,
-        events: Callable[[Mapping[str, Any]], None] | None = None,
+        board: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.method = method
         self.loader = loader
         self.stop = stop
         self.state = state
-        self.events = events
+        self.board = board
         self.plan = method.plan
         self.options = method.settings.training
         self.judges = {
-            h.spec.name: (h, Judge(h, self.plan, layout)) for h in held if h.spec.selects
+            h.spec.name: (h, Judge(h, self.plan, layout)) for h in eval_sets if h.spec.selects
         }
         self.tests: Judges = {}
         if "best_test" in self.options.keep:
-            self.tests = self._tests(held, layout)
+            self.tests = self._tests(eval_sets, layout)
         self.optimiser = method.optimiser()
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
         self.epoch = self.position = self.step = 0
@@ -211,12 +211,12 @@ class Trainer:
         rows = [past | took for past, took in zip(self.history, timed, strict=True)]
         rows[-1] = rows[-1] | {"seconds_left": "" if left is None else round(left)}
         write_table(self.state.history, rows, ["epoch", "step"])
-        if self.events is not None:
-            self.events(self.history[-1] | {"seconds": seconds})
+        if self.board is not None:
+            self.board(self.history[-1] | {"seconds": seconds})
 
-    def _tests(self, held: list[Held], layout: Layout) -> Judges:
+    def _tests(self, eval_sets: list[EvalSet], layout: Layout) -> Judges:
         """The reported set in the place of the one that selects, for the selection on test data."""
-        reported = [h for h in held if h.spec.reports and len(h)]
+        reported = [h for h in eval_sets if h.spec.reports and len(h)]
         return {
             name: (h, Judge(h, self.plan, layout))
             for name, h in zip(self.judges, reported, strict=False)
@@ -224,10 +224,10 @@ class Trainer:
 
     def _validate(self, judges: Judges) -> dict[str, float]:
         found: dict[str, float] = {}
-        for name, (held, judge) in judges.items():
+        for name, (eval_set, judge) in judges.items():
             for model in self.method.models():
                 # Never cut short: the validation's row belongs to one epoch.
-                scores = score(self.method, model, held)
+                scores = score(self.method, model, eval_set)
                 if not is_finite(scores):
                     raise SedreproError(
                         f"{self.plan.run}: scores of {model} on {name} are not finite at epoch "

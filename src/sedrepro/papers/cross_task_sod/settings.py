@@ -88,9 +88,6 @@ class Sod(Block):
 class Settings(mean_teacher.Settings):
     """What a row may change."""
 
-    MODELS = ("student", "teacher")
-
-    front_end: str = Field("wave16k", description="the front end of all streams")
     # A choice, where the base has a network of its own.
     network: Literal["backbone", "crnn"] = Field(  # type: ignore[assignment]
         "backbone", description="the paper's network, or the DCASE CRNN"
@@ -121,10 +118,6 @@ class Settings(mean_teacher.Settings):
     @property
     def pooling_key(self) -> str:
         return f"{self.network}.pooling"
-
-    def selection(self) -> list[str]:
-        """Weak F1 and (strict) intersection F1 of the student."""
-        return ["weak_validation/student/weak_f1", "synth_validation/student/intersection_f1"]
 
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
         if self.network == "backbone" and self.backbone.bands > 1:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
-
 from ...settings import PaperSettings
 from ..bases.heterogeneous import settings as heterogeneous
 from ..bases.mean_teacher import settings as mean_teacher
@@ -21,5 +19,3 @@ class Settings(mean_teacher.Settings):
         "heterogeneous": heterogeneous.Settings,
         "atst": atst.Settings,
     }
-
-    front_end: str = Field("wave16k", description="the front end of all streams")

@@ -81,6 +81,7 @@ class Audio(Block):
 class Settings(mean_teacher.Settings):
     """What a row of LGC-SED may change."""
 
+    front_end: str = Field("mel128", description="the front end of the spectra")
     network: Network = Field(default_factory=Network, description="the network")
     clc: Clc = Field(default_factory=Clc, description="local consistency")
     pgc: Pgc = Field(default_factory=Pgc, description="global consistency")
@@ -105,4 +106,8 @@ class Settings(mean_teacher.Settings):
         return [real, public_eval, chosen]
 
     def selection(self) -> list[str]:
-        return [f"{held.name}/teacher/intersection_f1" for held in self.held_out() if held.selects]
+        return [
+            f"{held_out.name}/teacher/intersection_f1"
+            for held_out in self.held_out()
+            if held_out.selects
+        ]

@@ -20,7 +20,7 @@ def drawing(name: str) -> Callable[[Material], Figure]:
 
 def draw(project: Project, paper: str, layout: Layout, root: str | Path = ".") -> None:
     """Every figure the paper lists, as PNG and SVG; what lacks its data is a panel that says so."""
-    material = Material(project, paper, layout)
+    material = Material(project, paper, layout, root)
     for name in project.papers[paper].figures:
         try:
             made = drawing(name)(material)

@@ -16,7 +16,6 @@ from matplotlib.patches import Patch
 from ...metrics.decode import detect, median_filter
 from ...papers import settings_models
 from ...settings import Decoding, HeldOut, plan
-from ..collect import collect
 from ..colours import class_colours, readable
 from ..examples import decibels, shown_clips
 from ..printed import Cell
@@ -65,7 +64,7 @@ class Branch:
     """A finished run with a sound-activity branch."""
 
     record: Record
-    held: HeldOut
+    held_out: HeldOut
     decoding: Decoding
     classes: list[str]
     counted: list[int]
@@ -87,10 +86,10 @@ def _branch(material: Material) -> Branch:
         sod = getattr(meant.settings, "sod", None)
         if sod is not None and sod.use and meant.kind == "train":
             counted = [k for k, name in enumerate(meant.classes) if name not in sod.exclude]
-            held = next(held for held in meant.held_out if held.reports)
+            held_out = next(held_out for held_out in meant.held_out if held_out.reports)
             return Branch(
                 record,
-                held,
+                held_out,
                 meant.settings.decoding,
                 meant.classes,
                 counted,
@@ -130,9 +129,9 @@ def _confusions(material: Material, branch: Branch) -> dict[str, np.ndarray]:
 
     found = {}
     states = len(branch.states)
-    path = material.layout.table(branch.held.subset, "events")
+    path = material.layout.table(branch.held_out.subset, "events")
     with h5py.File(branch.record.file("scores.h5"), "r", locking=False) as file:
-        group, hop = file[branch.held.name], float(file.attrs["hop"])
+        group, hop = file[branch.held_out.name], float(file.attrs["hop"])
         clips = [name.decode() for name in group["clips"][:]]
         inside = np.ceil(group["seconds"][:] / hop)
         for model in ("student", "teacher"):
@@ -162,7 +161,7 @@ def activity_timelines(material: Material) -> Figure:
         hop = float(file.attrs["hop"]) if clips else 0.0
     if not clips:
         raise MissingError(f"{branch.record.run.row} left no example clips")
-    events = tables.read_events(material.layout.table(branch.held.subset, "events"))
+    events = tables.read_events(material.layout.table(branch.held_out.subset, "events"))
     made = style.figure(9.5, 4.2 * min(SHOWN, len(clips)) + 0.4)
     blocks = made.subfigures(min(SHOWN, len(clips)), 1, squeeze=False)[:, 0]
     drawn: set[str] = set()
@@ -253,19 +252,19 @@ def checkpoint_bars(material: Material) -> Figure:
     row = material.paper.headline[-1]
     found: dict[str, dict[tuple[str, str], Cell]] = {}
     apart = False
-    for table in collect(material.project, material.name, material.layout)[0]:
+    for table in material.tables:
         apart = apart or bool(table.whose.obstacle)
         cells = next((r.cells for r in table.rows if r.name == row), [])
         for printed, cell in zip(table.columns, cells, strict=bool(cells)):
             column = printed.column
             if column.implementation in OFFICIAL and column.metric in METRICS:
                 key = column.metric, column.model
-                found.setdefault(column.subset, {}).setdefault(key, cell)
+                found.setdefault(column.set, {}).setdefault(key, cell)
     if not any(c.ours and c.ours.finite for cells in found.values() for c in cells.values()):
         raise MissingError(f"no finished run of the row {row!r}")
     made, axes = style.grid(len(found), 2, height=3.4)
     handles: dict[str, BarContainer] = {}
-    for axis, (subset, drawn) in zip(axes, found.items(), strict=True):
+    for axis, (set_name, drawn) in zip(axes, found.items(), strict=True):
         for place, cell in enumerate(drawn.values()):
             if cell.ours and cell.ours.finite:
                 colour = material.colours[row]
@@ -287,6 +286,6 @@ def checkpoint_bars(material: Material) -> Figure:
         axis.set_xticks(range(len(drawn)), names, fontsize=7.5)
         axis.set_ylim(0, 1)
         axis.grid(axis="x", visible=False)
-        axis.set_title(f"{material.label(row)}, {readable(subset)}")
+        axis.set_title(f"{material.label(row)}, {readable(set_name)}")
     style.legend(made, handles, 2)
     return made

@@ -23,21 +23,21 @@ METRICS = {
 """Class-wise metrics that can be drawn, the first that there is."""
 
 
-def class_bars(material: Material, subset: str | None = None) -> Figure:
+def class_bars(material: Material, scored_set: str | None = None) -> Figure:
     """Bars per class and row, the mean over finished runs; of many rows only the headline's.
 
-    Of several conditions each has its panel. `subset`: the first set that runs have numbers of.
+    Of several conditions each has its panel. `scored_set`: the first set that runs have numbers of.
     """
-    subset = subset or material.subset()
+    scored_set = scored_set or material.scored_set()
     panels = []
     for condition in material.conditions:
         by_row = material.under(condition)
         rows = [row for row in by_row if len(by_row) <= 4 or row in material.paper.headline]
-        found = _first_values({row: by_row[row] for row in rows}, subset)
+        found = _first_values({row: by_row[row] for row in rows}, scored_set)
         if found:
             panels.append((condition, *found))
     if not panels:
-        raise MissingError(f"no finished run has a class-wise score of {readable(subset)}")
+        raise MissingError(f"no finished run has a class-wise score of {readable(scored_set)}")
     classes = max(len(_classes(values)) for _, _, _, values in panels)
     made = style.figure(max(9.5, 0.45 * classes), 3.6 * len(panels))
     axes = made.subplots(len(panels), 1, squeeze=False)[:, 0]
@@ -45,7 +45,7 @@ def class_bars(material: Material, subset: str | None = None) -> Figure:
     for axis, (condition, model, metric, values) in zip(axes, panels, strict=True):
         handles |= _bars(axis, material, values)
         axis.set_ylabel(METRICS[metric])
-        title = f"{readable(model).capitalize()}, {readable(subset)}"
+        title = f"{readable(model).capitalize()}, {readable(scored_set)}"
         axis.set_title(material.titled(title, condition))
     style.legend(made, handles)
     return made
@@ -87,25 +87,27 @@ def _bars(axis: Axes, material: Material, values: Values) -> dict[str, BarContai
     return handles
 
 
-def _first_values(rows: dict[str, list[Record]], subset: str) -> tuple[str, str, Values] | None:
+def _first_values(rows: dict[str, list[Record]], scored_set: str) -> tuple[str, str, Values] | None:
     """The first model and class-wise metric that the runs have, with the values."""
     models = [str(e.get("model")) for of_row in rows.values() for r in of_row for e in r.metrics]
     for metric in METRICS:
         for model in dict.fromkeys([*MODELS, *(m for m in models if "@" not in m)]):
             values = {
-                row: _class_values(found, subset, model, metric) for row, found in rows.items()
+                row: _class_values(found, scored_set, model, metric) for row, found in rows.items()
             }
             if any(values.values()):
                 return model, metric, values
     return None
 
 
-def _class_values(found: list[Record], subset: str, model: str, metric: str) -> dict[str, float]:
+def _class_values(
+    found: list[Record], scored_set: str, model: str, metric: str
+) -> dict[str, float]:
     per_class: dict[str, list[float]] = {}
     for record in found:
         for entry in record.metrics:
             if (entry.get("set"), entry.get("model"), entry.get("metric")) == (
-                subset,
+                scored_set,
                 model,
                 metric,
             ):

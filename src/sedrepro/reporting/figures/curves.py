@@ -77,18 +77,18 @@ def _finish(axis: Axes, name: str, last: float) -> None:
 
 def psd_roc(material: Material) -> Figure:
     """Effective true positive rate over effective false positive rate, per scenario and model."""
-    subset = material.subset()
+    scored_set = material.scored_set()
     panels = []
     for condition in material.conditions:
         rows = material.under(condition)
-        curves = {row: of_row[0].curves.get(subset) or {} for row, of_row in rows.items()}
+        curves = {row: of_row[0].curves.get(scored_set) or {} for row, of_row in rows.items()}
         for model in [m for m in MODELS if any(m in of_row for of_row in curves.values())]:
             for metric in SCENARIOS:
                 lines = {row: (c.get(model) or {}).get(metric) for row, c in curves.items()}
                 if any(lines.values()):
                     panels.append((condition, model, metric, lines))
     if not panels:
-        raise MissingError(f"no finished run has a PSD-ROC curve of {readable(subset)}")
+        raise MissingError(f"no finished run has a PSD-ROC curve of {readable(scored_set)}")
     made, axes = style.grid(len(panels), 2, height=3.1)
     handles: dict[str, Line2D] = {}
     for axis, (condition, model, metric, lines) in zip(axes, panels, strict=True):

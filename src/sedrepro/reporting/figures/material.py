@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from ...papers import settings_models
 from ...settings import Layout, Project
 from ...settings.project import Paper
+from ..collect import collect
 from ..colours import readable, row_colours, row_dashes
 from ..examples import Examples, examples
+from ..printed import PrintedTable
 from ..records import Record, records
 
 MODELS = ("teacher", "student")
@@ -26,6 +29,8 @@ class Material:
     project: Project
     name: str
     layout: Layout
+    root: str | Path
+    """The checkout, which has the published numbers."""
 
     @property
     def paper(self) -> Paper:
@@ -34,6 +39,11 @@ class Material:
     @cached_property
     def records(self) -> list[Record]:
         return records(self.project, self.name, self.layout)
+
+    @cached_property
+    def tables(self) -> list[PrintedTable]:
+        """The paper's tables, with the published numbers."""
+        return collect(self.project, self.name, self.layout, self.root)[0]
 
     @cached_property
     def done(self) -> list[Record]:
@@ -77,7 +87,7 @@ class Material:
         dashes = row_dashes(self.paper)[row]
         return {"color": self.colours[row], "linestyle": (0, dashes) if dashes else "-"}
 
-    def subset(self) -> str:
+    def scored_set(self) -> str:
         """The set figures are of: the first that finished runs have numbers of."""
         for record in self.done:
             for entry in record.metrics:

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...settings import Subset
-from ..collect import collect
 from ..colours import readable
 from ..examples import shown_clips
 from ..printed import Cell, PrintedTable
@@ -28,7 +27,7 @@ SHOWN = 3  # clips, and classes whose attention is drawn
 
 
 def _table(material: Material, name: str) -> PrintedTable:
-    for table in collect(material.project, material.name, material.layout)[0]:
+    for table in material.tables:
         if table.name == name:
             if not any(cell.ours for row in table.rows for cell in row.cells):
                 raise MissingError(f"no finished run has a value in the table {name!r}")

@@ -53,11 +53,11 @@ class Watched:
 def watched(material: Material, record: Record, model: str = "network") -> Watched:
     """A finished run's scores of the first set it reports on."""
     meant = plan(material.project, record.run, settings_models()[record.run.paper])
-    held = next(h for h in meant.held_out if h.reports)
+    held_out = next(h for h in meant.held_out if h.reports)
     try:
         with h5py.File(record.file("scores.h5"), "r", locking=False) as file:
-            clips = [name.decode() for name in file[held.name]["clips"][:]]
-            found = file[held.name][model]
+            clips = [name.decode() for name in file[held_out.name]["clips"][:]]
+            found = file[held_out.name][model]
             scores = found["frame"][:]
             attention = found["attention"][:] if "attention" in found else None
             classes = json.loads(file.attrs["classes"])
@@ -66,11 +66,11 @@ def watched(material: Material, record: Record, model: str = "network") -> Watch
     label = np.full(scores.shape[:2], len(classes))
     place, column = ({name: k for k, name in enumerate(names)} for names in (clips, classes))
     layout = material.layout
-    for row in read_rows(Path(layout.table(held.subset, "events")), "\t"):
+    for row in read_rows(Path(layout.table(held_out.subset, "events")), "\t"):
         onset, offset = finite(row["onset"]), finite(row["offset"])
         if row["clip"] in place and onset is not None and offset is not None:
             label[place[row["clip"]], round(onset) : round(offset)] = column[row["label"]]
-    listed = clips_by_name(layout.table(held.subset, "clips"))
+    listed = clips_by_name(layout.table(held_out.subset, "clips"))
     paths = {name: clip.path for name, clip in listed.items()}
     return Watched(clips, paths, classes, label, scores, attention)
 

@@ -19,7 +19,7 @@ from ..sealing import seal
 from ..tables import difference_note, interval_note
 from ..whose import together, whose
 from . import overview, runs
-from .embed import data_uri, script_json
+from .inline import data_uri, script_json
 from .room import curves, room
 from .table import table_view
 

@@ -42,12 +42,12 @@ def intervals(spec: Paper, tables: Sequence[PrintedTable]) -> list[dict[str, Any
         if lines:
             plots.append((column, lines))
     step, end = _axis(max([0.0, *(n for _, lines in plots for _, c in lines for n in _numbers(c))]))
-    subset = table.columns[0].column.subset.replace("_", " ")
+    set_name = table.columns[0].column.set.replace("_", " ")
     return [
         {
             "heading": column.heading,
             "condition": column.condition if several else "",
-            "detail": f"{column.detail}, {subset}",
+            "detail": f"{column.detail}, {set_name}",
             "ticks": [
                 {"at": percent(k * step, end), "text": f"{k * step:g}"}
                 for k in range(round(end / step) + 1)

@@ -15,7 +15,7 @@ from ...settings import FrontEnd, Layout, Project
 from ..colours import class_colours, readable, row_colours, row_dashes
 from ..examples import Examples, examples, ogg
 from ..records import Record, read_series
-from .embed import data_uri, shares, spectrum_png
+from .inline import data_uri, shares, spectrum_png
 
 POINTS = 160
 HEARD = FrontEnd(kind="stft_logmel", n_fft=1024, n_mels=64)
@@ -50,7 +50,7 @@ def room(project: Project, found: Sequence[Record], layout: Layout) -> dict[str,
     ]
     return {
         "problem": "",
-        "subset": readable(shown.subset),
+        "set": readable(shown.set),
         "classes": [{"name": readable(name), "colour": colours[name]} for name in shown.classes],
         "hop": shown.hop,
         "sources": sources,

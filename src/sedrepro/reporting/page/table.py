@@ -12,7 +12,7 @@ from ..printed import Cell, PrintedTable
 from ..records import Record, digits
 from ..tables import latex_table, to_csv
 from . import runs
-from .embed import data_uri
+from .inline import data_uri
 
 MARKS = {"higher": "▲", "lower": "▼", "no clear difference": "≈"}
 

@@ -14,7 +14,6 @@ from ....settings import (
     Grid,
     HeldOut,
     Overlap,
-    PaperSettings,
     Stream,
     Subset,
 )
@@ -22,7 +21,6 @@ from ....settings.blocks import ClassNames, Count, Positive, Share
 from ....settings.classes import MAESTRO_CLASSES
 from ....settings.explain import neighbour
 from ..mean_teacher import settings as mean_teacher
-from ..mean_teacher.settings import Layers
 
 DESED, MAESTRO = "desed", "maestro"
 
@@ -125,14 +123,28 @@ class MeanTeacher(mean_teacher.Averaging):
     decay_epoch: Positive = Field(100, description="epoch from which the learning rate falls")
 
 
-class Settings(PaperSettings):
-    """What a paper on this system may change; what it adds stands in its own settings."""
+class BesideEncoder(mean_teacher.StudentTeacher):
+    """A CRNN beside a pre-trained transformer, whatever trains them."""
 
-    MODELS = ("student", "teacher")
-
-    front_end: str = Field("wave16k", description="the waveforms; spectra are made on the device")
     network: Network = Field(default_factory=Network, description="the CRNN")
     encoder: Encoder = Field(default_factory=Encoder, description="the pre-trained transformer")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.front_end, *self.encoder.inputs)
+
+    def weights(self) -> list[str]:
+        return [self.encoder.resource]
+
+    def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
+        grid = super().grid(front_ends)
+        self.encoder.check(grid, front_ends)
+        return grid
+
+
+class Settings(BesideEncoder):
+    """What a paper on this system may change; what it adds stands in its own settings."""
+
     batch: Batch = Field(default_factory=Batch, description="the training batch")
     mixup: Mixup = Field(default_factory=Mixup, description="mixup")
     mean_teacher: MeanTeacher = Field(default_factory=MeanTeacher, description="the base of all")
@@ -177,14 +189,6 @@ class Settings(PaperSettings):
         return self
 
     @property
-    def built(self) -> Layers:
-        return self.network
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.front_end, *self.encoder.inputs)
-
-    @property
     def strong(self) -> tuple[Subset, ...]:
         """What the third group of a batch is drawn from."""
         return Subset(DESED, "strong_real"), Subset(DESED, "synth_train")
@@ -225,15 +229,6 @@ class Settings(PaperSettings):
             "synth_validation/student/intersection_f1",
             "maestro_held_out/student/segment_f1_best",
         ]
-
-    def weights(self) -> list[str]:
-        return [self.encoder.resource]
-
-    def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
-        name, pooling = self.front_end, self.network.pooling
-        grid = mean_teacher.grid(front_ends[name], name, pooling, "network.pooling")
-        self.encoder.check(grid, front_ends)
-        return grid
 
     def classes(self, data: Data) -> list[str]:
         return [*data.desed.classes, *MAESTRO_CLASSES]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from typing import Any, Literal
 
@@ -124,21 +124,13 @@ class Rct(Block):
     absent: Share = Field(0.05, description="and lacks what all its sources have below this")
 
 
-class Settings(PaperSettings):
-    """What a paper on the mean teacher may change; what it adds stands in its own settings."""
+class StudentTeacher(PaperSettings):
+    """What all systems with a student and its teacher have in common: one CRNN on spectra."""
 
     MODELS = ("student", "teacher")
 
-    front_end: str = Field("mel128", description="the front end of all streams")
+    front_end: str = Field("wave16k", description="the front end of the spectra")
     network: Crnn = Field(default_factory=Crnn, description="the network")
-    batch: Batch = Field(default_factory=Batch, description="the training batch")
-    mean_teacher: MeanTeacher = Field(default_factory=MeanTeacher, description="the base of all")
-    rct: Rct = Field(default_factory=Rct, description="random consistency training")
-    strong_real: bool = Field(
-        False,
-        description="recordings with strong labels (AudioSet) are drawn beside synthetic clips, as "
-        "by the DCASE recipes' --strong_real",
-    )
 
     @property
     def built(self) -> Layers:
@@ -154,6 +146,33 @@ class Settings(PaperSettings):
     def inputs(self) -> tuple[str, ...]:
         """The front ends of every stream and every held-out set."""
         return (self.front_end,)
+
+    def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
+        """The resolution that is left of a spectrum after all poolings; one band must be."""
+        front_end = front_ends[self.front_end]
+        frames, bands = front_end.frames, front_end.n_mels
+        for time, frequency in self.built.pooling:
+            frames, bands = frames // time, bands // frequency
+        if bands != 1 or frames < 1:
+            raise ValueError(
+                f"{self.pooling_key} makes {front_end.frames} frames × {front_end.n_mels} bands of "
+                f"{self.front_end} into {frames} × {bands}; one band and some frames must be left"
+            )
+        hop = self.built.time_pooling * front_end.hop
+        return Grid(frames, hop / front_end.sample_rate)
+
+
+class Settings(StudentTeacher):
+    """What a paper on the mean teacher may change; what it adds stands in its own settings."""
+
+    batch: Batch = Field(default_factory=Batch, description="the training batch")
+    mean_teacher: MeanTeacher = Field(default_factory=MeanTeacher, description="the base of all")
+    rct: Rct = Field(default_factory=Rct, description="random consistency training")
+    strong_real: bool = Field(
+        False,
+        description="recordings with strong labels (AudioSet) are drawn beside synthetic clips, as "
+        "by the DCASE recipes' --strong_real",
+    )
 
     def streams(self) -> list[Stream]:
         synth, weak = Subset("desed", "synth_train"), Subset("desed", "weak", "train")
@@ -185,26 +204,12 @@ class Settings(PaperSettings):
         ]
 
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
-        front_end = front_ends[self.front_end]
-        if self.rct.use and front_end.kind != "waveform":
+        kind = front_ends[self.front_end].kind
+        if self.rct.use and kind != "waveform":
             raise ValueError(
-                f"rct.use needs a front end of kind waveform, {self.front_end} is {front_end.kind}"
+                f"rct.use needs a front end of kind waveform, {self.front_end} is {kind}"
             )
-        return grid(front_end, self.front_end, self.built.pooling, self.pooling_key)
+        return super().grid(front_ends)
 
     def classes(self, data: Data) -> list[str]:
         return list(data.desed.classes)
-
-
-def grid(front_end: FrontEnd, name: str, pooling: Sequence[tuple[int, int]], where: str) -> Grid:
-    """The resolution that is left of a spectrum after all poolings; one band must be."""
-    frames, bands = front_end.frames, front_end.n_mels
-    for time, frequency in pooling:
-        frames, bands = frames // time, bands // frequency
-    if bands != 1 or frames < 1:
-        raise ValueError(
-            f"{where} makes {front_end.frames} frames × {front_end.n_mels} bands of "
-            f"{name} into {frames} × {bands}; one band and some frames must be left"
-        )
-    time_pooling = prod(time for time, _ in pooling)
-    return Grid(frames, time_pooling * front_end.hop / front_end.sample_rate)

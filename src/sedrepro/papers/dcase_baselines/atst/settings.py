@@ -22,7 +22,6 @@ class Encoder(heterogeneous.Encoder):
 class Settings(mean_teacher.Settings):
     """What a row of ATST-SED may change. It is scored here; `mtda_hsed` trains it."""
 
-    front_end: str = Field("wave16k", description="the front end of the spectra")
     network: heterogeneous.Network = Field(
         default_factory=heterogeneous.Network, description="the CRNN"
     )

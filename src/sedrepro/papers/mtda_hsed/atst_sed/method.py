@@ -20,7 +20,6 @@ from ....networks.atst import Atst
 from ....networks.beats import CachedLayers
 from ....networks.hetero import Source, pooled
 from ....networks.pretrained import FrozenEncoder
-from ....objectives import ramps
 from ....objectives.consistency import agreement
 from ....objectives.warp import warped
 from ...bases.heterogeneous import method as heterogeneous
@@ -39,13 +38,10 @@ class Method(heterogeneous.Method):
 
     # Schedule
 
-    def ramp(self, step: int) -> float:
-        return ramps.exponential(step, self.settings.atst.warm_up * self.steps_per_epoch)
-
     def schedule(self, step: int) -> float:
         """A ramp; in stage 2 half a cosine down to the lowest share follows."""
         atst, per_epoch = self.settings.atst, self.steps_per_epoch
-        start = atst.warm_up * per_epoch
+        start = self.settings.mean_teacher.ramp_epochs * per_epoch
         if atst.stage == 1 or step <= start:
             return self.ramp(step)
         end = self.settings.training.epochs * per_epoch
@@ -55,9 +51,6 @@ class Method(heterogeneous.Method):
     def decay(self, step: int) -> float:
         largest = self.settings.mean_teacher.decay
         return largest if self.settings.atst.stage == 2 else super().decay(step)
-
-    def consistency_weight(self, step: int) -> float:
-        return self.settings.atst.weight * self.ramp(step)
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Stage 2: RNN and heads faster than the CNN, the transformer slower block by block."""

@@ -15,8 +15,6 @@ class AtstSed(Block):
     """What the two stages change in the training."""
 
     stage: Literal[1, 2] = Field(1, description="1: beside a frozen transformer; 2: both train")
-    warm_up: Positive = Field(50, description="epochs of the ramp of weight and learning rate")
-    weight: Positive = Field(2.0, description="largest weight of the consistency loss")
     weak: Positive = Field(1.0, description="weight of clip terms beside frame terms")
     layer_decay: Share = Field(0.5, description="stage 2: factor of the rate per block downwards")
     lowest: Share = Field(0.1, description="stage 2: the cosine ends at this share of the rate")

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import SedreproError
 
 
-class Events:
+class TensorBoard:
     """Writes the numbers of each epoch where TensorBoard looks for them."""
 
     def __init__(self, folder: Path) -> None:

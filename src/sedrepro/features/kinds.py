@@ -10,18 +10,18 @@ import numpy as np
 
 from ..settings import FrontEnd
 
-Encoder = Callable[[np.ndarray], np.ndarray]
+Transform = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of front end: how one clip's float32 samples become the stored array of `dtype`."""
 
-    encoder: Callable[[FrontEnd], Encoder]
+    transform: Callable[[FrontEnd], Transform]
     dtype: Callable[[FrontEnd], str]
 
 
-def _mel(front_end: FrontEnd) -> Encoder:
+def _mel(front_end: FrontEnd) -> Transform:
     import torch
 
     from .front_ends import Mel
@@ -43,7 +43,7 @@ def _mel_dtype(front_end: FrontEnd) -> str:
     return "float16" if front_end.power == 1 else "float32"
 
 
-def _stft_logmel(front_end: FrontEnd) -> Encoder:
+def _stft_logmel(front_end: FrontEnd) -> Transform:
     from .logmel import LogMel
 
     return LogMel(front_end)
@@ -69,7 +69,7 @@ def _as_float32(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32)
 
 
-def _waveform(front_end: FrontEnd) -> Encoder:
+def _waveform(front_end: FrontEnd) -> Transform:
     return scaled if front_end.form == "scaled" else _as_float32
 
 

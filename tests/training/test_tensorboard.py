@@ -14,7 +14,7 @@ from sedrepro import papers
 from sedrepro.errors import SedreproError
 from sedrepro.settings import Layout, Project
 from sedrepro.training import run as training
-from sedrepro.training.events import Events
+from sedrepro.training.tensorboard import TensorBoard
 
 PROJECT = Project.model_validate({"gpu": 0, "report": {"tensorboard": True}})
 
@@ -67,9 +67,9 @@ def test_every_number_of_the_history_is_an_event(tmp_path, written, monkeypatch)
 def test_a_run_that_goes_on_hides_what_it_does_again(tmp_path, written):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "older").touch()
-    Events(tmp_path / "here")({"epoch": 0, "loss": 1.0})
+    TensorBoard(tmp_path / "here")({"epoch": 0, "loss": 1.0})
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["events"]
-    Events(tmp_path / "there")({"epoch": 3, "loss": 0.5, "note": "text"})
+    TensorBoard(tmp_path / "there")({"epoch": 3, "loss": 0.5, "note": "text"})
     assert (tmp_path / "there" / "events").read_text() == "3"
     assert written == [("loss", 1.0, 0), ("loss", 0.5, 3)]
 
@@ -77,4 +77,4 @@ def test_a_run_that_goes_on_hides_what_it_does_again(tmp_path, written):
 def test_without_the_package_a_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(SedreproError, match="pip install tensorboard"):
-        Events(tmp_path)
+        TensorBoard(tmp_path)
