@@ -299,26 +299,27 @@ def main(words: Sequence[str] | None = None) -> None:
         for index in range(told.jobs):
             copies.put(Copy(Path(folder, f"src{index}")))
 
-        def timed(tests: str) -> float:
-            copy, begun = copies.get(), time.monotonic()
-            if copy.fails(tests, 600):
-                sys.exit(f"this fails without any change: {tests}")
-            copies.put(copy)
-            return time.monotonic() - begun
+        seconds: dict[str, float] = {}
+
+        def patience(copy: Copy, tests: str) -> float:
+            """How long a file of tests may take; without a change it is run once."""
+            if tests not in seconds:
+                begun = time.monotonic()
+                if copy.fails(tests, 600):
+                    sys.exit(f"this fails without any change: {tests}")
+                seconds[tests] = time.monotonic() - begun
+            return 10 + PATIENCE * seconds[tests]
 
         def tried(mutant: Mutant) -> tuple[Mutant, str]:
             copy = copies.get()
             try:
-                for tests in sorted(tests_of(mutant), key=seconds.__getitem__):
-                    if how := copy.fails(tests, 10 + PATIENCE * seconds[tests], mutant):
+                for tests in sorted(tests_of(mutant), key=lambda one: seconds.get(one, math.inf)):
+                    if how := copy.fails(tests, patience(copy, tests), mutant):
                         return mutant, how
                 return mutant, ""
             finally:
                 copies.put(copy)
 
-        needed = sorted({tests for mutant in mutants for tests in tests_of(mutant)})
-        seconds = dict(zip(needed, pool.map(timed, needed), strict=True))
-        print(f"{len(needed)} files of tests take {sum(seconds.values()):.0f} s", flush=True)
         noticed, all_of_them = Counter(), Counter()
         for mutant, how in pool.map(tried, mutants):
             all_of_them[mutant.group] += 1
