@@ -229,8 +229,8 @@ class Copy:
         self.source = folder
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def fails(self, tests: Sequence[str], seconds: float, mutant: Mutant | None = None) -> str:
-        """How the tests end: "" if they pass."""
+    def fails(self, tests: str, seconds: float, mutant: Mutant | None = None) -> str:
+        """How a file of tests ends: "" if they pass."""
         if mutant is None:
             return self._run(tests, seconds)
         path = self.source / mutant.path.relative_to(SOURCE)
@@ -242,7 +242,7 @@ class Copy:
         finally:
             path.write_bytes(whole)
 
-    def _run(self, tests: Sequence[str], seconds: float) -> str:
+    def _run(self, tests: str, seconds: float) -> str:
         child = os.fork()
         if child == 0:
             os._exit(self._child(tests))
@@ -256,7 +256,7 @@ class Copy:
         os.waitpid(child, 0)
         return "too long"
 
-    def _child(self, tests: Sequence[str]) -> int:
+    def _child(self, tests: str) -> int:
         import pytest
 
         os.setpgid(0, 0)
@@ -268,7 +268,8 @@ class Copy:
         os.dup2(nowhere, 2)
         options = ["-x", "-q", "-p", "no:cacheprovider", "-m", QUICK]
         with tempfile.TemporaryDirectory() as folder:
-            return int(pytest.main([*options, "--basetemp", f"{folder}/tests", *tests]))
+            code = pytest.main([*options, "--basetemp", f"{folder}/tests", tests])
+        return 0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else int(code)  # all of it is slow
 
 
 def interval(noticed: int, count: int, z: float = 1.96) -> tuple[float, float]:
@@ -298,22 +299,27 @@ def main(words: Sequence[str] | None = None) -> None:
         for index in range(told.jobs):
             copies.put(Copy(Path(folder, f"src{index}")))
 
-        def timed(tests: tuple[str, ...]) -> float:
-            copy, begun = copies.get(), time.monotonic()
-            if copy.fails(tests, 600):
-                sys.exit(f"these tests fail without any change: {' '.join(tests)}")
-            copies.put(copy)
-            return time.monotonic() - begun
+        seconds: dict[str, float] = {}
+
+        def patience(copy: Copy, tests: str) -> float:
+            """How long a file of tests may take; without a change it is run once."""
+            if tests not in seconds:
+                begun = time.monotonic()
+                if copy.fails(tests, 600):
+                    sys.exit(f"this fails without any change: {tests}")
+                seconds[tests] = time.monotonic() - begun
+            return 10 + PATIENCE * seconds[tests]
 
         def tried(mutant: Mutant) -> tuple[Mutant, str]:
-            copy, tests = copies.get(), tests_of(mutant)
+            copy = copies.get()
             try:
-                return mutant, copy.fails(tests, 10 + PATIENCE * seconds[tests], mutant)
+                for tests in sorted(tests_of(mutant), key=lambda one: seconds.get(one, math.inf)):
+                    if how := copy.fails(tests, patience(copy, tests), mutant):
+                        return mutant, how
+                return mutant, ""
             finally:
                 copies.put(copy)
 
-        needed = dict.fromkeys(map(tests_of, mutants))
-        seconds = dict(zip(needed, pool.map(timed, needed), strict=True))
         noticed, all_of_them = Counter(), Counter()
         for mutant, how in pool.map(tried, mutants):
             all_of_them[mutant.group] += 1

@@ -1,4 +1,4 @@
-"""The same walk through Snakemake and the real commands: a few steps here, as many as one likes by
+"""The same walk through Snakemake and the real commands: 25 steps here, as many as one likes by
 hand (`SEDREPRO_REAL_STEPS=300 SEDREPRO_WALK_SEED=2 pytest -s tests/life/test_real_walk.py`).
 
 With `SEDREPRO_REAL_HOME`, a folder, what clean runs print and the result set to begin from are kept
@@ -36,7 +36,7 @@ from sedrepro.reporting.tables import to_csv
 from sedrepro.settings import Layout, Project
 from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 SEED = int(os.environ.get("SEDREPRO_WALK_SEED", "14"))
 STEPS = int(os.environ.get("SEDREPRO_REAL_STEPS", "25"))
@@ -281,7 +281,7 @@ class Walker:
 
     def expected(self) -> dict[tuple[str, ...], dict[str, str]]:
         """What a clean run of these settings prints; each is run once."""
-        memo = json.dumps(self.chosen, sort_keys=True)
+        memo = named(self.chosen)
         if memo not in self.known:
             self.clean.choose(self.chosen)
             for path in (self.clean.path / RESULTS / "runs").glob("*/*/*/*"):
@@ -294,6 +294,21 @@ class Walker:
         return self.known[memo]
 
 
+def named(chosen: dict[str, Any]) -> str:
+    return json.dumps(chosen, sort_keys=True)
+
+
+def keep(home: Path, known: dict[str, dict]) -> None:
+    """Keep what clean runs print, for this walk and the next."""
+    kept = {memo: list(lines.items()) for memo, lines in known.items()}
+    (home / "known.json").write_text(json.dumps(kept))
+
+
+def kept(home: Path) -> dict[str, dict]:
+    found = read_json(home / "known.json")
+    return {memo: {tuple(key): line for key, line in told} for memo, told in found.items()}
+
+
 def begun(home: Path, root: Path) -> tuple[Folder, Folder]:
     """A finished result set to live with, and one that stays as it is, for clean runs."""
     clean = Folder(home / "clean")
@@ -302,6 +317,7 @@ def begun(home: Path, root: Path) -> tuple[Folder, Folder]:
         first.choose(FIRST)
         done = first.snakemake("all")
         assert done.returncode == 0, done.stdout + done.stderr
+        keep(home, {named(FIRST): first.lines()[0]})
         first.path.rename(clean.path)
     life = home / "life"
     shutil.rmtree(life, ignore_errors=True)
@@ -314,19 +330,12 @@ def begun(home: Path, root: Path) -> tuple[Folder, Folder]:
 def test_whatever_people_do_with_the_real_commands(root, tmp_path, record_property):
     home = Path(HOME) if HOME else tmp_path
     walker = Walker(*begun(home, root))
-    known = home / "known.json"
-    if known.exists():
-        walker.known = {memo: dict(map(_entry, told)) for memo, told in read_json(known).items()}
+    walker.known = kept(home)
     try:
         walker.walk()
     finally:
-        kept = {memo: list(lines.items()) for memo, lines in walker.known.items()}
-        known.write_text(json.dumps(kept))
+        keep(home, walker.known)
     kinds = ", ".join(f"{name} {n}" for name, n in sorted(walker.counts.items()))
     told = f"{walker.step} real actions, seed {SEED}: {kinds}"
     print(told)
     record_property("counted", told)
-
-
-def _entry(told: list[Any]) -> tuple[tuple[str, ...], dict[str, str]]:
-    return tuple(told[0]), told[1]

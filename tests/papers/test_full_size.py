@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -22,6 +23,11 @@ DCASE = {"batch": {"synth": 1, "weak": 1, "unlabelled": 1}}
 # Time is scarcer here than memory.
 HETERO = {"batch": dict.fromkeys(encoders.GROUPS, 1), "encoder": {"save_memory": False}}
 VIDEOS = {"batch": 2}
+# What has no part in the first step: a loss that begins in a later epoch, and what stands before a
+# layer of zeros.
+LATER = r"student\.projector\."
+BEFORE_ZEROS = r"student\.adapters\.\d+\.(gain|(long|short)\.down\..*)"
+ADAPTERS = r"network\.localiser\.(visual|audio)_adapter\.(down|norm|scale).*"
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +39,21 @@ def files(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    ("paper", "row", "changes"),
+    ("paper", "row", "changes", "still"),
     [
-        ("lgc_sed", "lgc", DCASE),
-        ("cross_task_sod", "full", DCASE),
-        ("weak_mtl", "2apae", {"batch": 1}),
-        ("mtda_hsed", "baseline_coherent", HETERO),
-        ("mtda_hsed", "mtda_hsed", HETERO),
-        ("dmsf_avel", "av_att", VIDEOS),
-        ("dmsf_avel", "dmrn", VIDEOS),
-        ("dmsf_avel", "psp", VIDEOS),
-        ("dmsf_avel", "cmran", VIDEOS),
-        ("dmsf_avel", "dmsf", VIDEOS),
+        ("lgc_sed", "lgc", DCASE, LATER),
+        ("cross_task_sod", "full", DCASE, ""),
+        ("weak_mtl", "2apae", {"batch": 1}, ""),
+        ("mtda_hsed", "baseline_coherent", HETERO, ""),
+        ("mtda_hsed", "mtda_hsed", HETERO, BEFORE_ZEROS),
+        ("dmsf_avel", "av_att", VIDEOS, ""),
+        ("dmsf_avel", "dmrn", VIDEOS, ""),
+        ("dmsf_avel", "psp", VIDEOS, ""),
+        ("dmsf_avel", "cmran", VIDEOS, ""),
+        ("dmsf_avel", "dmsf", VIDEOS, ADAPTERS),
     ],
 )
-def test_a_step(root, files, paper, row, changes):
+def test_a_step_moves_all_that_has_a_part_in_it(root, files, paper, row, changes, still):
     overlay = {"papers": {paper: {"settings": changes}}}
     models = papers.settings_models()
     project = settings.load(overlay, papers=models, root=root)
@@ -55,10 +61,12 @@ def test_a_step(root, files, paper, row, changes):
     run = settings.Run(paper, row, next(iter(spec.conditions)), 0, (spec.folds or [None])[0])
     plan = settings.plan(project, run, models[paper])
     trainer = prepared(plan, torch.device("cpu"), 10, False, files)
-    trained = [p for group in trainer.optimiser.param_groups for p in group["params"]]
-    before = [parameter.detach().clone() for parameter in trained]
+    trained = {id(p) for group in trainer.optimiser.param_groups for p in group["params"]}
+    named = trainer.method.networks.named_parameters()
+    named = {name: parameter for name, parameter in named if id(parameter) in trained}
+    assert len(named) == len(trained)
+    before = {name: parameter.detach().clone() for name, parameter in named.items()}
     trainer._step(trainer.drawn)
-    assert all(p.grad.isfinite().all() for p in trained if p.grad is not None)
-    moved = [not torch.equal(old, new) for old, new in zip(before, trained, strict=True)]
-    # What stands behind a layer of zeros, or has its part in later epochs, does not move yet.
-    assert sum(moved) > 0.6 * len(moved)
+    assert all(p.grad.isfinite().all() for p in named.values() if p.grad is not None)
+    stayed = {name for name, old in before.items() if torch.equal(old, named[name])}
+    assert stayed == {name for name in named if re.match(still or "$", name)}
