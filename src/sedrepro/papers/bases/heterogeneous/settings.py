@@ -181,6 +181,10 @@ class Settings(PaperSettings):
         return self.network
 
     @property
+    def recomputes(self) -> bool:
+        return self.built.batch_norm_recompute
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         return (self.front_end, *self.encoder.inputs)
 
