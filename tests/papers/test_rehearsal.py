@@ -69,7 +69,7 @@ def cells(text, paper, rows):
     """The cells of a paper's line in the table."""
     lines = [line for line in text.splitlines() if line.startswith("  ")]
     place = next(k for k, line in enumerate(lines) if line.split()[0] == paper)
-    return lines[place + (rows == "every")].removeprefix("  ").split("  ")
+    return lines[place + (rows == "every row")].removeprefix("  ").split("  ")
 
 
 def test_hours_energy_and_memory_are_those_of_whole_batches(project, told):

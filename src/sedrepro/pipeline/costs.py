@@ -253,7 +253,7 @@ def text(project: Project, models: Models, registry: Registry, layout: Layout) -
     rows, left_out = [], 0
     known = [p for p in project.selected_papers() if any(r["paper"] == p for r in costs.rows)]
     for paper in [*known, "all"]:
-        for name in ("headline", "every"):
+        for name in ("headline", "every row"):
             chosen = [
                 (one, row)
                 for one in (known if paper == "all" else [paper])
@@ -267,7 +267,7 @@ def text(project: Project, models: Models, registry: Registry, layout: Layout) -
         f"{len(costs.rows)} rows says:",
         *(f"  {line}" for line in table(HEADING, rows)),
     ]
-    everything = [(paper, row) for paper in known for row in _rows(project, paper, "every")]
+    everything = [(paper, row) for paper in known for row in _rows(project, paper, "every row")]
     for name, (clips, cost) in costs.heard(everything).items():
         energy = "" if cost.joules is None else f", {cost.joules / JOULES:.1f} kWh"
         lines.append(
@@ -343,5 +343,6 @@ def _assumed(found: Mapping[str, Any]) -> list[str]:
         *lines,
         "  every clip arrives (sets that are there are counted); nothing else uses the device",
         "  3 seeds train three times; with several devices the hours are shared out between them",
+        "  memory: a whole batch, and the training data kept on the device (device_store_gb)",
         "  not counted: downloads, log-mel features, metrics and figures (minutes a run)",
     ]
