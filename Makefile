@@ -32,8 +32,7 @@ demo: setup ## the miniature of every paper: tables, figures and the results pag
 	echo "results page: $(CURDIR)/results/mini/report/index.html"; exit $$status
 
 rehearsal: setup ## a few full-size steps of each headline row; `sedrepro plan` then tells what all costs
-	@sedrepro rehearse
-	@sedrepro plan
+	@status=0; sedrepro rehearse || status=$$?; sedrepro plan; exit $$status
 
 bench: setup ## training steps side by side, into docs/benchmarks.md
 	@PYTHONPATH=src python benchmarks/steps.py --write

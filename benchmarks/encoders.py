@@ -32,22 +32,11 @@ WAYS = {
     "adapters, blocks kept": ("m3a", ADAPTED),
     "adapters, blocks computed again": ("m3a", {}),
 }
-BEATS = weights.BEATS | {
-    "embed_dim": 512,
-    "encoder_layers": 12,
-    "encoder_embed_dim": 768,
-    "encoder_ffn_embed_dim": 3072,
-    "encoder_attention_heads": 12,
-    "conv_pos": 128,
-    "conv_pos_groups": 16,
-    "num_buckets": 320,
-    "max_distance": 800,
-}
 GROUPS = ("maestro", "synth", "strong", "weak", "unlabelled")
 
 
 def draw(path: Path) -> None:
-    weights.write(path, {"cfg": BEATS, "model": weights.beats(0, BEATS)})
+    weights.write(path, weights.full_size("beats", 0))
 
 
 def measure(way: str, path: Path, device: str, clips: int, steps: int) -> list[str]:

@@ -224,10 +224,10 @@ def _rehearse(options: argparse.Namespace) -> int:
     project = _project(options)
     layout = Layout.of(project)
     there = project.device != "cpu" and torch.cuda.is_available()
-    entries = rehearsal.rehearse(project, papers.settings_models(), gpus=int(there))
+    found = rehearsal.rehearse(project, papers.settings_models(), gpus=int(there))
     device = torch.device("cuda" if there else "cpu")
-    rehearsal.write(entries, hardware(device), layout)
-    return 0
+    rehearsal.write(found, hardware(device), layout)
+    return 1 if any("problem" in one for part in found.values() for one in part) else 0
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Tiny random stand-ins for pre-trained weights, under the names of the real ones."""
+"""Random stand-ins for pre-trained weights, under the names of the real ones, tiny or as large."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import SedreproError
 from ..files import atomic
 from ..settings import Layout, Project
 from ..sources import registry
@@ -35,6 +36,19 @@ BEATS = {
     "finetuned_model": False,
 }
 ATST = {"width": 64, "inner": 96, "blocks": 2, "places": 251}
+# The shapes of the real ones.
+FULL_BEATS = BEATS | {
+    "embed_dim": 512,
+    "encoder_layers": 12,
+    "encoder_embed_dim": 768,
+    "encoder_ffn_embed_dim": 3072,
+    "encoder_attention_heads": 12,
+    "conv_pos": 128,
+    "conv_pos_groups": 16,
+    "num_buckets": 320,
+    "max_distance": 800,
+}
+FULL_ATST = {"width": 768, "inner": 3072, "blocks": 12, "places": 251}
 
 State = dict[str, np.ndarray]
 
@@ -94,14 +108,14 @@ def beats(seed: int, cfg: dict[str, Any] = BEATS) -> State:
     return dict(drawn)
 
 
-def atst(seed: int) -> State:
-    """The `state_dict` of a fine-tuned ATST-Frame checkpoint."""
-    width, inner = ATST["width"], ATST["inner"]
+def atst(seed: int, shape: dict[str, int] = ATST) -> State:
+    """The `state_dict` of a fine-tuned ATST-Frame checkpoint of this shape."""
+    width, inner = shape["width"], shape["inner"]
     drawn = _Drawn(seed)
     drawn["mask_embed"] = np.zeros((1, 1, width), np.float32)
-    drawn.normal("pos_embed", 1, ATST["places"], width, deviation=0.02)
+    drawn.normal("pos_embed", 1, shape["places"], width, deviation=0.02)
     drawn.linear("patch_embed.patch_embed", 256, width)
-    for index in range(ATST["blocks"]):
+    for index in range(shape["blocks"]):
         block = f"blocks.{index}"
         drawn.norm(f"{block}.norm1", width)
         drawn.linear(f"{block}.attn.qkv", width, 3 * width, bias=False)
@@ -120,6 +134,15 @@ def content(resource: str, seed: int) -> dict[str, Any]:
     if resource == "audioclip":
         return audioclip(seed)
     return {"state_dict": atst(seed)}
+
+
+def full_size(resource: str, seed: int) -> dict[str, Any]:
+    """The same in the size of the real weights."""
+    if resource == "beats":
+        return {"cfg": FULL_BEATS, "model": beats(seed, FULL_BEATS)}
+    if resource == "atst_frame":
+        return {"state_dict": atst(seed, FULL_ATST)}
+    raise SedreproError(f"weights {resource}: there is no stand-in of their size; fetch them")
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

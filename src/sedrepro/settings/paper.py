@@ -49,6 +49,11 @@ class PaperSettings(Block):
         """Resources of pre-trained weights without which the row cannot be run."""
         return []
 
+    @property
+    def recomputes(self) -> bool:
+        """Whether every validation goes over the training batches of an epoch first."""
+        return False
+
     @abstractmethod
     def grid(self, front_ends: Mapping[str, FrontEnd]) -> Grid:
         """The resolution of the network's output."""

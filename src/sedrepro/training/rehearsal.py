@@ -7,14 +7,17 @@ import resource
 import signal
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import settings
+from ..errors import SedreproError
 from ..files import write_json
-from ..settings import Layout, PaperSettings, Plan, Project, Run
+from ..miniature import weights as stand_ins
+from ..settings import Layout, PaperSettings, Plan, Project, Run, declared
 from ..sources import weights
 
 if TYPE_CHECKING:
@@ -23,9 +26,18 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 STEPS = 3
-"""Measured steps, after one that is not."""
+"""Measured steps, spread over the schedule, after one that is not measured."""
+SCHEDULE = 100
+"""Steps an epoch has in a rehearsal: some methods begin to do more after some epochs."""
 CPU_BATCH = 6
 """About so many clips make a batch on a CPU; what a whole batch takes is extrapolated."""
+SHORT = 5.0
+"""A step of so few seconds is measured with its whole batch on a CPU too: much of it does not grow
+with the clips."""
+SMALLEST = 64
+"""Where memory is short, a batch is made smaller again and again, up to so many times."""
+GPU_SECONDS = 3.0
+"""A GPU repeats the measured steps for so long: one is over too soon for its energy counter."""
 
 Models = dict[str, type[PaperSettings]]
 
@@ -103,7 +115,7 @@ def trainer(
 def measure(
     project: Project, run: Run, models: Models, share: int, gpus: int, files: dict[str, Path]
 ) -> dict[str, Any]:
-    """Seconds and memory of a step and of a scored clip, in a process of its own."""
+    """What a step and a scored clip take: seconds, memory and, on a GPU, energy."""
     import torch
 
     from ..inference.devices import choose, prepare
@@ -112,67 +124,192 @@ def measure(
     device = choose(project.device, gpus, project.gpu_share)
     prepare(run.seed, 1, project.deterministic)
     plan = with_share(project, run, models, share)
-    made, batch = trainer(plan, device, 10, precision(project, gpus) == "bf16", files)
+    made, batch = trainer(plan, device, SCHEDULE, precision(project, gpus) == "bf16", files)
+    before = _memory(device)
 
-    def steps(count: int = STEPS) -> None:
-        for _ in range(count):
+    def steps() -> None:
+        whole = plan.settings.training.epochs * SCHEDULE
+        for k in range(STEPS):
+            made.step = int((k + 0.5) / STEPS * whole)
             made._step(batch)
 
-    steps(1)
-    seconds = _timed(steps, device) / STEPS
+    made._step(batch)
+    step_s, energy = _timed(steps, device)
     made.method.networks.eval()
     model = made.method.models()[0]
     with torch.no_grad():
-        scoring = _timed(lambda: made.method.scores(model, batch.inputs), device)
-    on_gpu = device.type == "cuda"
-    gpu_memory = torch.cuda.max_memory_allocated(device) / 2**20 if on_gpu else None
+        scoring, _ = _timed(lambda: made.method.scores(model, batch.inputs), device)
+    peak = _memory(device)
     return {
         "clips": len(batch.clips),
-        "step_s": seconds,
+        "step_s": step_s / STEPS,
+        "step_j": energy and energy / STEPS,
         "clip_s": scoring / len(batch.clips),
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "gpu_memory_mb": gpu_memory,
+        "save_s": _saving(made),
+        "before_mb": before,
+        "peak_mb": peak,
     }
 
 
-def _timed(work: Any, device: torch.device) -> float:
+def _saving(made: Trainer) -> float:
+    """Seconds that a resumable checkpoint takes."""
+    from .state import State
+
+    with tempfile.TemporaryDirectory() as folder:
+        made.state = State(Path(folder))
+        made.state.home.mkdir()
+        begin = time.perf_counter()
+        made.save()
+        return time.perf_counter() - begin
+
+
+def measure_encoder(project: Project, name: str, gpus: int, path: Path) -> dict[str, Any]:
+    """What a clip takes that a frozen encoder hears once, before any training."""
     import torch
 
-    begin = time.perf_counter()
-    work()
+    from ..inference.devices import choose, prepare
+
+    device = choose(project.device, gpus, project.gpu_share)
+    prepare(0, 1, project.deterministic)
+    front_end = project.front_ends[name]
+    kind = declared.resolve(declared.FRONT_ENDS[front_end.kind].work)
+    network = kind.load(front_end, path).to(device).eval()
+    count = kind.batch if gpus else CPU_BATCH
+    shape = project.front_ends[front_end.waveform].shape
+    waves = torch.randint(-(2**14), 2**14, (count, *shape), dtype=torch.int16, device=device)
+    waves[:, -1] = 0  # how often a clip was doubled
+    with torch.inference_mode():
+        network(waves)
+        seconds, energy = _timed(lambda: network(waves), device)
+    return {
+        "clip_s": seconds / count,
+        "clip_j": energy and energy / count,
+        "peak_mb": _memory(device),
+    }
+
+
+def _memory(device: torch.device) -> float:
+    """The most MiB that this process has used so far, on its GPU where it has one."""
+    import torch
+
     if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _timed(work: Callable[[], Any], device: torch.device) -> tuple[float, float | None]:
+    """Seconds and joules of some work.
+
+    On a CPU they are seconds of the processor, which other programs hardly change.
+    """
+    import torch
+
+    from .record import Cost
+
+    if device.type != "cuda":
+        begin = time.process_time()
+        work()
+        return time.process_time() - begin, None
+    torch.cuda.synchronize(device)
+    cost, begin, rounds = Cost(device), time.perf_counter(), 0
+    while time.perf_counter() - begin < GPU_SECONDS:
+        work()
         torch.cuda.synchronize(device)
-    return time.perf_counter() - begin
+        rounds += 1
+    seconds, energy = time.perf_counter() - begin, cost.total()["energy_j"]
+    return seconds / rounds, energy and energy / rounds
 
 
-def rehearse(project: Project, models: Models, gpus: int) -> list[dict[str, Any]]:
-    """Measure every headline row; what cannot be measured says why."""
-    found = []
-    for run in headline_runs(project, models):
-        plan = settings.plan(project, run, models[run.paper])
-        whole = sum(stream.group for stream in plan.streams)
-        needed = plan.settings.weights()
-        entry: dict[str, Any] = {"paper": run.paper, "row": run.row, "batch": whole}
-        lacking = [why for name in needed if (why := weights.lacking(name, project))]
-        if lacking:
-            entry["problem"] = "; ".join(lacking)
-        else:
-            files = {name: weights.path(name, project) for name in needed}
-            share = 1 if gpus else max(1, whole // CPU_BATCH)
-            entry |= _in_a_process(project, run, models, share, gpus, files)
-        print(as_line(entry), flush=True)
-        found.append(entry)
-    return found
+def rehearse(project: Project, models: Models, gpus: int) -> dict[str, list[dict[str, Any]]]:
+    """Measure every headline row and every frozen encoder they read; what fails says why."""
+    rows, encoders = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(project, Path(folder))
+        plans = [settings.plan(project, r, models[r.paper]) for r in headline_runs(project, models)]
+        for plan in plans:
+            run, whole = plan.run, sum(stream.group for stream in plan.streams)
+            entry = {"paper": run.paper, "row": run.row, "batch": whole}
+            entry |= _row(project, plan, models, gpus, files)
+            print(as_line(entry), flush=True)
+            rows.append(entry)
+        for name in dict.fromkeys(name for plan in plans for name in plan.front_ends):
+            kind = declared.FRONT_ENDS[project.front_ends[name].kind]
+            if not kind.of_waveforms:
+                continue
+            path, which = files.of(kind.weights)
+            entry = {"front_end": name, "weights": which}
+            entry |= _alone(measure_encoder, project, name, gpus, path)
+            print(encoder_line(entry), flush=True)
+            encoders.append(entry)
+    return {"rows": rows, "encoders": encoders}
 
 
-def _in_a_process(*given: Any) -> dict[str, Any]:
+def _row(project: Project, plan: Plan, models: Models, gpus: int, files: Files) -> dict[str, Any]:
+    """A row's measurements, of as much of a batch as fits."""
+    try:
+        found = {name: files.of(name) for name in plan.settings.weights()}
+    except SedreproError as error:
+        return {"problem": str(error)}
+    paths = {name: path for name, (path, _) in found.items()}
+    random = sorted(name for name, (_, which) in found.items() if which == "random")
+    whole = sum(stream.group for stream in plan.streams)
+    share = 1 if gpus else max(1, whole // CPU_BATCH)
+    while True:
+        entry = _alone(measure, project, plan.run, models, share, gpus, paths)
+        if "problem" not in entry:
+            quick = entry["step_s"] * whole / entry["clips"] < SHORT
+            if quick and entry["clips"] < whole and not gpus:
+                entry = _alone(measure, project, plan.run, models, 1, gpus, paths)
+            return entry | {"random": random}
+        if not entry["short"] or share >= min(whole, SMALLEST):
+            return entry
+        share *= 2
+
+
+class Files:
+    """Pre-trained weights: those that are there, random ones of the same shape for the others.
+
+    What a step costs does not depend on their values.
+    """
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        self.project = project
+        self.folder = folder
+
+    def of(self, resource: str) -> tuple[Path, str]:
+        """The file of a resource, and whether its weights are `real` or `random`."""
+        if not weights.lacking(resource, self.project):
+            return weights.path(resource, self.project), "real"
+        path = self.folder / f"{resource}.pt"
+        if not path.exists():
+            small = self.project.data.origin == "render"
+            draw = stand_ins.content if small else stand_ins.full_size
+            stand_ins.write(path, draw(resource, 0))
+        return path, "random"
+
+
+def _alone(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """The result of some work in a process of its own, so that its memory is its own."""
     try:
         context = multiprocessing.get_context("spawn")
         quiet = (signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is told by this process, in one line
         with ProcessPoolExecutor(1, context, signal.signal, quiet) as pool:
-            return pool.submit(measure, *given).result()
-    except (BrokenProcessPool, MemoryError, RuntimeError) as error:
-        return {"problem": " ".join(str(error).split())[:200]}
+            return pool.submit(work, *given).result()
+    except (BrokenProcessPool, MemoryError) as error:  # the system ends what takes too much
+        return {"problem": _words(error), "short": True}
+    except Exception as error:  # whatever it is, other rows are measured nevertheless
+        return {"problem": _words(error), "short": "out of memory" in str(error)}
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or "memory ran out"
+
+
+def whole_memory(entry: Mapping[str, Any]) -> float:
+    """MiB of a step with the whole batch: what a part of it took beyond the networks, in
+    proportion."""
+    batches = entry["batch"] / entry["clips"]
+    return entry["before_mb"] + (entry["peak_mb"] - entry["before_mb"]) * batches
 
 
 def as_line(entry: dict[str, Any]) -> str:
@@ -181,14 +318,25 @@ def as_line(entry: dict[str, Any]) -> str:
     if "problem" in entry:
         return f"{name}: not rehearsed ({entry['problem']})"
     whole = entry["step_s"] * entry["batch"] / entry["clips"]
-    part = "" if entry["clips"] == entry["batch"] else f", from {entry['clips']} of them"
-    memory = (entry["gpu_memory_mb"] or entry["memory_mb"]) / 1024
+    notes = []
+    if entry["clips"] < entry["batch"]:
+        notes.append(f"extrapolated from {entry['clips']} clips")
+    if entry["random"]:
+        notes.append(f"random weights for {', '.join(entry['random'])}")
+    note = f" ({'; '.join(notes)})" if notes else ""
     return (
-        f"{name}: {whole:.2f} s a step of {entry['batch']} clips{part}; "
-        f"{entry['clip_s']:.3f} s a scored clip; {memory:.1f} GiB"
+        f"{name}: {whole:.2f} s a step of {entry['batch']} clips; {entry['clip_s']:.3f} s a scored "
+        f"clip; {whole_memory(entry) / 1024:.1f} GiB{note}"
     )
 
 
-def write(entries: list[dict[str, Any]], hardware: dict[str, Any], layout: Layout) -> None:
+def encoder_line(entry: dict[str, Any]) -> str:
+    """A measured encoder as a line."""
+    if "problem" in entry:
+        return f"{entry['front_end']}: not rehearsed ({entry['problem']})"
+    return f"{entry['front_end']}: {entry['clip_s']:.3f} s a clip, heard once"
+
+
+def write(found: dict[str, Any], hardware: dict[str, Any], layout: Layout) -> None:
     """Where `sedrepro plan` finds it."""
-    write_json(Path(layout.results, "rehearsal.json"), {"hardware": hardware, "rows": entries})
+    write_json(Path(layout.results, "rehearsal.json"), {"hardware": hardware, **found})

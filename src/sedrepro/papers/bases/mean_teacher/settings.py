@@ -143,6 +143,10 @@ class StudentTeacher(PaperSettings):
         return "network.pooling"
 
     @property
+    def recomputes(self) -> bool:
+        return self.built.batch_norm_recompute
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The front ends of every stream and every held-out set."""
         return (self.front_end,)
