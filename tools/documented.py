@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,12 @@ def typed(markdown: str) -> list[str]:
     return _calls(single)
 
 
+def words(markdown: str, program: str) -> list[list[str]]:
+    """The arguments of every call of one program in blocks."""
+    calls = [shlex.split(call) for call in typed(markdown)]
+    return [call[1:] for call in calls if call[0] == program]
+
+
 def mentioned(markdown: str) -> list[str]:
     """Every call of our programs in running text, where arguments may be left out."""
     text = re.sub(r"^\| `.*?` \|", "", FENCE.sub("", markdown), flags=re.MULTILINE)  # messages
@@ -49,6 +56,12 @@ def files(markdown: str) -> Iterator[tuple[str, str]]:
     """The settings files of a page: a YAML block after a sentence that ends with a file's name."""
     for match in re.finditer(r"`(\w+\.yaml)`:\n\n```yaml\n(.*?)^```", markdown, re.M | re.DOTALL):
         yield match[1], match[2]
+
+
+def sections(markdown: str) -> dict[str, str]:
+    """What stands under each heading of the second rank."""
+    parts = re.split(r"^## (.+)\n", markdown, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def read(path: Path) -> str:

@@ -1,8 +1,10 @@
-"""docs/formats.md: the columns that the code declares, with what each one holds."""
+"""docs/formats.md: columns that the code declares, and fields that a test finds in real files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+import structured
 
 from sedrepro import tables
 from sedrepro.cli import predict
@@ -13,9 +15,11 @@ from sedrepro.settings import published
 HEAD = """\
 # File formats
 
-Written from the columns that the code declares, by `make config-docs`. Files named `.tsv` have
-tabs between columns, those named `.csv` have commas. For HDF5 and JSON files see
-[Architecture](architecture.md#what-flows).
+Written by `make config-docs`. Files named `.tsv` have tabs between columns, those named `.csv` have
+commas. A test compares the fields of HDF5 and JSON files with real ones. In a field's name, a part
+in capitals stands for any name, `[]` for each entry of a list, and `@` for an attribute of an HDF5
+file; "JSON" is text that holds JSON. [Architecture](architecture.md#what-flows) tells how the files
+depend on each other.
 """
 FILES = (
     (
@@ -34,6 +38,23 @@ FILES = (
     ),
     ("predictions/RECORDING.tsv", "What a run detects in a recording.", predict.COLUMNS),
 )
+ARCHIVE = """\
+## NAME.sedrepro.zip
+
+What `sedrepro archive` packs, to be cited. It holds no data, no weights and no recordings.
+
+| file | meaning |
+|---|---|
+| `SHA256SUMS` | checksum of each other file |
+| `tables/PAPER.*` | tables and their keys |
+| `published/PAPER.csv` | what the paper printed |
+| `runs/PAPER/ROW/CONDITION/SEED/run.json` | the record of a run |
+| `runs/PAPER/ROW/CONDITION/SEED/metrics.json` | what it scores |
+| `runs/PAPER/ROW/CONDITION/SEED/history.csv` | its losses, epoch by epoch |
+| `settings.json` | all settings, without names of folders |
+| `environment.json` | versions of Python and of all packages |
+| `CITATION.cff`, `LICENSE`, `requirements.lock` | those of the checkout |
+"""
 MEANINGS = {
     "aggregate": "what the mean is of, and what the interval draws",
     "ci_high": "upper end of the interval",
@@ -91,9 +112,16 @@ MEANINGS = {
 
 def page() -> str:
     """docs/formats.md."""
-    return "\n".join([HEAD, *(_section(*file) for file in FILES)])
+    columns = [_section(*file) for file in FILES]
+    return "\n".join([HEAD, *columns, *map(_structured, structured.FILES), ARCHIVE])
 
 
 def _section(name: str, what: str, columns: Iterable[str]) -> str:
     lines = [f"| `{column}` | {MEANINGS[column]} |" for column in columns]
     return "\n".join([f"## {name}\n", f"{what}\n", "| column | meaning |", "|---|---|", *lines, ""])
+
+
+def _structured(file: structured.File) -> str:
+    lines = [f"| `{name}` | {kind} | {what} |" for name, (kind, what) in file.fields.items()]
+    head = ["| field | kind | meaning |", "|---|---|---|"]
+    return "\n".join([f"## {file.name}\n", f"{file.what}\n", *head, *lines, ""])

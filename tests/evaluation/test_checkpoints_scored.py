@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import h5py
@@ -15,14 +16,21 @@ import torch
 import yaml
 from world import lay_set, under_recipes_names
 
-from sedrepro import papers, places, settings
+from sedrepro import chain, papers, places, settings
 from sedrepro.checkpoints import load_checkpoint
 from sedrepro.cli import main
 from sedrepro.evaluation import write
-from sedrepro.files import read_json
+from sedrepro.files import read_json, write_json
+from sedrepro.progress import reporting
 from sedrepro.reporting.tables import tabulate
 from sedrepro.settings import Layout, Subset
+from sedrepro.sources.fetch import status_of
 from sedrepro.training.run import train
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+import documented
+import structured
 
 pytestmark = pytest.mark.slow
 
@@ -159,6 +167,31 @@ def test_an_exported_checkpoint_scores_as_its_run_on_a_machine_without_it(run, c
     assert teacher["weak_f1", "sedrepro", ""][2] == 3
 
 
+def test_the_recipes_of_the_docs_for_weights(run, root, capsys):
+    """docs/how-to.md: its commands that take or give a checkpoint, on this run's row."""
+    shutil.copy(run / "checkpoint.pt", "theirs.ckpt")
+    soundfile.write("noise.wav", np.random.default_rng(1).normal(0, 0.1, 3 * RATE), RATE)
+    page = documented.read(root / "docs" / "how-to.md")
+    yours = {
+        "THEIRS.ckpt": "theirs.ckpt",
+        "RECORDING": "noise.wav",
+        "WEIGHTS": "weights",
+        "WEIGHTS/checkpoint.pt": "weights/checkpoint.pt",
+        "lgc_sed/lgc": f"{PAPER}/untrained",
+    }
+    said = {}
+    for words in documented.words(page, "sedrepro"):
+        if {"--checkpoint", "predict"} & set(words):
+            capsys.readouterr()
+            given = [yours.get(word, word) for word in words]
+            assert main([*given, "--configfile", "tiny.yaml"]) == 0, words
+            said[words[0]] = capsys.readouterr().out
+    assert said.keys() == {"score", "export", "predict"}
+    assert numbers(external(PAPER, "theirs") / "metrics.json", "external")
+    assert {path.name for path in Path("weights").iterdir()} == {"checkpoint.pt", "README.md"}
+    assert Path("predictions/noise.tsv").is_file()
+
+
 def test_the_card_says_what_the_weights_are(run):
     main(["export", str(run), "--checkpoint", "out", "--configfile", "tiny.yaml"])
     text = Path("out/README.md").read_text()
@@ -173,6 +206,32 @@ def test_the_card_says_what_the_weights_are(run):
         yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["settings"] == card["settings"]
     )
     assert card["settings"]["decoding"]["median"] == 3
+
+
+def test_real_files_have_the_fields_that_the_docs_name_and_no_others(run, root):
+    """docs/formats.md, both ways."""
+    project = settings.load(TINY, papers=papers.settings_models())
+    layout = Layout.of(project)
+    tabulate(project, PAPER, layout, root)
+    write_json(layout.status("desed_weak"), status_of("desed_weak", "ok", "", 3, 96_000))
+    seal = layout.tables_key(Subset("desed", "weak"))
+    chain.seal(seal, "tables", [], parents={"desed_weak": "a"}, recordings="b", trees={"/t": "c"})
+    with reporting("results/full/logs/train/some.log", "train") as told:
+        told(0.5, "half", force=True)
+    for name, place in {
+        "RESOURCE.json": "data/full/status/*.json",
+        "SUBSET/key.json": "data/full/corpora/desed/*/key.json",
+        "FRONT_END.h5": "data/full/features/*/*.h5",
+        "/run.json": str(run / "run.json"),
+        "/scores.h5": str(run / "scores.h5"),
+        "/examples.h5": str(run / "examples.h5"),
+        "/metrics.json": str(run / "metrics.json"),
+        "PAPER.key.json": f"results/full/tables/{PAPER}.key.json",
+        "JOB.progress.json": "results/full/logs/train/*.progress.json",
+    }.items():
+        paths = [path for path in Path().glob(place) if path.is_file()]
+        assert paths, place
+        assert structured.differences(structured.file_of(name), paths) == []
 
 
 def line(capsys, words: list[str]) -> str:

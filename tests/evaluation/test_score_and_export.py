@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,21 @@ from world import CLIPS, EXPECTED, HOP, MT, WHOLE, World
 
 from sedrepro import papers, places, settings, tables
 from sedrepro.cli import main
-from sedrepro.evaluation import evaluate
-from sedrepro.files import read_json
+from sedrepro.evaluation import evaluate, write
+from sedrepro.files import read_json, write_json
 from sedrepro.metrics.resamples import Resamples
 from sedrepro.settings import Layout, Subset
+from written import run_record
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+import documented
+
+MEASURED = ("metrics.json", "resamples.npz")
 
 pytestmark = pytest.mark.slow
-
 OVERLAY = {
+    "run": ["lgc_sed"],
     "report": {"bootstrap": 20},
     "papers": {"lgc_sed": {"settings": {"decoding": {"operating_points": 5}}}},
 }
@@ -358,6 +366,30 @@ def test_a_fault_is_one_line(copies, capsys, what, fault):
     spoil, line = FAULTS[what][fault]
     spoil()
     assert line in refused(capsys, f"--{what}", what)
+
+
+@pytest.mark.system
+def test_the_recipe_of_the_docs(project, root, monkeypatch, capsys):
+    """docs/how-to.md, "Set my method beside theirs"."""
+    plan, world = made(project)
+    write_json(world.layout.run(MT, "run.json"), run_record(plan, world.layout))
+    write(plan, project, world.layout, *(world.layout.run(MT, name) for name in MEASURED))
+    command("export", MT, "--detections", "points")
+    command("export", MT, "--scores", "frames")
+    monkeypatch.setattr("sedrepro.reporting.draw", lambda *_: None)  # tests of its own draw
+    page = documented.read(root / "docs" / "how-to.md")
+    recipe = documented.sections(page)["Set my method beside theirs"]
+    for words in documented.words(recipe, "sedrepro"):
+        capsys.readouterr()
+        yours = {"DETECTIONS": "points", "SCORES": "frames"}
+        assert command(*(yours.get(word, word) for word in words)) == 0, words
+    text = Path(capsys.readouterr().out.strip()).read_text()
+    assert "mine (scored here)" in text
+    assert "mine_smoothed (scored here)" in text
+    with open("results/full/tables/lgc_sed.differences.csv", newline="") as file:
+        compared = [line for line in csv.DictReader(file) if line["row"] == "external/mine"]
+    assert {line["minus"] for line in compared} == {"mt"}
+    assert all(line["ci_low"] and line["ci_high"] for line in compared)
 
 
 def test_options_that_do_not_fit_are_one_line(copies, capsys):

@@ -44,22 +44,25 @@ PACKAGES = (
 )
 
 
+MINIATURE = {
+    "scale": "mini",
+    "data": {"origin": "render"},
+    "run": ["lgc_sed"],
+    "seeds": [42, 43],
+    "papers": {
+        "lgc_sed": {
+            "rows": ["untrained", "mt_median7", "mt", "clc", "pgc", "lgc"],
+            "table": {"mt_median7": {"from": "mt"}},  # so that one paper is enough
+        }
+    },
+}
+"""A miniature of one paper with every row selected and two seeds."""
+
+
 def project_of(**overlay) -> Project:
-    """A miniature of one paper with every row selected and two seeds (or what `overlay` says)."""
-    everything = {
-        "scale": "mini",
-        "data": {"origin": "render"},
-        "run": ["lgc_sed"],
-        "seeds": [42, 43],
-        "papers": {
-            "lgc_sed": {
-                "rows": ["untrained", "mt_median7", "mt", "clc", "pgc", "lgc"],
-                "table": {"mt_median7": {"from": "mt"}},  # so that one paper is enough
-            }
-        },
-    }
+    """The miniature, or what `overlay` makes of it."""
     return settings.load(
-        settings.merge(everything, overlay), papers=papers.settings_models(), root=ROOT
+        settings.merge(MINIATURE, overlay), papers=papers.settings_models(), root=ROOT
     )
 
 

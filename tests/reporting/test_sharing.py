@@ -112,6 +112,14 @@ def test_an_archive_is_checked_anywhere(copy, words, tmp_path_factory, monkeypat
     assert "every link holds" in capsys.readouterr().out
 
 
+def test_an_archive_holds_where_runs_do_not_count(copy, words):
+    """They were measured with other settings: the tables say so, and none of their numbers."""
+    project = fabricate.project_of(report={"bootstrap": 10})
+    tabulate(project, "lgc_sed", Layout("data/mini", str(HERE)), copy.root)
+    assert main(["archive", "--out", "one.zip", *words, "--config", "report={bootstrap: 10}"]) == 0
+    assert main(["verify", "one.zip"]) == 0
+
+
 @pytest.mark.parametrize(
     ("part", "change", "told"),
     [

@@ -147,8 +147,8 @@ def _chain(parts: dict[str, bytes]) -> Iterator[str]:
         for run, key in described["parents"].items():
             if run.startswith("published/"):
                 found = _blake(parts.get(f"{run}.csv", b""))
-            else:  # a parent without numbers has the reason in the place of a key
-                found = keys.get(run, "" if re.fullmatch(r"[0-9a-f]{32}", key) else key)
+            else:  # a run without numbers in the tables has the reason in the place of a key
+                found = keys.get(run, "") if re.fullmatch(r"[0-9a-f]{32}", key) else key
             if found != key:
                 yield f"{name}: made of other numbers of {run} than are here"
         for file, content in described["files"].items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median_low
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .. import tables
+from ..clips import Clip, read_clips
 from ..errors import SedreproError
 from ..metrics.events import Events
 from ..settings import HeldOut, Layout, Plan
@@ -19,6 +20,7 @@ from ..sources.desed import clip_of, read_table
 from .measures import Scored, Truth
 from .run import expected
 from .sed import Detections
+from .units import units
 
 MODEL = "external"
 """What the model of somebody else's system is called in metrics.json."""
@@ -45,11 +47,17 @@ def known(
     truth: Path | None = None,
     durations: Path | None = None,
 ) -> Known:
-    """The set's own tables, or DESED's: `truth` with the events, `durations` with every clip."""
+    """The set's own tables, or DESED's: `truth` with the events, `durations` with every clip.
+
+    Units are those of the set, so that differences to our own runs have intervals.
+    """
+    listed: dict[str, Clip] = {}
     if truth is None or durations is None:
         whole, source = _of_tables(held_out, plan.classes, layout)
+        listed = {clip.name: clip for clip in read_clips(source)}
     else:
         whole, source = _of_files(truth, durations, plan.classes), str(durations)
+    whole = replace(whole, units=units(held_out, whole.clips, listed), unit=held_out.unit)
     if not whole.events["onset"].notna().any():
         raise SedreproError(f"{source}: none of its clips has an event: nothing can be measured")
     return Known(whole, source)
