@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean, geometric_mean
 from typing import Any
 
 from .. import papers, progress, settings
@@ -342,16 +343,19 @@ def _training_left(standing: Standing, found: list[Standing]) -> float | None:
 
 
 def _expected(run: Run, past: list[Standing]) -> float | None:
-    """The mean of what the runs most like this one take."""
+    """The mean of what the runs most like this one take.
+
+    Other papers' runs may take many times as long or as short: of those it is the geometric mean.
+    """
     for alike in (
         lambda other: (other.paper, other.row) == (run.paper, run.row),
         lambda other: other.paper == run.paper,
-        lambda other: True,
     ):
         times = [s.seconds for s in past if s.seconds is not None and alike(s.run)]
         if times:
-            return sum(times) / len(times)
-    return None
+            return fmean(times)
+    times = [s.seconds for s in past if s.seconds]
+    return geometric_mean(times) if times else None
 
 
 def _count(steps: list[Step]) -> dict[str, int]:
