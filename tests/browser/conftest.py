@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ sys.path.insert(0, str(HERE.parent / "reporting"))
 import fabricate  # noqa: E402
 
 from .devtools import Browser  # noqa: E402
+
+AXE = "axe-core@4.14.1"
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +48,22 @@ def browser(program, tmp_path_factory) -> Iterator[Browser]:
     started = Browser(program, tmp_path_factory.mktemp("profile"))
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory) -> str:
+    """The rules of axe-core, from the registry of packages."""
+    if not shutil.which("npm"):
+        pytest.skip("axe-core is fetched by npm, which is not here")
+    folder = tmp_path_factory.mktemp("axe")
+    words = ["npm", "pack", "--silent", AXE]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        pytest.skip(f"npm cannot fetch {AXE}: {done.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("*.tgz"))) as packed:
+        script = packed.extractfile("package/axe.min.js")
+        assert script is not None
+        return script.read().decode()
 
 
 @pytest.fixture(scope="session")

@@ -360,6 +360,19 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(page):
     assert [role for role, name in controls if not name and role != "table"] == []
 
 
+@pytest.mark.parametrize(("scheme", "rules"), [("light", ""), ("dark", "color-contrast")])
+def test_axe_finds_no_serious_fault(browser, everything, axe, scheme, rules):
+    """All rules of axe-core; of them only contrast depends on the colours."""
+    shown = browser.page(prefers_color_scheme=scheme)
+    shown.open(everything.page)
+    shown.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    shown.run(f"{axe}; 0")
+    options = {"resultTypes": ["violations"], **({"runOnly": [rules]} if rules else {})}
+    faults = shown.run(f"""axe.run({json.dumps(options)}).then((found) =>
+      found.violations.map((one) => [one.impact, one.id, one.nodes[0].html]))""")
+    assert [fault for fault in faults if fault[0] in ("serious", "critical")] == []
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_is_kept_as_a_picture(browser, everything, output, width, height, scheme):
