@@ -3,9 +3,9 @@
     python tools/mutants.py --seed 7 --count 400 [--jobs 2] [--only metrics]
 
 Draws mutants by a seed, as many of each group of files as its share of all that there could be, and
-runs the quick tests that concern the file. Each runs in a process of its own, forked from one that
-has the large libraries loaded; the code that is changed is a copy. Prints the share of mutants that
-were noticed, with its interval, and those that were not.
+runs those tests of `make test` that concern the file. Each file of tests runs in a process of its
+own, forked from one that has the large libraries loaded; the code that is changed is a copy. Prints
+the share of mutants that were noticed, with its interval, and those that were not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ LIBRARIES = (
     *("numpy", "pandas", "torch", "h5py", "scipy.stats", "soundfile", "yaml", "pydantic"),
     *("jinja2", "sklearn.metrics", "sed_scores_eval", "psds_eval", "hypothesis", "pytest"),
 )
-QUICK = "not slow and not system and not long"
+TESTS = "not system and not long"
+"""Tests that `make test` runs, those marked as slow too: many promises are kept only there."""
 PATIENCE = 4.0
 """How many times as long as without a change tests may take; a loop without end is noticed."""
 
@@ -266,7 +267,7 @@ class Copy:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-m", QUICK]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-m", TESTS]
         with tempfile.TemporaryDirectory() as folder:
             code = pytest.main([*options, "--basetemp", f"{folder}/tests", tests])
         return 0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else int(code)  # all of it is slow

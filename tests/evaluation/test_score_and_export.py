@@ -392,6 +392,17 @@ def test_the_recipe_of_the_docs(project, root, monkeypatch, capsys):
     assert all(line["ci_low"] and line["ci_high"] for line in compared)
 
 
+def test_events_of_one_class_may_touch(copies):
+    def halved(table):
+        whole = table.iloc[0].copy()
+        middle = str((float(whole["onset"]) + float(whole["offset"])) / 2)
+        table.loc[0, "offset"] = middle
+        return pd.concat([table, whole.to_frame().T.assign(onset=middle)])
+
+    edited(POINT, halved)
+    assert score("--detections", "detections") == 0
+
+
 def test_options_that_do_not_fit_are_one_line(copies, capsys):
     given = ["--detections", "detections"]
     assert "give both or neither" in refused(capsys, *given, "--truth", "t.tsv")

@@ -108,6 +108,16 @@ def test_true_frames_include_both_ends():
     assert true.sum() == 64
 
 
+def test_an_event_on_the_border_of_two_frames_is_in_the_later_one():
+    """In floating point 0.3 / 0.1 is a little less than 3, and 0.6 / 0.1 than 6."""
+    events = pd.DataFrame(
+        [("a", "Gong", 0.3, 0.6, 1.0)], columns=["clip", "label", "onset", "offset", "confidence"]
+    )
+    truth = Truth(["a"], np.array([1.0]), CLASSES, events, 1)
+    true = frame_truth(truth, 10, 0.1)
+    assert np.flatnonzero(true[0, :, 1]).tolist() == [3, 4, 5, 6]
+
+
 def test_frame_metrics_by_explicit_counting(found, scored, truth):
     f1, precision, recall, aps, aucs = [], [], [], [], []
     for k in range(3):

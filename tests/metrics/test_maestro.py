@@ -192,6 +192,10 @@ def test_only_sure_events_of_scored_classes_are_true():
     assert maestro.separate(frames, HOP, **given) is None
 
 
+def test_a_recordings_name_may_have_hyphens():
+    assert maestro.window_of("city-center-05-1200-2200") == ("city-center-05", 12.0)
+
+
 def test_validation_takes_windows_apart_up_to_their_last_event():
     frames, given = material()
     first, second = given["clips"][:2]
