@@ -46,6 +46,16 @@ def test_the_weights_are_in_the_key(tmp_path, root, monkeypatch):
     assert len(set(keys)) == 3
 
 
+def test_compiled_runs_have_keys_of_their_own(tmp_path):
+    layout = Layout(str(tmp_path), str(tmp_path / "results"))
+    toys.fabricate(layout)
+    plan = toys.plan("spectra")
+    links = [run_link(plan, {}, layout, compiled=how) for how in (False, True, "graphs")]
+    assert len({link["key"] for link in links}) == 3
+    assert links[0]["key"] == run_link(plan, {}, layout)["key"]
+    assert [link["numerics"].get("compile") for link in links] == [None, True, "graphs"]
+
+
 def test_where_a_subset_is_cut_is_in_the_key(tmp_path, monkeypatch):
     """A setting of the data alone: no store and no event changes with it."""
     layout = Layout(str(tmp_path), str(tmp_path / "results"))

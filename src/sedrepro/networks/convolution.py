@@ -39,6 +39,7 @@ def _copies_pay(x: Tensor, layer: Conv2d) -> bool:
     """Whether the gradient of this layer's weights will be asked for, on such a CPU."""
     return (
         x.device.type == "cpu"
+        and not torch.compiler.is_compiling()
         and layer.weight.requires_grad
         and torch.is_grad_enabled()
         and layer.in_channels >= FEWEST

@@ -27,7 +27,13 @@ class Dropout(nn.Dropout):
         dropped = round(self.p * LEVELS)
         if not self.training or not dropped:
             return x
-        return _Masked.apply(x, draw(x.numel(), dropped), LEVELS / max(1, LEVELS - dropped))
+        return _masked(x, dropped)
+
+
+@torch.compiler.disable
+def _masked(x: Tensor, dropped: int) -> Tensor:
+    """`x` under a mask of its own. NumPy draws it, which no compiler of PyTorch follows."""
+    return _Masked.apply(x, draw(x.numel(), dropped), LEVELS / max(1, LEVELS - dropped))
 
 
 def draw(count: int, dropped: int) -> np.ndarray:

@@ -173,4 +173,5 @@ class TwoStep(nn.Module):
             found = self.attention(maps.float())
         if not reconstruct:
             return found
-        return found._replace(reconstruction=self.decoder(encoded).squeeze(1))
+        drawn = self.decoder(encoded).squeeze(1)
+        return Tagging(found.clip, found.frame, found.frequency, found.time, drawn)

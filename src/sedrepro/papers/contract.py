@@ -67,6 +67,9 @@ class Method(ABC):
     """Whether the first update runs at the full rate whatever `rate(0)` says: the DCASE recipes ask
     their schedule for the first time after it."""
 
+    compiling: bool | str = False
+    """Whether training steps run compiled networks (the setting `compile`)."""
+
     def __init__(
         self, plan: Plan, *, steps_per_epoch: int, device: torch.device, amp: bool
     ) -> None:
@@ -75,6 +78,7 @@ class Method(ABC):
         self.steps_per_epoch = steps_per_epoch
         self.device = device
         self.amp = amp
+        self._compiled: dict[str, Callable[..., Any]] = {}
         try:  # of papers that `run` names this is known before
             plan.settings.check_classes(plan.classes)
         except ValueError as error:
@@ -181,8 +185,19 @@ class Method(ABC):
     def forward(self, model: str, *inputs: Any, **options: Any) -> Any:
         """Run a network, in mixed precision where that is on; outputs are float32."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            output = self.networks[model](*inputs, **options)
+            output = self._network(model)(*inputs, **options)
         return _float(output)
+
+    def _network(self, model: str) -> Callable[..., Any]:
+        """A network; compiled in training, where all batches have one shape."""
+        network = self.networks[model]
+        if not self.compiling or not network.training:
+            return network
+        if model not in self._compiled:
+            graphs = self.compiling == "graphs" and self.device.type == "cuda"
+            mode = "reduce-overhead" if graphs else None
+            self._compiled[model] = torch.compile(network, dynamic=False, mode=mode)
+        return self._compiled[model]
 
 
 def _float(value: Any) -> Any:

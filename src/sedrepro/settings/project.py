@@ -284,6 +284,12 @@ class Project(Block):
         description="mixed precision on a GPU: faster, but the papers' authors trained in float32; "
         "such runs say so beside their scores; cpu: also on a CPU with instructions for bfloat16",
     )
+    compile: bool | Literal["graphs"] = Field(
+        False,
+        description="true: training steps are compiled (torch.compile), which takes minutes "
+        "before the first, and a C++ compiler; graphs: on a GPU with CUDA graphs, on a CPU as "
+        "true. Such runs have keys of their own",
+    )
     deterministic: bool = Field(False, description="bit-identical runs on a GPU too (slower)")
     device_store_gb: float = Field(
         24.0, ge=0, description="training data up to this size is kept on the device"

@@ -119,7 +119,7 @@ class TrainTask(Task):
 
     @classmethod
     def plan(cls, project: Project, run: Plan) -> TrainTask:
-        given = pick(project, "amp", "data.weights", "data.released")
+        given = pick(project, "amp", "compile", "data.weights", "data.released")
         return cls(given=given, run=run.describe_training())
 
 

@@ -125,6 +125,7 @@ def measure(
     prepare(run.seed, 1, project.deterministic)
     plan = with_share(project, run, models, share)
     made, batch = trainer(plan, device, SCHEDULE, precision(project, gpus) == "bf16", files)
+    made.method.compiling = project.compile
     before = _memory(device)
 
     def steps() -> None:

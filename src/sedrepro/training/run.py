@@ -35,7 +35,7 @@ def train(plan: Plan, project: Project, layout: Layout, *, gpus: int = 0, thread
         if plan.released is not None and not lacking:
             files[plan.released.resource] = released.place(plan.released, project)
         reason = "; ".join(lacking) or _data_missing(plan, data) or _source_missing(plan, layout)
-        link = run_link(plan, data, layout, files, precision(project, gpus))
+        link = run_link(plan, data, layout, files, precision(project, gpus), project.compile)
         state.open(link["key"])
         if state.finished:
             print(f"{REPUBLISHED}: key {link['key']}")
@@ -110,15 +110,18 @@ def run_link(
     layout: Layout,
     files: Mapping[str, Path] | None = None,
     precision: str = "float32",
+    compiled: bool | str = False,
 ) -> dict[str, Any]:
     """The run in the chain of keys: settings, seed, and the content of everything read.
 
     How its scores are decoded is no part of it. `files` are pre-trained weights by resource.
+    Compiled steps add in another order, so the key says so; of others it says nothing.
     """
+    how = {"compile": compiled} if compiled else {}
     subsets = {(d["corpus"], d["subset"]) for d in data.values()}
     depends = {
         "run": plan.describe_training(),
-        "numerics": {"precision": precision, "dropout": DROPOUT},
+        "numerics": {"precision": precision, "dropout": DROPOUT, **how},
     }
     parents = {
         "stores": {name: d["content_key"] for name, d in sorted(data.items())},
@@ -258,6 +261,7 @@ class Fit:
         if self.plan.released is not None:
             path = self.files[self.plan.released.resource]
             load_networks(method, released_networks(path, self.plan.released.layout), path)
+        method.compiling = self.project.compile
         if self.plan.source is not None:
             saved = load_checkpoint(self.layout.run(self.plan.source, "checkpoint.pt"), device)
             method.start_from(saved["networks"]["headline"])

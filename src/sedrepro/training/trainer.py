@@ -113,6 +113,8 @@ class Trainer:
     def _step(self, batch: Batch) -> None:
         self.step += 1
         self.method.networks.train()
+        if self.method.compiling == "graphs":
+            torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is used
         terms = self.method.losses(batch, self.step)
         total = reduce(add, [term.weight * term.value for term in terms.values()])
         self._check_finite((self.epoch, self.position, total.detach()))
