@@ -391,6 +391,8 @@ class Finder:
             os.killpg(0, signal.SIGINT)
 
 sys.meta_path.insert(0, Finder())
+# What a shell runs in the background is deaf to Ctrl-C, and so is what that starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 """Ctrl-C at a terminal, in the moment in which a module is asked for."""
 
