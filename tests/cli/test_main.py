@@ -392,7 +392,8 @@ class Finder:
 
 sys.meta_path.insert(0, Finder())
 # What a shell runs in the background is deaf to Ctrl-C, and so is what that starts.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.getpid() == os.getsid(0):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 """Ctrl-C at a terminal, in the moment in which a module is asked for."""
 
