@@ -39,10 +39,10 @@ bench: setup ## training steps side by side, into docs/benchmarks.md
 
 test: lint ## lint, then all tests but those of the whole workflow and the machine, with coverage
 	@rm -f .coverage .coverage.*
-	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not system and not long" --cov --cov-report=term:skip-covered --cov-fail-under=85
+	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --durations=25 -m "not system and not long" --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 test-system: setup ## the whole workflow, killed and changed; a real SLURM, a browser, full disks, conda
-	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs -m "system and not long"
+	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs --durations=25 -m "system and not long"
 
 test-data: setup ## fetch the public data that some tests compare with
 	@python tools/test_data.py
