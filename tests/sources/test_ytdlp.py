@@ -139,4 +139,5 @@ def test_an_account_may_ask_for_more(tmp_path: Path) -> None:
 
     assert policy() is YOUTUBE
     assert policy(cookies="firefox") is YOUTUBE_ACCOUNT
+    assert round(YOUTUBE_ACCOUNT.hours(19_067)) == 56
     assert YOUTUBE_ACCOUNT.hours(19_067) < YOUTUBE.hours(19_067)

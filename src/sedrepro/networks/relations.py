@@ -8,8 +8,13 @@ from torch.nn import functional as F
 
 from .dropout import Dropout
 
-D, HEADS, INNER = 256, 4, 2048
-DROPOUT, MAP_DROPOUT = 0.1, 0.2
+D = 256
+"""Values of a vector."""
+HEADS = 4
+INNER = 2048
+"""Values between the two layers of a feed-forward part."""
+DROPOUT = 0.1
+MAP_DROPOUT = 0.2
 
 
 def attention(heads: int = HEADS) -> nn.MultiheadAttention:

@@ -125,7 +125,7 @@ class Costs:
         each = {held_out.name: self.clips(held_out.subset) or 0 for held_out in plan.held_out}
         selecting = sum(each[held_out.name] for held_out in plan.held_out if held_out.selects)
         if plan.settings.recomputes:
-            selecting += (self.steps(plan) or 0) * _batch(plan)
+            selecting += (self.steps(plan) or 0) * plan.batch
         validations = -(-training.epochs // training.validate_every)
         return models * (validations * selecting + len(training.keep) * sum(each.values()))
 
@@ -164,7 +164,7 @@ class Costs:
         if steps is None:
             return None
         steps *= plan.settings.training.epochs
-        batches = _batch(plan) / row["clips"]
+        batches = plan.batch / row["clips"]
         scoring = self.scored(plan) * row["clip_s"]
         saving = plan.settings.training.epochs / plan.settings.training.checkpoint_every
         seconds = steps * row["step_s"] * batches + scoring + saving * row["save_s"]
@@ -236,10 +236,6 @@ class Costs:
             f"  {count} finished runs took {_hours(took)}, for which {_hours(reckoned)} are "
             f"reckoned: {reckoned / took:.2f} of it"
         )
-
-
-def _batch(plan: Plan) -> int:
-    return sum(stream.group for stream in plan.streams)
 
 
 def text(project: Project, models: Models, registry: Registry, layout: Layout) -> str:

@@ -95,6 +95,11 @@ class Plan:
         return self.settings.streams() if self.kind == "train" else []
 
     @property
+    def batch(self) -> int:
+        """Clips of a training batch."""
+        return sum(stream.group for stream in self.streams)
+
+    @property
     def held_out(self) -> list[HeldOut]:
         """Of released detections only the set that they are of."""
         sets = self.settings.held_out()

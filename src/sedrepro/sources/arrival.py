@@ -409,6 +409,7 @@ class Arrival:
         self._told = now
         self._told_of_wall = walled
         found = self._found(now)
+        self._queue.wait(int(found["left"]))
         said = line(found)
         done = (found["there"] + found["gone"]) / max(1, len(self.every))
         current()(done, said, left=found["seconds_left"], force=True)
@@ -420,7 +421,6 @@ class Arrival:
         gone = sum(c.file not in self._have and c.file not in self.late for c in settled)
         left = len(self.every) - len(self._have) - gone
         others = self._queue.others()
-        self._queue.wait(left)
         # Whoever asks takes turns with the others, until these or we have all there is.
         turns = left + sum(min(left, other) for other in others)
         wall = self.wall.left()

@@ -75,7 +75,7 @@ class RandomLoader:
         from ..papers.contract import Batch
 
         grid, classes, streams = plan.grid, len(plan.classes), plan.streams
-        count = sum(stream.group for stream in streams)
+        count = plan.batch
         parts: dict[str, slice] = {}
         start = 0
         for stream in streams:
@@ -212,7 +212,9 @@ def _timed(work: Callable[[], Any], device: torch.device) -> tuple[float, float 
         work()
         return time.process_time() - begin, None
     torch.cuda.synchronize(device)
-    cost, begin, rounds = Cost(device), time.perf_counter(), 0
+    cost = Cost(device)
+    rounds = 0
+    begin = time.perf_counter()
     while time.perf_counter() - begin < GPU_SECONDS:
         work()
         torch.cuda.synchronize(device)
@@ -228,8 +230,7 @@ def rehearse(project: Project, models: Models, gpus: int) -> dict[str, list[dict
         files = Files(project, Path(folder))
         plans = [settings.plan(project, r, models[r.paper]) for r in headline_runs(project, models)]
         for plan in plans:
-            run, whole = plan.run, sum(stream.group for stream in plan.streams)
-            entry = {"paper": run.paper, "row": run.row, "batch": whole}
+            entry = {"paper": plan.run.paper, "row": plan.run.row, "batch": plan.batch}
             entry |= _row(project, plan, models, gpus, files)
             print(as_line(entry), flush=True)
             rows.append(entry)
@@ -253,7 +254,7 @@ def _row(project: Project, plan: Plan, models: Models, gpus: int, files: Files) 
         return {"problem": str(error)}
     paths = {name: path for name, (path, _) in found.items()}
     random = sorted(name for name, (_, which) in found.items() if which == "random")
-    whole = sum(stream.group for stream in plan.streams)
+    whole = plan.batch
     share = 1 if gpus else max(1, whole // CPU_BATCH)
     while True:
         entry = _alone(measure, project, plan.run, models, share, gpus, paths)
