@@ -1,6 +1,6 @@
 # make          set up .venv (about 2 minutes once, then nothing)
 # make demo     reproduce everything in miniature, print the tables and where the page is
-# make test     lint and test; at least 85 % of src must be covered
+# make test     lint and test
 # make help     all targets
 
 CORES ?= 2
@@ -19,7 +19,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: setup demo rehearsal bench test test-system test-data mutants lint format lock config-docs docs clean help
+PYTEST := pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs --durations=25
+QUICK_TESTS := $(PYTEST) -m "not system and not long"
+
+.PHONY: setup demo rehearsal bench test test-system coverage test-data mutants lint format lock config-docs docs clean help
 
 setup: ## build .venv from requirements.lock; does nothing when it is there
 	@tools/setup.sh
@@ -37,12 +40,15 @@ rehearsal: setup ## a few full-size steps of each headline row; `sedrepro plan` 
 bench: setup ## training steps side by side, into docs/benchmarks.md
 	@PYTHONPATH=src python benchmarks/steps.py --write
 
-test: lint ## lint, then all tests but those of the whole workflow and the machine, with coverage
-	@rm -f .coverage .coverage.*
-	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --durations=25 -m "not system and not long" --cov --cov-report=term:skip-covered --cov-fail-under=85
+test: lint ## lint, then all tests but those of the whole workflow and the machine
+	@$(QUICK_TESTS)
 
 test-system: setup ## the whole workflow, killed and changed; a real SLURM, a browser, full disks, conda
-	@pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -rs --durations=25 -m "system and not long"
+	@$(PYTEST) -m "system and not long"
+
+coverage: setup ## the same tests, counting lines: at least 85 % of src must be covered
+	@rm -f .coverage .coverage.*
+	@$(QUICK_TESTS) --cov --cov-report=term:skip-covered --cov-fail-under=85
 
 test-data: setup ## fetch the public data that some tests compare with
 	@python tools/test_data.py

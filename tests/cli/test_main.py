@@ -401,9 +401,10 @@ if os.getpid() == os.getsid(0):
 def interrupted(folder: Path, module: str, *words: str) -> subprocess.CompletedProcess[str]:
     (folder / "sitecustomize.py").write_text(CTRL_C)
     paths = [str(folder), *filter(None, sys.path)]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}  # it talks too
     return subprocess.run(
         [sys.executable, *words],
-        env=os.environ | {"CTRL_C_AT": module, "PYTHONPATH": os.pathsep.join(paths)},
+        env=kept | {"CTRL_C_AT": module, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         start_new_session=True,
