@@ -102,7 +102,7 @@ class Tube:
         self.asked.append(begun)
         self.videos.append(video)
         self.time.sleep(self.draw.uniform(1.0, 4.0))
-        word = self._trouble(begun) or self._limit(begun) or self.fates.get(video, "")
+        word = self.trouble(begun) or self._limit(begun) or self.fates.get(video, "")
         if not word and self.draw.random() < self.flaky:
             word = self.draw.choice(["slow", "garbage"])
         if not word and self.time.full and self.draw.random() < 0.5:
@@ -113,7 +113,8 @@ class Tube:
             raise yt_dlp.utils.DownloadError(f"ERROR: [youtube] {video}: {WORDS[word]}")
         (folder / "audio.m4a").write_bytes(GARBAGE if word == "garbage" else b"sound")
 
-    def _trouble(self, moment: float) -> str:
+    def trouble(self, moment: float) -> str:
+        """What befalls the host at a moment."""
         return next((word for begin, end, word in self.troubles if begin <= moment < end), "")
 
     def _limit(self, moment: float) -> str:

@@ -85,10 +85,12 @@ def desed(project, monkeypatch, clock: Time) -> Callable[..., tuple[Project, Tub
 def fetch_all(settings: Project, tables: dict, tube: Tube, draw: random.Random | None = None):
     """What `snakemake data` does, started again by its user after every kill, reboot and full disk.
 
-    Returns the statuses, and the seconds until the user came to look.
+    Returns the statuses, from when to when each set was fetched, and the seconds until the user
+    came to look.
     """
-    statuses, away = {}, 0.0
+    statuses, spans, away = {}, {}, 0.0
     for name in tables:
+        begun = tube.time.true
         while name not in statuses:
             try:
                 statuses[name] = obtain(name, settings)
@@ -103,7 +105,8 @@ def fetch_all(settings: Project, tables: dict, tube: Tube, draw: random.Random |
                 away += (hours := draw.uniform(0.0, 3.0) * HOUR)
                 tube.time.true += hours
         write_json(Layout.of(settings).status(name), statuses[name])
-    return statuses, away
+        spans[name] = (begun, tube.time.true)
+    return statuses, spans, away
 
 
 def tear(ledger: Path, draw: random.Random) -> None:
@@ -128,8 +131,7 @@ def assert_settled(statuses: dict, tables: dict, tube: Tube) -> None:
             c for c, v in zip(listed, videos(listed), strict=True) if v not in tube.fates
         }
         ledger = Ledger(DOWNLOADS / name / "clips.tsv")
-        own = listed if name != "strong" else [c for c in listed if c not in shared(tables)]
-        for clip in own:
+        for clip in own(tables, name):
             state = ledger.of(clip).state
             if clip in there:
                 assert state == "ok"
@@ -142,8 +144,10 @@ def assert_settled(statuses: dict, tables: dict, tube: Tube) -> None:
         assert f"{len(there):,} of {len(listed):,}" in status["reason"] or status["status"] == "ok"
 
 
-def shared(tables: dict) -> set[str]:
-    return {clip for name in SETS for clip in tables[name]}
+def own(tables: dict, name: str) -> list[str]:
+    """The clips of a set that no other holds."""
+    held = {clip for subset in SETS for clip in tables[subset]} if name == "strong" else set()
+    return [clip for clip in tables[name] if clip not in held]
 
 
 def assert_polite(tube: Tube, troubles: float) -> None:
@@ -174,32 +178,54 @@ def take(settings, tube, tables, seed: int, kills: int = 0) -> tuple[float, floa
     begun = tube.time.true
     tube.time.kills = sorted(begun + draw.random() * hours * HOUR for _ in range(kills))
     tube.time.fills = sorted(begun + draw.random() * hours * HOUR for _ in range(kills // 4))
-    statuses, away = fetch_all(settings, tables, tube, draw)
+    statuses, spans, away = fetch_all(settings, tables, tube, draw)
     assert not tube.time.kills
     assert not tube.time.fills
     assert_settled(statuses, tables, tube)
     assert_polite(tube, hours_of(tube.troubles))
-    # What the hosts and the policy make of it, whatever was asked: each video once, the troubles
-    # and a wall after each, and in each set the time after which doubtful answers are believed.
-    needed = len(everything) * YOUTUBE.interval + away + hours_of(tube.troubles)
-    needed += (len(tube.troubles) + kills) * (YOUTUBE.wall + arrival.AGAIN)
-    needed += len(tables) * (CONFIRMED + arrival.AGAIN)
-    held = {
-        subset for subset in tables for video in videos(tables[subset]) if withheld(tube, video)
-    }
-    needed += len(held) * PATIENCE["withheld"] + 4 * YOUTUBE.wall
+    needed = away + sum(needed_for(own(tables, name), tube, *spans[name]) for name in tables)
     return (tube.time.true - begun) / HOUR, needed / HOUR
 
 
-def withheld(tube: Tube, video: str) -> bool:
-    return tube.fates.get(video) in ("slow", "closed", "limit")
+def needed_for(listed: list[str], tube: Tube, begun: float, ended: float) -> float:
+    """Seconds that hosts and policy make of a set, whatever was asked in them.
+
+    Each video once, the troubles of that time with a wall after each; and a doubtful answer is
+    believed when it is given again so much later, counted from the first one that was meant.
+    """
+    befell = [trouble for trouble in tube.troubles if begun <= trouble[0] < ended]
+    busy = len(listed) * YOUTUBE.interval + hours_of(befell)
+    busy += (len(befell) + 1) * (YOUTUBE.wall + arrival.AGAIN)
+    until = begun + busy
+    own_videos = set(videos(listed))
+    for video, patience in doubtful(tube).items():
+        if video in own_videos:
+            first = min(meant(tube, video), begun + busy)
+            # A clock that was set back forgets how long ago the first answer was.
+            back = [jump for jump in tube.time.jumps if first < jump < first + patience]
+            until = max(until, max([first, *back]) + patience + arrival.AGAIN)
+    return until - begun
+
+
+def meant(tube: Tube, video: str) -> float:
+    """When a video was asked for the first time while YouTube answered as it means it."""
+    asked = zip(tube.asked, tube.videos, strict=True)
+    return next(moment for moment, v in asked if v == video and not tube.trouble(moment))
+
+
+def doubtful(tube: Tube) -> dict[str, float]:
+    """Videos of which YouTube says what need not last, and how long we doubt it."""
+    patience = {"vague": "unavailable", "kids": "unavailable", "age": "age"}
+    held = dict.fromkeys(("slow", "closed", "limit"), "withheld")
+    states = patience | held
+    return {v: PATIENCE[states[fate]] for v, fate in tube.fates.items() if fate in states}
 
 
 def test_a_quiet_week(desed) -> None:
     """Nothing goes wrong: each video once, at the pace of the policy, and none twice."""
     settings, tube, tables = desed(0, 0.02)
     begun = tube.time.true
-    statuses, _ = fetch_all(settings, tables, tube)
+    statuses, _, _ = fetch_all(settings, tables, tube)
     assert_settled(statuses, tables, tube)
     assert max(Counter(tube.videos).values()) == 1
     assert len(tube.asked) == sum(len(tables[name]) for name in SETS) + round(1909 * 0.02)
