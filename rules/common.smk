@@ -30,6 +30,9 @@ try:
 except SedreproError as error:
     raise WorkflowError(str(error))
 
+# Where cores are few, data go before runs, and of these the first of each paper (run_priority).
+DATA_FIRST = 2
+
 # Jobs find the package in any environment, know their driver, and keep to one thread each.
 os.environ.update(FLOW.environment(SOURCE))
 

@@ -10,6 +10,7 @@ rule evaluate:
         resamples=f"{RUN}/resamples.npz",
     log:
         f"{FLOW.layout.results}/logs/evaluate/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.log",
+    priority: FLOW.run_priority
     group:
         "evaluation"
     conda:

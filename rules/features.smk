@@ -13,6 +13,7 @@ rule extract:
         f"{FLOW.layout.data}/logs/extract/{{corpus}}.{{subset}}.{{front_end}}.bench"
     wildcard_constraints:
         front_end=FLOW.extracted(),
+    priority: DATA_FIRST
     conda:
         "../envs/data.yaml"
     threads: FLOW.extract_threads
@@ -37,6 +38,7 @@ rule embed:
         f"{FLOW.layout.data}/logs/embed/{{corpus}}.{{subset}}.{{front_end}}.bench"
     wildcard_constraints:
         front_end=FLOW.embedded(),
+    priority: DATA_FIRST
     conda:
         "../envs/torch.yaml"
     threads: 1

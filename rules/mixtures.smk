@@ -11,6 +11,7 @@ if FLOW.mixes:
             f"{FLOW.layout.mixtures('desed', '{subset}')}/shard{{shard}}.tsv",
         log:
             f"{FLOW.layout.data}/logs/mix/{{subset}}.{{shard}}.log",
+        priority: DATA_FIRST
         group:
             "tables"
         conda:
@@ -35,6 +36,7 @@ if FLOW.mixes:
             f"{FLOW.layout.data}/logs/collect/{{subset}}.log",
         wildcard_constraints:
             subset=FLOW.mixed(),
+        priority: DATA_FIRST
         group:
             "tables"
         conda:
@@ -62,6 +64,7 @@ rule recipe:
         f"{FLOW.layout.data}/logs/recipe/{{subset}}.log",
     wildcard_constraints:
         subset=FLOW.snrs(),
+    priority: DATA_FIRST
     group:
         "tables"
     conda:

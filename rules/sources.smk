@@ -38,6 +38,7 @@ rule adapt:
         f"{FLOW.layout.data}/logs/adapt/{{corpus}}.{{subset}}.log",
     wildcard_constraints:
         subset=FLOW.adapted(),
+    priority: DATA_FIRST
     group:
         "tables"
     conda:

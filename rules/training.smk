@@ -13,6 +13,7 @@ rule train:
         f"{FLOW.layout.results}/logs/train/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.log",
     benchmark:
         f"{FLOW.layout.results}/logs/train/{{paper}}.{{row}}.{{variant}}.seed{{seed}}.bench"
+    priority: FLOW.run_priority
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -141,14 +141,16 @@ def test_what_failed_before_training_comes_first(capsys):
 
 
 def test_time_left_is_that_of_the_runs_most_alike():
-    def standing(paper, row, word, seconds=None, done=0.0):
-        return Standing(Run(paper, row, "c", 1), word, "", seconds, done)
+    def standing(paper, row, word, seconds=None, done=0.0, kind="train"):
+        return Standing(Run(paper, row, "c", 1), word, "", seconds, done, kind=kind)
 
     past = [standing("p", "a", "done", 100.0), standing("p", "b", "done", 300.0)]
     past.append(standing("q", "a", "done", 1000.0))
+    past.append(standing("p", "u", "done", 1.0, kind="untrained"))
     assert remaining([*past, standing("p", "a", "waiting")]) == 100.0
     assert remaining([*past, standing("p", "c", "waiting")]) == 200.0
-    assert remaining([*past, standing("r", "c", "failed")]) == pytest.approx(3e7 ** (1 / 3))
+    assert remaining([*past, standing("r", "c", "failed")]) == 600.0  # of papers
+    assert remaining([*past, standing("r", "u", "waiting", kind="untrained")]) == 1.0
     assert remaining([*past, standing("p", "a", "stopped", done=0.75)]) == 25.0
     assert remaining([*past, standing("p", "a", "waiting", 100.0, 1.0)]) == 0.0
 

@@ -21,7 +21,7 @@ from sedrepro.files import write_json
 from sedrepro.settings import Layout, Project
 from sedrepro.sources import arrival, clips, policies, registry, ytdlp
 from sedrepro.sources.fetch import obtain
-from sedrepro.sources.ledger import CONFIRMED, PATIENCE, Ledger
+from sedrepro.sources.ledger import PATIENCE, Ledger
 from sedrepro.sources.policies import HOUR, YOUTUBE
 from sedrepro.sources.session import LONGEST_WAIT
 

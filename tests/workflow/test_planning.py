@@ -167,3 +167,35 @@ def test_clips_from_youtube_come_last_and_hold_no_core(clone, tmp_path):
     archives = {name for name, said in found.items() if said == {"priority: 1"}}
     assert archives == found.keys() - clips
     assert len(archives) > 10
+
+
+def test_data_go_first_then_one_run_of_each_paper(clone, tmp_path):
+    rules = "".join(
+        f'use rule {rule} from whole as {rule} with:\n    message: ""\n'
+        for rule in ("extract", "train")
+    )
+    (tmp_path / "Snakefile").write_text(
+        f'module whole:\n    snakefile: "{clone}/workflow/Snakefile"\n    config: config\n'
+        f"use rule * from whole\n{rules}"
+    )
+    mini = str(clone / "config" / "mini.yaml")
+    plan = snakemake(tmp_path, "-n", "all", "--configfile", mini).stdout
+    said = {"extract": set(), "train": set()}
+    for entry in re.split(r"\nrule ", plan)[1:]:
+        rule, _, rest = entry.partition(":")
+        if rule in said:
+            priority = re.search(r"priority: (\d)", rest.partition("resources:")[0])
+            run = re.search(r"paper=(\w+), row=(\w+)", rest)
+            said[rule].add((run.groups() if run else None, int(priority[1]) if priority else 0))
+    assert said["extract"] == {(None, 2)}
+    trains = said["train"]
+    first = {
+        "dcase_baselines": "mt2021",
+        "lgc_sed": "mt",
+        "weak_mtl": "gwrp",
+        "cross_task_sod": "full",
+        "mtda_hsed": "baseline_coherent",
+        "dmsf_avel": "a",
+    }
+    assert {run for run, priority in trains if priority} == set(first.items())
+    assert len(trains) > 12

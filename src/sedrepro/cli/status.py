@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import fmean, geometric_mean
+from statistics import fmean
 from typing import Any
 
 from .. import papers, progress, settings
@@ -43,6 +43,12 @@ class Standing:
     """What an open run already has, 0…1."""
     left: float | None = None
     """Seconds that a running one still takes."""
+    kind: str = "train"
+    """The kind of its row: what is not trained tells nothing of how long training takes."""
+
+    @property
+    def paper(self) -> str:
+        return self.run.paper
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,11 @@ class Step:
     left: float | None = None
     elapsed: float = 0.0
     """How long it has run until now."""
+
+    @property
+    def paper(self) -> str:
+        """The paper of a run's or a paper's job; something else for other jobs."""
+        return self.name.partition("/")[0]
 
     def to_come(self, usual: float) -> float:
         """Seconds that it still takes, if those like it take so long."""
@@ -106,7 +117,7 @@ class Status:
             mine = [step for step in self.steps if step.name == standing.run.folder]
             ways.append(sum(self._to_come(step, standing) for step in mine))
         after = [
-            max(step.to_come(self.usual(stage) or 0.0) for step in steps)
+            max(step.to_come(self.usual(step) or 0.0) for step in steps)
             for stage, steps in self.stages().items()
             if stage in jobs.AFTER
         ]
@@ -115,21 +126,21 @@ class Status:
     def _to_come(self, step: Step, standing: Standing) -> float:
         if step.stage == "train":
             return _training_left(standing, self.runs) or 0.0
-        return step.to_come(self.usual(step.stage) or 0.0)
+        return step.to_come(self.usual(step) or 0.0)
 
-    def usual(self, stage: str) -> float | None:
-        """Seconds that a job of a stage takes; None as long as no job at all has ended.
+    def usual(self, wanted: Step) -> float | None:
+        """Seconds that a job takes; None as long as no job at all has ended.
 
-        One that runs on shows that those like it take at least as long. Where there is no example,
-        it is taken to be as long as other small jobs are.
+        As long as others of its stage and paper, else of its stage, else any. One that runs on
+        shows that those like it take at least as long.
         """
-        mine = [step for step in self.steps if step.stage == stage]
-        past = [step.seconds for step in mine if step.seconds is not None]
-        others = [step.seconds for step in self.steps if step.seconds is not None]
-        known = past or others
-        if not known:
-            return None
-        return max([sum(known) / len(known), *(s.elapsed for s in mine if s.word == "running")])
+        mine = [step for step in self.steps if step.stage == wanted.stage]
+        akin = [step for step in mine if step.paper == wanted.paper]
+        for alike in (akin, mine, self.steps):
+            if (known := mean_of_papers(alike)) is not None:
+                running = [step.elapsed for step in alike if step.word == "running"]
+                return max([known, *running]) if alike is not self.steps else known
+        return None
 
     def stages(self) -> dict[str, list[Step]]:
         found: dict[str, list[Step]] = {}
@@ -141,11 +152,13 @@ class Status:
         """Seconds of work in a stage, one job after the other; None if nobody can tell yet."""
         if stage == "train":
             return remaining(self.runs)
-        usual = self.usual(stage)
         mine = [step for step in self.steps if step.stage == stage and step.word not in ENDED]
-        if usual is None and any(step.left is None for step in mine):
+        usual = [self.usual(step) for step in mine]
+        if any(
+            known is None and step.left is None for step, known in zip(mine, usual, strict=True)
+        ):
             return None
-        return sum(step.to_come(usual or 0.0) for step in mine)
+        return sum(step.to_come(known or 0.0) for step, known in zip(mine, usual, strict=True))
 
     def describe(self) -> dict[str, Any]:
         """The same for programs."""
@@ -254,10 +267,9 @@ def standings(
         chosen = [r for paper in project.selected_papers() for r in settings.runs(project, paper)]
     for run in chosen:
         asked = links.Asked(settings.plan(project, run, models[run.paper]), project)
-        standing = None
-        if project.papers[run.paper].table[run.row].kind != "reevaluate":
-            standing = _trained(run, layout, asked)
-        found.append(standing or _scored(run, layout, asked))
+        kind = project.papers[run.paper].table[run.row].kind
+        standing = _trained(run, layout, asked) if kind != "reevaluate" else None
+        found.append(replace(standing or _scored(run, layout, asked), kind=kind))
     return found
 
 
@@ -338,24 +350,25 @@ def _training_left(standing: Standing, found: list[Standing]) -> float | None:
         return 0.0
     if standing.left is not None:
         return standing.left
-    expected = _expected(standing.run, [s for s in found if s.seconds is not None])
+    expected = _expected(standing, [s for s in found if s.seconds is not None])
     return None if expected is None else expected * (1 - standing.done)
 
 
-def _expected(run: Run, past: list[Standing]) -> float | None:
-    """The mean of what the runs most like this one take.
+def _expected(wanted: Standing, past: list[Standing]) -> float | None:
+    """The mean of what the runs most like this one take: its row's, its paper's, or any's."""
+    past = [s for s in past if s.kind == wanted.kind] or past
+    akin = [s for s in past if s.run.paper == wanted.run.paper]
+    same = [s for s in akin if s.run.row == wanted.run.row]
+    return mean_of_papers(same or akin or past)
 
-    Other papers' runs may take many times as long or as short: of those it is the geometric mean.
-    """
-    for alike in (
-        lambda other: (other.paper, other.row) == (run.paper, run.row),
-        lambda other: other.paper == run.paper,
-    ):
-        times = [s.seconds for s in past if s.seconds is not None and alike(s.run)]
-        if times:
-            return fmean(times)
-    times = [s.seconds for s in past if s.seconds]
-    return geometric_mean(times) if times else None
+
+def mean_of_papers(examples: Sequence[Standing] | Sequence[Step]) -> float | None:
+    """What one takes on average, where a paper that has many does not count for more."""
+    times: dict[str, list[float]] = {}
+    for one in examples:
+        if one.seconds is not None:
+            times.setdefault(one.paper, []).append(one.seconds)
+    return fmean(fmean(mine) for mine in times.values()) if times else None
 
 
 def _count(steps: list[Step]) -> dict[str, int]:

@@ -289,6 +289,22 @@ class Flow:
         w = wildcards
         return Run.parse(f"{w.paper}/{w.row}/{w.variant}/seed{w.seed}")
 
+    def run_priority(self, wildcards: Any) -> int:
+        """The first run of each paper that trains goes first: it shows early what is wrong with the
+        paper, and how long all of it will take."""
+        return int(self.run(wildcards) in self.firsts)
+
+    @cached_property
+    def firsts(self) -> set[Run]:
+        """The first run of each paper that trains."""
+        found = {}
+        for paper in self.papers:
+            table = self.project.papers[paper].table
+            for run in reversed(self.runs(paper)):
+                if table[run.row].kind == "train":
+                    found[paper] = run
+        return set(found.values())
+
     def train_inputs(self, wildcards: Any) -> list[str]:
         """Stores, their tables, weights, and the run this one starts from."""
         plan = self.of(self.run(wildcards))
