@@ -11,6 +11,7 @@ from sedrepro.cli import predict
 from sedrepro.reporting import differences
 from sedrepro.reporting import tables as printed
 from sedrepro.settings import published
+from sedrepro.sources import ledger
 
 HEAD = """\
 # File formats
@@ -29,6 +30,11 @@ FILES = (
     ),
     ("data/SCALE/corpora/CORPUS/SUBSET/events.tsv", "What is true of them.", tables.EVENTS),
     ("data/SCALE/corpora/CORPUS/SUBSET/audit.tsv", "How complete the subset is.", tables.AUDIT),
+    (
+        "data/SCALE/downloads/RESOURCE/clips.tsv",
+        "Clips that are fetched one by one: a line for each attempt, without a heading.",
+        [f"ledger.{column}" for column in ledger.COLUMNS],
+    ),
     ("config/papers/PAPER/published.csv", "What the paper printed.", published.COLUMNS),
     ("results/NAME/tables/PAPER.csv", "Our numbers beside it, a cell per line.", printed.COLUMNS),
     (
@@ -75,6 +81,12 @@ MEANINGS = {
     "implementation": "the package that computed the metric",
     "interval": "what the interval draws: `clips`, `runs` or `both`",
     "label": "the class",
+    "ledger.file": "the clip's file",
+    "ledger.origin": "the host that was asked, or whence the clip came",
+    "ledger.reason": "what the host said",
+    "ledger.seconds": "length of what came",
+    "ledger.state": "`ok`, or why it did not come ([words](data.md#when-a-part-is-gone))",
+    "ledger.time": "when, seconds since 1970",
     "metric": "the metric",
     "minus": "the row that is subtracted",
     "model": "the network of the row, such as student or teacher",
@@ -117,7 +129,7 @@ def page() -> str:
 
 
 def _section(name: str, what: str, columns: Iterable[str]) -> str:
-    lines = [f"| `{column}` | {MEANINGS[column]} |" for column in columns]
+    lines = [f"| `{column.rpartition('.')[2]}` | {MEANINGS[column]} |" for column in columns]
     return "\n".join([f"## {name}\n", f"{what}\n", "| column | meaning |", "|---|---|", *lines, ""])
 
 

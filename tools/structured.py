@@ -1,4 +1,4 @@
-"""The HDF5 and JSON files that sedrepro writes: their fields, in words, and in a real file.
+"""The HDF5, JSON, numpy and PyTorch files that sedrepro writes: their fields, in words, and in a real file.
 
 A field's name has a part per level: `metrics[].value` in JSON, `SET/MODEL/frame` in HDF5, where `@`
 marks an attribute of the file. A part in capitals stands for any name.
@@ -14,6 +14,8 @@ from typing import Any
 
 import h5py
 import numpy as np
+
+from sedrepro.checkpoints import load_checkpoint
 
 Parts = tuple[str, ...]
 EMPTY = " or empty"
@@ -188,6 +190,28 @@ FILES = (
         },
     ),
     File(
+        "results/NAME/runs/PAPER/ROW/CONDITION/SEED/resamples.npz",
+        "What a run scores on clips that are drawn anew, for the intervals of differences.",
+        {
+            "values": ("array", "scores by metric, in the order of `about.keys`, and draw"),
+            "about.keys": ("list", "set, network, metric, package and class of each metric"),
+            "about.clips.SET": ("text", "digest of what is drawn from a set, and in which units"),
+            "about.units.SET": ("number", "how many units it has"),
+            "about.key": ("text", "the key of the numbers that these belong to"),
+        },
+    ),
+    File(
+        "results/NAME/runs/PAPER/ROW/CONDITION/SEED/checkpoint.pt",
+        "The trained networks; `torch.load` reads it.",
+        {
+            "key": ("text", "the key of the run"),
+            "schema": ("number", "the form of this kind; another one is made anew"),
+            "plan": ("mapping", "what was trained, and by which settings"),
+            "networks.NETWORK": ("mapping", "the weights of a network by name"),
+            "method": ("mapping", "what else the method learnt, such as prototypes"),
+        },
+    ),
+    File(
         "results/NAME/tables/PAPER.key.json",
         "The key of a paper's tables. Figures and page have one of the same form.",
         SEAL | {"parents.RUN": ("text", "the key of a run's numbers, or why it has none")},
@@ -228,6 +252,14 @@ def found_in(path: Path, leaves: Iterable[Parts]) -> Iterator[tuple[Parts, str]]
     if path.suffix == ".json":
         yield from _of_json(json.loads(path.read_text(encoding="utf-8")), (), set(leaves))
         return
+    if path.suffix == ".pt":
+        yield from _of_json(load_checkpoint(path), (), set(leaves))
+        return
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            yield from (((name,), "array") for name in arrays.files if name != "about")
+            yield from _of_json({"about": json.loads(str(arrays["about"]))}, (), set(leaves))
+        return
     with h5py.File(path, "r") as file:
         for name, value in file.attrs.items():
             yield (f"@{name}",), "JSON" if _is_json(value) else _kind(value)
@@ -242,7 +274,7 @@ def _is_json(value: Any) -> bool:
 
 
 def _of_json(value: Any, at: Parts, leaves: set[Parts]) -> Iterator[tuple[Parts, str]]:
-    if isinstance(value, dict) and value and at not in leaves:
+    if isinstance(value, dict) and value and not any(_fits(leaf, at) for leaf in leaves):
         for name, part in value.items():
             yield from _of_json(part, (*at, name), leaves)
     elif isinstance(value, list) and value and isinstance(value[0], dict):

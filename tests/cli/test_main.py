@@ -85,7 +85,7 @@ def test_status_tells_done_running_failed_and_waiting(capsys):
     assert "untrained/desed/seed42  done     30 s" in printed
     assert "running  25%, epoch 3 of 10, about 20.0 min left" in printed
     assert f"failed   the loss is nan at epoch 2, batch 1 ({log})" in printed
-    assert "train     1 of 3 done, 1 running, 1 failed; about 30.4 min of work left" in printed
+    assert "train     1 of 3 done, 1 running, 1 failed; about 40.3 min of work left" in printed
     assert "1 of 3 runs done; the time left is known once a run has finished" in printed
 
 

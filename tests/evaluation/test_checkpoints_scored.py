@@ -226,6 +226,8 @@ def test_real_files_have_the_fields_that_the_docs_name_and_no_others(run, root):
         "/scores.h5": str(run / "scores.h5"),
         "/examples.h5": str(run / "examples.h5"),
         "/metrics.json": str(run / "metrics.json"),
+        "/resamples.npz": str(run / "resamples.npz"),
+        "/checkpoint.pt": str(run / "checkpoint.pt"),
         "PAPER.key.json": f"results/full/tables/{PAPER}.key.json",
         "JOB.progress.json": "results/full/logs/train/*.progress.json",
     }.items():

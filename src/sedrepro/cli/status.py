@@ -131,16 +131,15 @@ class Status:
     def usual(self, wanted: Step) -> float | None:
         """Seconds that a job takes; None as long as no job at all has ended.
 
-        As long as others of its stage and paper, else of its stage, else any. One that runs on
-        shows that those like it take at least as long.
+        As long as others of its stage and paper, else of its stage, else any. One of its stage that
+        runs on shows that it may take at least as long.
         """
         mine = [step for step in self.steps if step.stage == wanted.stage]
         akin = [step for step in mine if step.paper == wanted.paper]
-        for alike in (akin, mine, self.steps):
-            if (known := mean_of_papers(alike)) is not None:
-                running = [step.elapsed for step in alike if step.word == "running"]
-                return max([known, *running]) if alike is not self.steps else known
-        return None
+        means = [mean_of_papers(alike) for alike in (akin, mine, self.steps)]
+        known = next((mean for mean in means if mean is not None), None)
+        running = [step.elapsed for step in mine if step.word == "running"]
+        return None if known is None else max([known, *running])
 
     def stages(self) -> dict[str, list[Step]]:
         found: dict[str, list[Step]] = {}

@@ -13,6 +13,7 @@ from .policies import DAY, HOUR
 
 CLIPS = "clips.tsv"
 """The ledger's name beside the downloads."""
+COLUMNS = ("file", "state", "seconds", "origin", "time", "reason")
 FINAL = ("removed", "private", "short", "silent")
 """There is no such clip any more, or never was."""
 CONFIRMED = 6 * HOUR
@@ -67,7 +68,7 @@ class Try:
 
 
 class Ledger:
-    """clips.tsv beside the downloads: clip, state, seconds, origin, time, reason."""
+    """clips.tsv beside the downloads: a line of COLUMNS for each attempt, and no heading."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,7 +114,7 @@ class Ledger:
 
     def _read(self, line: str) -> None:
         fields = line.split("\t")
-        if len(fields) != 6:
+        if len(fields) != len(COLUMNS):
             return
         file, state, seconds, origin, when, reason = fields
         try:
