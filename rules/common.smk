@@ -12,7 +12,7 @@ sys.path.insert(0, SOURCE)
 
 from sedrepro import places
 from sedrepro.pipeline.driver import outdate, starting, reset_future_mtimes
-from sedrepro.pipeline.flow import Flow, in_one_line
+from sedrepro.pipeline.flow import DATA_FIRST, Flow, in_one_line
 from sedrepro.errors import SedreproError
 
 # In a module `config` is what the importing workflow gives it, be that one part of its files.
@@ -29,9 +29,6 @@ try:
     )
 except SedreproError as error:
     raise WorkflowError(str(error))
-
-# Where cores are few, data go before runs, and of these the first of each paper (run_priority).
-DATA_FIRST = 2
 
 # Jobs find the package in any environment, know their driver, and keep to one thread each.
 os.environ.update(FLOW.environment(SOURCE))

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -136,3 +138,12 @@ def test_networks_use_it_and_their_states_are_as_before():
     assert drops
     assert all(isinstance(m, Dropout) for m in drops)
     assert not any("dropout" in name for name in copy.deepcopy(network).state_dict())
+
+
+def test_networks_come_without_pytorchs_compiler():
+    """To load it takes seconds, in every job."""
+    code = (
+        "import sys, sedrepro.networks.crnn, sedrepro.networks.pretrained\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -162,9 +162,9 @@ def test_clips_from_youtube_come_last_and_hold_no_core(clone, tmp_path):
     plan = snakemake(tmp_path, "-n", "data").stdout
     entries = re.findall(r"wildcards: resource=(\w+)\n((?: +\w+: \w+\n)*)", plan)
     found = {name: set(re.findall(r"(?:priority|threads): \d", said)) for name, said in entries}
-    clips = {name for name, said in found.items() if said == {"threads: 0"}}
+    clips = {name for name, said in found.items() if said == {"threads: 0", "priority: 2"}}
     assert clips == {"desed_weak", "desed_unlabelled", "desed_validation", "desed_strong_real"}
-    archives = {name for name, said in found.items() if said == {"priority: 1"}}
+    archives = {name for name, said in found.items() if said == {"priority: 3"}}
     assert archives == found.keys() - clips
     assert len(archives) > 10
 

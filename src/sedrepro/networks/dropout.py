@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,17 @@ class Dropout(nn.Dropout):
         return _masked(x, dropped)
 
 
-@torch.compiler.disable
 def _masked(x: Tensor, dropped: int) -> Tensor:
-    """`x` under a mask of its own. NumPy draws it, which no compiler of PyTorch follows."""
+    """`x` under a mask of its own."""
     return _Masked.apply(x, draw(x.numel(), dropped), LEVELS / max(1, LEVELS - dropped))
+
+
+@cache
+def hide_from_compiler() -> None:
+    """To be called before a network is compiled: NumPy draws masks, which PyTorch's compiler cannot
+    follow. A decorator would load the compiler, which takes seconds, in every process."""
+    global _masked
+    _masked = torch.compiler.disable(_masked)
 
 
 def draw(count: int, dropped: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SedreproError
+from ..networks.dropout import hide_from_compiler
 from ..settings import Plan
 
 
@@ -196,6 +197,7 @@ class Method(ABC):
         if model not in self._compiled:
             graphs = self.compiling == "graphs" and self.device.type == "cuda"
             mode = "reduce-overhead" if graphs else None
+            hide_from_compiler()
             self._compiled[model] = torch.compile(network, dynamic=False, mode=mode)
         return self._compiled[model]
 

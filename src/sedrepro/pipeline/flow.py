@@ -31,6 +31,8 @@ SYNTHETIC = ("synth_train", "synth_validation")
 """DESED's subsets that the mixtures stage makes under `synthetic: mix`."""
 SOURCE = Path(__file__).resolve().parents[2]
 """The folder that holds the package."""
+DATA_FIRST = 2
+"""The priority of jobs that make data: where cores are few they go before runs."""
 SNR_MIX = "snr_mix"
 """The corpus that is mixed of two others; each of its subsets is an SNR."""
 
@@ -148,7 +150,7 @@ class Flow:
 
     def fetch_priority(self, wildcards: Any) -> int:
         """Archives come in hours and YouTube's clips in days: with few cores archives go first."""
-        return 0 if self.registry[wildcards.resource].clips else 1
+        return DATA_FIRST if self.registry[wildcards.resource].clips else DATA_FIRST + 1
 
     def fetch_threads(self, wildcards: Any) -> int:
         """Whoever waits for YouTube for days holds no core meanwhile."""
