@@ -1,4 +1,4 @@
-"""The HDF5, JSON, numpy and PyTorch files that sedrepro writes: their fields, in words, and in a real file.
+"""Files of fields that sedrepro writes (HDF5, JSON, NumPy, PyTorch): in words, and a real one.
 
 A field's name has a part per level: `metrics[].value` in JSON, `SET/MODEL/frame` in HDF5, where `@`
 marks an attribute of the file. A part in capitals stands for any name.
