@@ -18,6 +18,7 @@ import pytest
 from sedrepro import settings
 from sedrepro.reporting import draw, publish, render
 from sedrepro.reporting.collect import collect
+from sedrepro.reporting.page import marked
 from sedrepro.reporting.page.runs import flatten
 from sedrepro.reporting.page.table import source_link
 from sedrepro.reporting.records import read_rows
@@ -203,6 +204,10 @@ def test_what_comes_from_files_is_escaped(copy):
     html = publish(copy.project, copy.layout, copy.root).read_text()
     assert "<script>alert" not in html
     assert evil in Page(html).text
+
+
+def test_what_stands_between_backticks_is_set_as_code():
+    assert marked("row `a<b>`, <i>") == "row <code>a&lt;b&gt;</code>, &lt;i&gt;"
 
 
 def test_from_nothing_the_page_says_so(empty):

@@ -88,6 +88,8 @@ class Status:
     """Hosts that refused, and until when they are left alone."""
     clips_left: float = 0.0
     """Seconds that all clips to come take at YouTube's limit, whoever asks for them."""
+    _usual: dict[tuple[str, str], float | None] = field(default_factory=dict)
+    """What a job of a stage and a paper takes, once asked for."""
 
     @property
     def at_once(self) -> int:
@@ -134,12 +136,15 @@ class Status:
         As long as others of its stage and paper, else of its stage, else any. One of its stage that
         runs on shows that it may take at least as long.
         """
-        mine = [step for step in self.steps if step.stage == wanted.stage]
-        akin = [step for step in mine if step.paper == wanted.paper]
-        means = [mean_of_papers(alike) for alike in (akin, mine, self.steps)]
-        known = next((mean for mean in means if mean is not None), None)
-        running = [step.elapsed for step in mine if step.word == "running"]
-        return None if known is None else max([known, *running])
+        like = (wanted.stage, wanted.paper)
+        if like not in self._usual:
+            mine = [step for step in self.steps if step.stage == wanted.stage]
+            akin = [step for step in mine if step.paper == wanted.paper]
+            means = [mean_of_papers(alike) for alike in (akin, mine, self.steps)]
+            known = next((mean for mean in means if mean is not None), None)
+            running = [step.elapsed for step in mine if step.word == "running"]
+            self._usual[like] = None if known is None else max([known, *running])
+        return self._usual[like]
 
     def stages(self) -> dict[str, list[Step]]:
         found: dict[str, list[Step]] = {}
