@@ -1,4 +1,4 @@
-"""What tells one fault of a copy from another, on clips whose sound is what a system says of them."""
+"""What tells one fault of a copy from another. A clip's samples say what a system hears in it."""
 
 from __future__ import annotations
 
@@ -116,9 +116,7 @@ def test_a_whole_copy_has_no_faults_and_scores_the_same(there, tmp_path):
     assert values["here"] == pytest.approx(values["there, all clips"])
 
 
-@pytest.mark.parametrize(
-    ("seconds", "kind"), [(1.75, None), (1.7, CUT), (2.25, None), (2.3, LONG)]
-)
+@pytest.mark.parametrize(("seconds", "kind"), [(1.75, None), (1.7, CUT), (2.25, None), (2.3, LONG)])
 def test_a_quarter_of_a_second_is_neither_cut_nor_too_long(there, tmp_path, seconds, kind):
     samples = np.concatenate([SOUNDS["a"], np.full(8000, 0.01, np.float32)])
     copy = examine(there, tmp_path, a=samples[: round(seconds * RATE_HEARD)])

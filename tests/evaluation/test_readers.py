@@ -88,7 +88,7 @@ def test_times_may_be_rounded_to_a_millisecond(tmp_path, known, late):
 
 @pytest.mark.parametrize("late", [0.0015, -0.0015])
 def test_and_no_more(tmp_path, known, late):
-    with pytest.raises(SedreproError, match="row 6: a frame from .* does not follow the one bef"):
+    with pytest.raises(SedreproError, match=r"row 6: a frame from .* does not follow the one bef"):
         scored(tmp_path, known, a=grid(20, late=late), b=grid(10))
 
 
@@ -116,5 +116,5 @@ def test_the_last_frame_may_be_shorter_and_not_longer(tmp_path, known):
     offsets[-1] -= 0.05
     scored(tmp_path, known, a=(onsets, offsets), b=grid(10))
     offsets[-1] += 0.06
-    with pytest.raises(SedreproError, match="the last frame is 0.11 s long, not 0.1"):
+    with pytest.raises(SedreproError, match=r"the last frame is 0\.11 s long, not 0\.1"):
         scored(tmp_path, known, a=(onsets, offsets))
