@@ -1,8 +1,10 @@
 """Another view of a spectrum: gains within their limits, silence in input and targets alike."""
 
+import numpy as np
+import pytest
 import torch
 
-from sedrepro.objectives.colouring import View, draw
+from sedrepro.objectives.colouring import View, _curve, draw
 
 
 def view(**options) -> View:
@@ -22,6 +24,17 @@ def test_gains_are_lines_in_decibels_between_random_bands():
     assert bends.min() >= 1
     five = 20 * view(knots=(5, 5)).gain.squeeze(2).log10()
     assert (five.diff(n=2, dim=1).abs() > 1e-3).sum(1).max() > 6  # so four bends, not three
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_curve_is_the_line_through_its_knots(seed):
+    torch.manual_seed(seed)
+    curve = _curve(64, (-6.0, 2.0), (3, 5), torch.device("cpu"))
+    torch.manual_seed(seed)  # the same draws: how many lines, where they meet, how loud
+    lines = int(torch.randint(3, 6, ()))
+    bands = [0.0, *sorted((torch.rand(lines - 1) * 63).tolist()), 63.0]
+    levels = (-6.0 + 8.0 * torch.rand(lines + 1)).tolist()
+    assert curve.numpy() == pytest.approx(np.interp(np.arange(64), bands, levels), abs=1e-4)
 
 
 def test_silence_lasts_its_share_and_is_in_one_piece():
