@@ -185,6 +185,20 @@ def test_time_left_counts_what_waits_and_how_many_work_at_once():
     assert found.left == 264.0 / 2
 
 
+def test_between_two_jobs_as_many_run_side_by_side_as_just_before():
+    now = time.time()
+
+    def ended(begin: float, end: float) -> Step:
+        return Step("train", "p/a/c/seed1", "done", span=(now - begin, now - end))
+
+    running = Step("train", "p/b/c/seed1", "running", elapsed=20.0)
+    assert Status([], [running]).at_once == 1
+    assert Status([], [running, ended(60, 10)]).at_once == 2
+    assert Status([], [running, ended(60, 30), ended(30, 21)]).at_once == 1  # one by one
+    assert Status([], [running, ended(60, 10), ended(60, 10)]).at_once == 3
+    assert Status([], [running, ended(900, 200), ended(900, 200)]).at_once == 1  # long ago
+
+
 def test_time_left_is_at_least_that_of_the_longest_run_and_what_follows():
     """Two cores do not halve what cannot run side by side."""
     runs = [Standing(Run("p", "a", "c", 1), "running", "", 400.0, 0.25, 300.0)]

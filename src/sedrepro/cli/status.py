@@ -26,6 +26,8 @@ OPEN = ("waiting", "stopped", "failed")
 ENDED = ("done", "not run")
 LOOK_AGAIN = 5.0
 """Seconds between two looks of `--watch`."""
+LATELY = 120.0
+"""Seconds in which jobs that have ended still show how many run side by side."""
 CLEAR = "\033[H\033[2J"
 """What empties a terminal."""
 
@@ -65,6 +67,8 @@ class Step:
     left: float | None = None
     elapsed: float = 0.0
     """How long it has run until now."""
+    span: tuple[float, float] | None = None
+    """From when to when it ran, if it has ended."""
 
     @property
     def paper(self) -> str:
@@ -93,8 +97,14 @@ class Status:
 
     @property
     def at_once(self) -> int:
-        """How many jobs run side by side now."""
-        return max(1, sum(step.word == "running" for step in self.steps))
+        """How many jobs run side by side: between two jobs it looks like fewer than it did."""
+        now = time.time()
+        running = [(now - step.elapsed, now) for step in self.steps if step.word == "running"]
+        ended = [step.span for step in self.steps if step.span]
+        moments = [end for _, end in ended if end >= now - LATELY]
+        spans = [*running, *ended]
+        counts = [sum(begin < one <= end for begin, end in spans) for one in moments]
+        return max(1, len(running), *counts)
 
     @property
     def left(self) -> float | None:
@@ -133,16 +143,17 @@ class Status:
     def usual(self, wanted: Step) -> float | None:
         """Seconds that a job takes; None as long as no job at all has ended.
 
-        As long as others of its stage and paper, else of its stage, else any. One of its stage that
-        runs on shows that it may take at least as long.
+        As long as others of its stage and paper, else of its stage, else any. One of them that runs
+        on shows that it may take at least as long.
         """
         like = (wanted.stage, wanted.paper)
         if like not in self._usual:
-            mine = [step for step in self.steps if step.stage == wanted.stage]
-            akin = [step for step in mine if step.paper == wanted.paper]
-            means = [mean_of_papers(alike) for alike in (akin, mine, self.steps)]
+            stage = [step for step in self.steps if step.stage == wanted.stage]
+            paper = [step for step in stage if step.paper == wanted.paper]
+            means = [mean_of_papers(alike) for alike in (paper, stage, self.steps)]
             known = next((mean for mean in means if mean is not None), None)
-            running = [step.elapsed for step in mine if step.word == "running"]
+            alike = stage if means[0] is None else paper
+            running = [step.elapsed for step in alike if step.word == "running"]
             self._usual[like] = None if known is None else max([known, *running])
         return self._usual[like]
 
@@ -219,7 +230,7 @@ def step_of(job: jobs.Job, left: float | None = None) -> Step:
     if error := last_error(job.log):
         return Step(job.rule, job.name, "failed", error, job.log, left=left)
     if job.is_done:
-        return Step(job.rule, job.name, "done", "", job.log, _took(found))
+        return Step(job.rule, job.name, "done", "", job.log, _took(found), span=_span(found))
     detail = str(found.get("said", ""))
     told = progress.seconds_left(found)
     left = left if told is None else told
@@ -231,6 +242,11 @@ def step_of(job: jobs.Job, left: float | None = None) -> Step:
 def _took(found: Mapping[str, Any]) -> float | None:
     """How long a job took that has ended."""
     return found["seconds"] if found.get("ended") else None
+
+
+def _span(found: Mapping[str, Any]) -> tuple[float, float] | None:
+    """From when to when a job ran that has ended."""
+    return (found["time"] - found["seconds"], found["time"]) if found.get("ended") else None
 
 
 def _running(stage: str, name: str, log: str, found: Mapping[str, Any]) -> Step:
@@ -249,14 +265,18 @@ def _run_steps(standing: Standing, flow: Flow) -> Iterable[Step]:
     if flow.project.papers[run.paper].table[run.row].kind != "reevaluate":
         word = "done" if trained else standing.word
         detail = "" if trained else standing.detail
-        yield Step("train", run.folder, word, detail, log, None, standing.left)
+        told = progress.read(log)
+        elapsed = progress.elapsed(told) if word == "running" else 0.0
+        span = _span(told) if word in ENDED else None
+        yield Step("train", run.folder, word, detail, log, None, standing.left, elapsed, span)
     log = layout.log("evaluate", run)
     found = progress.read(log)
     if progress.is_running(found):
         yield _running("evaluate", run.folder, log, found)
     elif trained:
         detail = "" if standing.word == "done" else standing.detail
-        yield Step("evaluate", run.folder, standing.word, detail, log, _took(found))
+        took, span = _took(found), _span(found)
+        yield Step("evaluate", run.folder, standing.word, detail, log, took, span=span)
     else:
         yield Step("evaluate", run.folder, "waiting", "", log)
 
