@@ -9,6 +9,7 @@ from tiny import OVERLAYS, ROOT
 
 from sedrepro import papers, settings
 from sedrepro.clips import COLUMNS
+from sedrepro.errors import SedreproError
 from sedrepro.miniature import weights
 from sedrepro.networks.atst import Atst
 from sedrepro.networks.beats import Config
@@ -253,3 +254,18 @@ def test_a_rehearsal_covers_every_headline_row_and_goes_on_past_one_that_fails(m
     assert {(row["paper"], row["row"]) for row in found["rows"]} == trained
     assert {row["problem"] for row in found["rows"]} == {"it broke"}
     assert [one["front_end"] for one in found["encoders"]] == ["beats"]
+
+
+def test_an_encoder_whose_weights_can_neither_be_had_nor_drawn_is_named(monkeypatch, capsys):
+    project = settings.load({}, papers=MODELS, root=ROOT)
+    monkeypatch.setattr(rehearsal, "_alone", lambda *_: {"problem": "it broke", "short": False})
+
+    def nothing(resource: str, seed: int) -> dict:
+        raise SedreproError(f"weights {resource}: there is no stand-in of their size; fetch them")
+
+    monkeypatch.setattr(rehearsal.stand_ins, "full_size", nothing)
+    found = rehearsal.rehearse(project, MODELS, 0)
+    why = "weights beats: there is no stand-in of their size; fetch them"
+    assert found["encoders"] == [{"front_end": "beats", "problem": why}]
+    assert f"beats: not rehearsed ({why})" in capsys.readouterr().out
+    assert len(found["rows"]) > 12

@@ -238,12 +238,19 @@ def rehearse(project: Project, models: Models, gpus: int) -> dict[str, list[dict
             kind = declared.FRONT_ENDS[project.front_ends[name].kind]
             if not kind.of_waveforms:
                 continue
-            path, which = files.of(kind.weights)
-            entry = {"front_end": name, "weights": which}
-            entry |= _alone(measure_encoder, project, name, gpus, path)
+            entry = {"front_end": name} | _encoder(project, name, gpus, files)
             print(encoder_line(entry), flush=True)
             encoders.append(entry)
     return {"rows": rows, "encoders": encoders}
+
+
+def _encoder(project: Project, name: str, gpus: int, files: Files) -> dict[str, Any]:
+    """A frozen encoder's measurements."""
+    try:
+        path, which = files.of(declared.FRONT_ENDS[project.front_ends[name].kind].weights)
+    except SedreproError as error:
+        return {"problem": str(error)}
+    return {"weights": which} | _alone(measure_encoder, project, name, gpus, path)
 
 
 def _row(project: Project, plan: Plan, models: Models, gpus: int, files: Files) -> dict[str, Any]:
