@@ -9,6 +9,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,19 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def _sweep(path: Path) -> None:
     """Remove what killed writers of `path` left behind."""
     prefix = f".{path.name}."
-    for name in os.listdir(path.parent):  # of thousands of files, so without a pattern
+    for name in _left_in(os.path.abspath(path.parent)):
         pid = name.removeprefix(prefix).removesuffix(".tmp")
         if name == f"{prefix}{pid}.tmp" and pid.isdigit() and not _alive(int(pid)):
             (path.parent / name).unlink(missing_ok=True)
+
+
+@cache
+def _left_in(folder: str) -> list[str]:
+    """The temporary files in a folder when this process first writes there.
+
+    To list it each time would take the longer the more files are written to it.
+    """
+    return [name for name in os.listdir(folder) if name.startswith(".") and name.endswith(".tmp")]
 
 
 def _alive(pid: int) -> bool:
