@@ -274,6 +274,8 @@ def _complaint(line: published.Line, cells: Cells) -> str:
             return f"no {what} {name!r}{neighbour(name, known)}; there are {', '.join(known)}"
         known = known[name]  # type: ignore[index]
     left = list(known)
+    if tuple(cell) in left:  # so it is nearly always
+        return ""
     for place, what in enumerate(("set", "model", "metric", "implementation")):
         names = dict.fromkeys(key[place] for key in left)
         if "" in names:  # a line of context may be of another model
