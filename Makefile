@@ -21,6 +21,8 @@ unexport PYTHONPATH PYTHONHOME
 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder -rs --durations=25
 QUICK_TESTS := $(PYTEST) -n $(CORES) -m "not system and not long"
+# These wait a lot, for SLURM or a browser: one more at a time than there are cores.
+SYSTEM_TESTS := $(PYTEST) -n $$(($(CORES) + 1)) -m "system and not long"
 
 .PHONY: setup demo rehearsal bench test test-system coverage test-data mutants lint format lock config-docs docs clean help
 
@@ -44,7 +46,7 @@ test: lint ## lint, then all tests but those of the whole workflow and the machi
 	@$(QUICK_TESTS)
 
 test-system: setup ## the whole workflow, killed and changed; a real SLURM, a browser, full disks, conda
-	@$(PYTEST) -n $$(($(CORES) + 1)) -m "system and not long" # many of them wait, for SLURM or a browser
+	@$(SYSTEM_TESTS)
 
 coverage: setup ## the same tests, counting lines: at least 85 % of src must be covered
 	@rm -f .coverage .coverage.*
