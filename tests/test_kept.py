@@ -10,7 +10,7 @@ import pytest
 
 from sedrepro import chain
 from sedrepro.errors import SedreproError
-from sedrepro.files import fingerprint
+from sedrepro.files import digest, file_digest, fingerprint, read_json
 from sedrepro.kept import REPUBLISHED, Kept
 
 
@@ -122,3 +122,105 @@ def test_a_fingerprint_sees_size_beginning_middle_and_end(tmp_path):
     seen.add(fingerprint(path))
     assert len(seen) == 5
     assert fingerprint(tmp_path / "absent") == ""
+
+
+SCHEMAS = {"tables": 3, "store": 1, "run": 1, "metrics": 1, "results": 1}
+
+
+@pytest.mark.parametrize("kind", chain.SCHEMA)
+def test_the_key_of_a_link_is_of_its_kind_schema_settings_and_parents(kind):
+    """A key that became another for no reason would have everybody make everything anew."""
+    depends, parents, schema = {"epochs": 3}, {"source": "a key"}, SCHEMAS[kind]
+    told = {"kind": kind, "schema": schema, "depends": depends, "parents": parents}
+    expected = {"kind": kind, "schema": schema, "key": digest(told), "parents": parents}
+    assert chain.link(kind, depends, parents) == expected
+
+
+def test_a_seal_lies_beside_its_files_with_whatever_else_is_told(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "a").write_text("words")
+    chain.seal(tmp_path / "key.json", "store", [tmp_path / "inner" / "a"], depends=3, trees={})
+    contents = {"inner/a": file_digest(tmp_path / "inner" / "a")}
+    told = chain.link("store", {"settings": 3, "files": contents}, {})
+    assert read_json(tmp_path / "key.json") == {**told, "files": contents, "trees": {}}
+
+
+def test_what_an_artefact_says_can_be_read_or_is_one_line(tmp_path):
+    path = tmp_path / "key.json"
+    with pytest.raises(FileNotFoundError):
+        chain.read(path)
+    with pytest.raises(SedreproError, match="key.json: no such file; start the workflow to have"):
+        chain.read_seal(path, "tables")
+    path.write_text("[]")
+    with pytest.raises(SedreproError, match="holds no mapping; delete it and start the workflow"):
+        chain.read(path)
+    path.write_text("{")
+    with pytest.raises(SedreproError, match=r"cannot be read \(.*\); delete it and start the work"):
+        chain.read(path)
+    path.write_text("{}")
+    assert chain.read(path) == {}
+    with pytest.raises(SedreproError, match="it has no schema and this version of sedrepro makes"):
+        chain.read_seal(path, "tables")
+    assert chain.other_schema("tables", {"schema": chain.SCHEMA["tables"]}) == ""
+
+
+def test_what_is_gone_need_not_be_deleted_and_a_group_without_a_seal_is_let_be(tmp_path):
+    path = tmp_path / "key.json"
+    chain.refuse_changed(path, "tables")
+    (tmp_path / "a").write_text("a")
+    chain.seal(path, "tables", [tmp_path / "a"])
+    (tmp_path / "a").unlink()
+    with pytest.raises(SedreproError, match="a: is gone; start the workflow again"):
+        chain.refuse_changed(path, "tables")
+
+
+def test_only_what_has_a_key_is_kept_under_it(tmp_path):
+    work = Work(tmp_path)
+    kept = Kept.beside(work.outputs)
+    assert kept.key() is None
+    work.ask("one")
+    assert kept.key() == "one"
+    assert kept.damaged() == []
+    assert kept.home == tmp_path / ".kept" / "a.txt"
+    (kept.home / "kept.json").write_text("[]")
+    assert kept.key() is None
+
+
+def test_a_draft_of_a_killed_job_is_swept_away(tmp_path):
+    work = Work(tmp_path)
+    draft = tmp_path / ".kept" / ".a.txt.draft"
+    draft.mkdir(parents=True)
+    (draft / "half").write_text("half")
+    work.ask("one")
+    assert {path.name for path in (tmp_path / ".kept").rglob("*")} == {
+        *("a.txt", "b.txt", "kept.json"),
+    }
+
+
+def test_what_another_key_left_is_gone_while_the_new_is_made(tmp_path):
+    """So that a job that is killed does not leave what is of neither key."""
+    work = Work(tmp_path)
+    work.ask("one")
+
+    def make() -> None:
+        assert Kept.beside(work.outputs).key() is None
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Kept.beside(work.outputs).or_make("two", make)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_kept_files_take_no_room_where_the_disk_has_hard_links(tmp_path, monkeypatch, links):
+    def no_link(*_) -> None:
+        raise OSError
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_link)
+    work = Work(tmp_path)
+    work.ask("one")
+    work.ask("one")
+    kept = tmp_path / ".kept" / "a.txt" / "a.txt"
+    assert kept.samefile(work.outputs[0]) is links
+    assert work.outputs[0].read_text() == "made 1"
+    assert work.times == 1
