@@ -74,8 +74,9 @@ GROUPS = {
     "keys": Group(
         ("chain.py", "kept.py", "files.py", "reporting/links.py", "training/state.py"),
         (
-            *("test_kept.py", "reporting/test_records.py", "life/test_refusals.py"),
-            *("life/test_causes.py", "reporting/test_sharing.py"),
+            *("test_kept.py", "test_files.py", "training/test_state.py"),
+            *("reporting/test_links.py", "reporting/test_records.py"),
+            *("life/test_refusals.py", "life/test_causes.py", "reporting/test_sharing.py"),
         ),
     ),
 }
