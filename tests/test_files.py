@@ -61,9 +61,14 @@ def test_a_file_appears_when_it_is_whole_in_folders_that_are_made_for_it(tmp_pat
 def test_what_fails_leaves_nothing_and_what_was_there_stays(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("before")
-    with pytest.raises(RuntimeError), atomic(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -166,12 +171,13 @@ def test_so_is_that_of_a_file_that_cannot_grow(tmp_path):
 
 
 def test_a_file_with_a_kept_error_does_not_appear(tmp_path):
-    with (
-        pytest.raises(SedreproError, match="the disk is full"),
-        open_atomic(tmp_path / "file") as disk,
-    ):
-        disk.write(b"some")
-        disk._error = OSError(errno.ENOSPC, "no room")
+    def fail() -> None:
+        with open_atomic(tmp_path / "file") as disk:
+            disk.write(b"some")
+            disk._error = OSError(errno.ENOSPC, "no room")
+
+    with pytest.raises(SedreproError, match="the disk is full"):
+        fail()
     assert list(tmp_path.iterdir()) == []
     with open_atomic(tmp_path / "file") as disk:
         disk.write(b"some")

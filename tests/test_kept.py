@@ -149,7 +149,7 @@ def test_what_an_artefact_says_can_be_read_or_is_one_line(tmp_path):
     path = tmp_path / "key.json"
     with pytest.raises(FileNotFoundError):
         chain.read(path)
-    with pytest.raises(SedreproError, match="key.json: no such file; start the workflow to have"):
+    with pytest.raises(SedreproError, match=r"key\.json: no such file; start the workflow to have"):
         chain.read_seal(path, "tables")
     path.write_text("[]")
     with pytest.raises(SedreproError, match="holds no mapping; delete it and start the workflow"):

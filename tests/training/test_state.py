@@ -133,5 +133,5 @@ def test_outputs_are_published_whole_or_not_at_all(state):
     kept = state.home / "finished" / "scores.h5"
     kept.unlink()
     kept.write_text("something else")
-    with pytest.raises(SedreproError, match="scores.h5: is not what the run wrote when it was fin"):
+    with pytest.raises(SedreproError, match=r"scores\.h5: is not what the run wrote when it was f"):
         state.publish()
