@@ -210,6 +210,17 @@ def test_what_another_key_left_is_gone_while_the_new_is_made(tmp_path):
         Kept.beside(work.outputs).or_make("two", make)
 
 
+def test_what_is_kept_anew_takes_the_place_of_what_was(tmp_path):
+    work = Work(tmp_path)
+    kept = Kept.beside(work.outputs)
+    for key in ("one", "two"):
+        work()
+        kept.keep(key)
+    kept.publish()
+    assert kept.key() == "two"
+    assert work.outputs[0].read_text() == "made 2"
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_kept_files_take_no_room_where_the_disk_has_hard_links(tmp_path, monkeypatch, links):
     def no_link(*_) -> None:

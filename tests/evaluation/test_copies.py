@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,19 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sedrepro.evaluation.copies import CUT, LONG, OTHER, RATE, SILENCE, SWAPPED, There, agreement
+from sedrepro.evaluation import copies
+from sedrepro.evaluation.copies import (
+    CUT,
+    LONG,
+    MISSING,
+    OTHER,
+    RATE,
+    SILENCE,
+    SWAPPED,
+    UNREADABLE,
+    There,
+    agreement,
+)
 from sedrepro.evaluation.copies import examine as examine_copy
 from sedrepro.evaluation.measures import Truth
 from sedrepro.metrics.events import Events
@@ -156,3 +169,121 @@ def test_clips_under_each_others_names_are_told_from_other_sound(there, tmp_path
 
 def test_a_clip_in_which_nothing_is_found_is_not_taken_for_another_quiet_one(there, tmp_path):
     assert kinds(examine(there, tmp_path, a=SOUNDS["quiet"])) == {"a": OTHER}
+
+
+@pytest.mark.parametrize(
+    "true", [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000]
+)
+def test_every_usual_rate_is_told_from_the_length(there, tmp_path, true):
+    """Samples of one rate under a header of another."""
+    header = 16000 if true > 32000 else 48000
+    samples = np.interp(np.arange(2 * true) / true, np.arange(32000) / 16000, SOUNDS["a"])
+    soundfile.write(tmp_path / "other.wav", samples, header, subtype="FLOAT")
+    paths = {clip: tmp_path / "absent.wav" for clip in SOUNDS} | {"a": tmp_path / "other.wav"}
+    copy = examine_copy(there, paths, listen, RATE_HEARD)
+    assert copy.faults["a"].detail == f"its samples are of {true} Hz, its header says {header}"
+
+
+def test_a_clip_of_a_length_that_no_rate_explains_is_too_long(there, tmp_path):
+    samples = np.interp(np.arange(2 * 32700) / 32700, np.arange(32000) / 16000, SOUNDS["a"])
+    assert kinds(examine(there, tmp_path, a=samples))["a"] == LONG
+
+
+def test_what_cannot_be_read_keeps_nobody_from_the_rest(there, tmp_path):
+    examine(there, tmp_path)
+    (tmp_path / "b.wav").write_text("no recording")
+    paths = {clip: tmp_path / f"{clip}.wav" for clip in SOUNDS} | {"a": tmp_path / "gone.wav"}
+    copy = examine_copy(there, paths, listen, RATE_HEARD)
+    assert kinds(copy) == {"a": MISSING, "b": UNREADABLE}
+    assert not copy.faults["b"].detail.startswith(str(tmp_path))
+    assert copy.agreements.keys() == {"c", "quiet"}
+    assert copy.readable.tolist() == [False, False, True, True]
+    assert not copy.scores[:2].any()
+    assert copy.scores[2] == pytest.approx(listen(SOUNDS["c"]))
+
+
+def test_clips_that_are_well_hide_no_swapped_ones(there, tmp_path):
+    copy = examine(there, tmp_path, b=SOUNDS["c"], c=SOUNDS["b"])
+    assert {clip: fault.detail for clip, fault in copy.faults.items()} == {
+        "b": "it is c",
+        "c": "it is b",
+    }
+
+
+TRUE = [
+    ("a", "Cat", 0.2, 0.8),
+    ("a", "Dog", 1.0, 1.8),
+    ("b", "Dog", 1.0, 1.9),
+    ("c", "Cat", 0.5, 1.5),
+]
+"""Of `b` another dog is found than there is."""
+
+
+def with_truth(there: There, true: list[tuple], seconds: float = 2.0) -> There:
+    events = pd.DataFrame(true, columns=["clip", "label", "onset", "offset"])
+    truth = replace(there.truth, events=events, seconds=np.full(4, seconds))
+    return There(truth, there.points, there.frames, there.hop)
+
+
+def test_values_are_of_the_clips_that_are_here(there, tmp_path):
+    there = with_truth(there, TRUE)
+    examine(there, tmp_path)
+    paths = {clip: tmp_path / f"{clip}.wav" for clip in SOUNDS} | {"b": tmp_path / "gone.wav"}
+    values = examine_copy(there, paths, listen, RATE_HEARD).values()
+    assert values["there, the clips that are here"] == {"psds1": 1.0, "psds2": 1.0}
+    assert values["here"] == {"psds1": 1.0, "psds2": 1.0}
+    assert values["there, all clips"]["psds1"] < 0.9
+    assert len(values) == 3
+
+
+def test_a_clip_is_heard_up_to_its_end(there, tmp_path):
+    """What is heard after it is no false alarm."""
+    true = [("a", "Cat", 0.2, 0.8), ("b", "Dog", 0.0, 0.5), ("c", "Cat", 0.5, 1.0)]
+    copy = examine(with_truth(there, true, 1.0), tmp_path)
+    assert copy.values()["here"] == {"psds1": 1.0, "psds2": 1.0}
+
+
+def ear(there: There) -> copies._Ear:
+    return copies._Ear(there, listen, RATE_HEARD)
+
+
+def heard(levels: np.ndarray, peak: float = 0.5, seconds: float = 2.0) -> copies._Heard:
+    return copies._Heard(Path("a.wav"), RATE_HEARD, seconds, peak, levels, levels)
+
+
+def first(count: int) -> np.ndarray:
+    """Levels of one in so many frames."""
+    levels = np.zeros((FRAMES, 2))
+    levels[:count, 0] = 1.0
+    return levels
+
+
+def test_outputs_agree_from_six_tenths(there):
+    assert ear(there).judge(heard(first(6)), 2.0, first(10)) is None
+    assert ear(there).judge(heard(first(5)), 2.0, first(10)).kind == OTHER
+
+
+def test_a_ten_thousandth_is_no_silence(there):
+    assert ear(there).judge(heard(first(6), peak=1e-4), 2.0, first(6)) is None
+
+
+def test_what_lies_on_a_threshold_is_not_above_it(there):
+    assert ear(there)._levels(np.array([[0.4, 0.41]])).tolist() == [[0.25, 0.5]]
+
+
+@pytest.mark.parametrize(("found", "swapped"), [(5, False), (6, True)])
+def test_a_swapped_clip_agrees_with_another_as_much(there, found, swapped):
+    theirs = np.stack([first(0), first(10), np.flip(first(10), 0), first(0)])
+    levels = np.stack([first(found), *theirs[1:]])
+    copy = copies.Copy(there, levels, {"a": copies.Fault(OTHER)})
+    copies._find_swapped(copy, levels, theirs)
+    assert copy.faults["a"].kind == (SWAPPED if swapped else OTHER)
+
+
+@pytest.mark.parametrize(("sounding", "swapped"), [(0.5, False), (1.0, True)])
+def test_with_a_clip_of_less_than_a_frame_none_is_swapped(there, sounding, swapped):
+    theirs = np.stack([first(12), first(1) * sounding, first(20), first(20)])
+    levels = np.stack([first(1) * sounding, *theirs[1:]])
+    copy = copies.Copy(there, levels, {"a": copies.Fault(OTHER)})
+    copies._find_swapped(copy, levels, theirs)
+    assert copy.faults["a"].kind == (SWAPPED if swapped else OTHER)
