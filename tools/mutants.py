@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import gc
 import importlib
 import math
 import os
@@ -69,7 +70,10 @@ GROUPS = {
     ),
     "training data": Group(
         ("training/data.py", "training/selection.py", "training/scoring.py"),
-        ("training/test_toys.py", "training/test_hooks.py", "training/test_scoring.py"),
+        (
+            *("training/test_loading.py", "training/test_scoring.py"),
+            *("training/test_hooks.py", "training/test_toys.py"),
+        ),
     ),
     "keys": Group(
         ("chain.py", "kept.py", "files.py", "reporting/links.py", "training/state.py"),
@@ -295,6 +299,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    gc.freeze()  # pytest collects garbage at its end: of what is loaded here there is none
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(told.jobs) as pool:
         copies: Queue[Copy] = Queue()
         for index in range(told.jobs):

@@ -93,7 +93,7 @@ def time_mask(waveform: Tensor, chunks: int) -> Tensor:
     clips, samples = waveform.shape
     length = int(CHUNK * samples)
     room = samples - length
-    starts = torch.rand(clips, chunks, device=waveform.device).mul(room + 1).long().clamp(max=room)
+    starts = (torch.rand(clips, chunks, device=waveform.device) * (room + 1)).long()
     places = (starts.unsqueeze(2) + torch.arange(length, device=waveform.device)).flatten(1)
     masked = waveform.clone()
     masked[torch.arange(clips, device=waveform.device).unsqueeze(1), places] = 0
@@ -113,7 +113,7 @@ def pitch_shifted(waveform: Tensor, cents: float, mel: Mel, frames: int, grain: 
     The length it is played at is rounded to `grain` samples, for the sake of the Fourier transform.
     """
     samples = waveform.shape[-1]
-    played = max(1, round(samples / 2 ** (cents / 1200) / grain)) * grain
+    played = round(samples / 2 ** (cents / 1200) / grain) * grain
     spectrum = mel(resample(waveform, played))
     place = torch.arange(frames, device=waveform.device) * (played / samples)
     place = place.clamp(max=spectrum.shape[-1] - 1)
