@@ -107,6 +107,7 @@ def test_two_states_correct_what_they_can_know():
     assert torch.equal(OCCURRENCE.corrected(lone, one, 0.2), lone)
     nothing = scores(c8=0.45)[None, None]
     assert torch.equal(OVERLAP.corrected(nothing, one, 0.2), nothing)
+    assert torch.equal(OVERLAP.corrected(nothing, 1 - one, 0.2), nothing)
 
 
 @pytest.mark.parametrize("criterion", ["mse", "bce"])

@@ -112,7 +112,7 @@ def pitch_shifted(waveform: Tensor, cents: float, mel: Mel, frames: int, grain: 
 
     The length it is played at is rounded to `grain` samples, for the sake of the Fourier transform.
     """
-    samples = waveform.shape[-1]
+    samples = waveform.shape[1]
     played = round(samples / 2 ** (cents / 1200) / grain) * grain
     spectrum = mel(resample(waveform, played))
     place = torch.arange(frames, device=waveform.device) * (played / samples)
@@ -128,7 +128,7 @@ def augmented(waveform: Tensor, how: Augmentation, mel: Mel, frames: int) -> Ten
         return pitch_shifted(waveform, 50 * how.strength * (1 if how.up else -1), mel, frames)
     if how.method == "time_mask":
         return mel(time_mask(waveform, 5 * how.strength))
-    return mel(waveform.roll(waveform.shape[-1] * how.strength // 10, -1))
+    return mel(waveform.roll(waveform.shape[1] * how.strength // 10, 1))
 
 
 def expand(
