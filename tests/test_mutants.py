@@ -38,6 +38,8 @@ def test_texts_and_errors_stay_as_they_are(tmp_path):
         "def f(x: int = 3) -> int:\n"
         "    if x > 2:\n"
         "        raise ValueError(x + 1)\n"
+        "    for a, b in zip([], [], strict=True):\n"
+        "        return a, b\n"
         '    return "a" + f"{x + 1}"\n'
     )
     found = [(mutant.before, mutant.after) for mutant in mutants.mutants_of("keys", code)]
