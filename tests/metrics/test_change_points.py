@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sedrepro.metrics.boxes import Shape, box_scores, boxes, class_psds, tune
+from sedrepro.metrics.boxes import Boxes, Shape, box_scores, boxes, class_psds, tune
 from sedrepro.metrics.decode import detect
 from sedrepro.metrics.events import Events, Reference
 from sedrepro.metrics.packages import sed_scores_eval_psds
@@ -202,3 +202,40 @@ def test_each_class_gets_its_best_shape_and_the_first_of_equals():
     assert len({one.shape for one in found[:3]}) > 1
     # A class without an event takes what is best on average.
     assert found[3] == (SHAPES[int(np.mean(by_class, axis=0).argmax())], None)
+
+
+@pytest.mark.parametrize(
+    ("merge_abs", "merge_rel", "joined"),
+    [(0.25, 1.5, True), (0.24, 1.5, False), (0.25, 1.49, False), (1.0, 9.0, True)],
+)
+def test_a_gap_at_both_limits_is_joined(merge_abs, merge_rel, joined):
+    given = np.zeros((1, 60), dtype=np.float32)
+    given[0, 10:40] = [0.75] * 10 + [0.5] * 10 + [0.625] * 10
+    made = boxes(given, Shape(0.32, merge_abs, merge_rel), HOP)
+    heard = made.score > 0
+    ends = list(zip(made.onset[heard] / 4, made.offset[heard] / 4, strict=True))
+    # The higher peak is 0.75: it lies 0.25 above the gap, and is 1.5 times as high.
+    assert (len(ends), ends[0]) == ((1, (10, 40)) if joined else (2, (10, 20)))
+
+
+def test_a_class_that_is_never_true_scores_nothing_and_gets_the_first_shape():
+    given = scores(7, clips=3, classes=2)
+    nothing = Reference(list("abc"), np.full(3, 3.84), ["x", "y"], Events.of([]))
+    made = boxes(given[:, :, 0], SHAPES[1], HOP)
+    assert class_psds(made, 0, nothing, hop=HOP, trim=False) == 0
+    assert tune(given, nothing, GRID, hop=HOP, trim=True) == [(SHAPES[0], None)] * 2
+
+
+def test_the_score_of_one_class_by_hand():
+    """Two events, one found: of 20 false alarms per hour that come with it each costs 1 %."""
+    truth = Reference(
+        ["a", "b"], np.array([90.0, 90.0]), ["x"], Events.of([(0, 0, 0.0, 6.4), (1, 0, 9.0, 9.5)])
+    )
+    made = Boxes(
+        clip=np.array([0, 0, 1]),
+        onset=np.array([0, 4000, 4000]),
+        offset=np.array([400, 4400, 4400]),
+        score=np.array([0.5, 0.75, 0.25], dtype=np.float32),
+    )
+    # One alarm is as loud as what is found, in 180 s: 20 per hour of 100.
+    assert class_psds(made, 0, truth, hop=HOP, trim=False) == pytest.approx(0.8 / 2)

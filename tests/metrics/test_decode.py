@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from sedrepro.metrics.decode import detect, median_filter, operating_points, peak_quantiles
+from sedrepro.metrics.decode import (
+    detect,
+    frame_times,
+    gated,
+    median_filter,
+    operating_points,
+    peak_quantiles,
+)
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 7, 8, 31, 50])
@@ -79,3 +86,29 @@ def test_peak_quantiles_let_in_clips_one_after_the_other():
     thresholds = peak_quantiles(scores, 10)
     admitted = (scores.max(axis=1) > thresholds[:, None]).sum(axis=1)
     np.testing.assert_allclose(admitted, np.tile(np.arange(5, 100, 10)[:, None], 2), atol=1)
+
+
+def test_a_gate_lets_through_the_classes_whose_clip_score_is_above_it():
+    frames = np.random.default_rng(0).random((2, 5, 3))
+    clips = np.array([[0.5, 0.25, 0.75], [0.0, 1.0, 0.5]])
+    found = gated(frames, clips, 0.5)
+    for clip in range(2):
+        for label in range(3):
+            passes = clips[clip, label] > 0.5
+            assert found[clip, :, label].tolist() == (frames[clip, :, label] * passes).tolist()
+    np.testing.assert_array_equal(gated(frames, clips, 0), frames)
+
+
+def test_frames_have_edges_and_the_last_is_cut_where_the_clip_ends():
+    assert frame_times(3, 0.5).tolist() == [0, 0.5, 1, 1.5]
+    assert frame_times(3, 0.5, 2.0).tolist() == [0, 0.5, 1, 1.5]
+    assert frame_times(3, 0.5, 1.25).tolist() == [0, 0.5, 1, 1.25]
+    assert frame_times(3, 0.5, 1.0).tolist() == [0, 0.5, 1]
+
+
+def test_an_event_that_begins_where_its_clip_ends_is_dropped():
+    scores = np.zeros((1, 6, 2), np.float32)
+    scores[0, 2:4, 0] = scores[0, 1:5, 1] = 1
+    found = detect(scores, [0.5, 0.5], hop=0.5, seconds=np.array([1.0]))
+    rows = list(zip(found.label, found.onset, found.offset, strict=True))
+    assert rows == [(1, 0.5, 1.0)]

@@ -5,12 +5,14 @@ from sedrepro.metrics.decode import detect
 from sedrepro.metrics.events import Events, Reference
 from sedrepro.metrics.f1 import (
     INTERSECTION,
+    F1Counts,
     class_f1,
     clip_counts,
     collar_counts,
     intersection_counts,
     intersection_f1,
     macro_f1,
+    macro_f1_of_all,
     macro_f1_of_found,
     micro_f1,
     segment_counts,
@@ -147,3 +149,123 @@ def test_from_scores_in_one_call(simulate):
     detected = detect(scores, 0.3, hop=0.064, seconds=truth.seconds)
     assert value == macro_f1(intersection_total(detected, truth))
     assert 0 < value < 1
+
+
+def grid(rng, clips: int, classes: int) -> Events:
+    """Events that begin and end at eighths of a second: many lie exactly on a collar."""
+    rows = []
+    for clip in range(clips):
+        for label in range(classes):
+            times = np.sort(rng.choice(48, 2 * rng.integers(0, 4), replace=False)) / 8
+            rows += [(clip, label, *pair) for pair in times.reshape(-1, 2)]
+    return Events.of(rows)
+
+
+def most_pairs(left: list, right: list, fits) -> int:
+    """The largest matching, by trying everything."""
+    if not left:
+        return 0
+    found = most_pairs(left[1:], right, fits)
+    for one in right:
+        if fits(left[0], one):
+            rest = [other for other in right if other is not one]
+            found = max(found, 1 + most_pairs(left[1:], rest, fits))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("onset", "offset", "share"), [(0.25, 0.25, 0.0), (0.5, 0.25, 0.5), (0.125, 0.5, 1.0)]
+)
+def test_events_on_their_collars_are_found(seed, onset, offset, share):
+    rng = np.random.default_rng(seed)
+    events = grid(rng, 5, 2)
+    begins, ends = (t + rng.integers(-6, 7, len(events)) / 8 for t in (events.onset, events.offset))
+    detected = Events(events.clip, rng.integers(0, 2, len(events)), begins, ends)
+    truth = Reference(list("abcde"), np.full(5, 6.0), ["x", "y"], events)
+
+    def fits(found, true):
+        collar = max(offset, share * (true[1] - true[0]))
+        return abs(found[0] - true[0]) <= onset and abs(found[1] - true[1]) <= collar
+
+    options = {"onset_collar": onset, "offset_collar": offset, "offset_share": share}
+    counts = collar_counts(detected, truth, **options)
+    for clip in range(5):
+        for label in range(2):
+            found, true = (
+                list(zip(all_of.onset[here], all_of.offset[here], strict=True))
+                for all_of in (detected, events)
+                for here in [(all_of.clip == clip) & (all_of.label == label)]
+            )
+            pairs = most_pairs(found, true, fits)
+            cell = (counts.tp[clip, label], counts.fp[clip, label], counts.fn[clip, label])
+            assert cell == (pairs, len(found) - pairs, len(true) - pairs)
+    assert counts.tp.any()
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0])
+def test_segments_are_counted_one_by_one(seconds):
+    rng = np.random.default_rng(1)
+    detected, events = grid(rng, 4, 2), grid(rng, 4, 2)
+    truth = Reference(list("abcd"), np.full(4, 6.0), ["x", "y"], events)
+    counts = segment_counts(detected, truth, seconds=seconds)
+
+    def active(all_of, clip, label, index):
+        here = (all_of.clip == clip) & (all_of.label == label)
+        begins, ends = all_of.onset[here], all_of.offset[here]
+        return bool(((begins < (index + 1) * seconds) & (ends > index * seconds)).any())
+
+    for clip in range(4):
+        for label in range(2):
+            pairs = [
+                (active(detected, clip, label, index), active(events, clip, label, index))
+                for index in range(round(6 / seconds))
+            ]
+            wanted = [pairs.count(kind) for kind in ((True, True), (True, False), (False, True))]
+            found = [counts.tp[clip, label], counts.fp[clip, label], counts.fn[clip, label]]
+            assert found == wanted
+    total = segment_counts(detected, truth).total()
+    assert total.tp.tolist() == segment_counts(detected, truth, seconds=1.0).total().tp.tolist()
+
+
+def test_averages_of_three_classes_of_which_one_has_no_truth_and_one_is_never_found():
+    total = F1Counts(np.array([3.0, 0, 0]), np.array([1.0, 2, 4]), np.array([2.0, 0, 5]))
+    first = 2 * 3 / (2 * 3 + 1 + 2)
+    np.testing.assert_allclose(class_f1(total), [first, np.nan, 0])
+    assert macro_f1(total) == pytest.approx(first / 2)
+    assert macro_f1_of_all(total) == pytest.approx(first / 3)
+    assert macro_f1_of_found(total) == pytest.approx(first)
+    assert micro_f1(total) == pytest.approx(2 * 3 / (2 * 3 + 1 + 4 + 2 + 5))
+    nothing = F1Counts(*np.zeros((3, 2)))
+    assert np.isnan(macro_f1(nothing))
+    assert np.isnan(micro_f1(nothing))
+    assert macro_f1_of_all(nothing) == 0
+
+
+def test_a_clip_score_at_the_threshold_is_no_tag():
+    scores, tags = np.array([[0.5, 0.75], [0.25, 0.5]]), np.array([[1, 0], [0, 1]])
+    counts = clip_counts(scores, tags)
+    assert counts.tp.tolist() == [[0, 0], [0, 0]]
+    assert counts.fp.tolist() == [[0, 1], [0, 0]]
+    assert counts.fn.tolist() == [[1, 0], [0, 1]]
+    assert clip_counts(scores, tags, threshold=0.25).tp.tolist() == [[1, 0], [0, 1]]
+
+
+def test_scores_are_decoded_at_one_half_and_cut_at_the_end_of_their_clip_unless_told():
+    scores = np.zeros((1, 8, 1), np.float32)
+    scores[0, :, 0] = 0.75
+    truth = Reference(["a"], np.array([1.0]), ["x"], Events.of([(0, 0, 0.0, 1.0)]))
+    given = {"scores": scores, "truth": truth, "hop": 0.5, "windows": [1]}
+    assert intersection_f1(**given) == 1  # a second is left of the four
+    assert intersection_f1(**given, trim=False) == 0
+    assert intersection_f1(**given, threshold=0.75) == 0
+
+
+def test_counts_of_an_operating_point_are_those_of_the_first_unless_told():
+    scores = np.zeros((1, 4, 1), np.float32)
+    scores[0, :2, 0] = 0.5
+    truth = Reference(["a"], np.array([4.0]), ["x"], Events.of([(0, 0, 0.0, 2.0)]))
+    points = [lambda t=t: detect(scores, t, hop=1.0) for t in (0.75, 0.25)]
+    (counts,) = count(points, truth, [INTERSECTION])
+    assert intersection_counts(counts).tp.tolist() == [[0]]
+    assert intersection_counts(counts, 1).tp.tolist() == [[1]]

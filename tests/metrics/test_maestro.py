@@ -208,3 +208,70 @@ def test_validation_takes_windows_apart_up_to_their_last_event():
     assert heard.truth[:, 0].all()
     means = maestro.per_second(frames, HOP)[:, :, CLASSES.index("car")]
     np.testing.assert_allclose(heard.scores[:, 0], [*means[0, :3], *means[1, :4]])
+
+
+def test_events_are_joined_where_they_touch_and_end_before_the_second_they_end_at():
+    frames, given = material()
+    first, second = given["clips"][:2]  # the second one begins 5 s later
+    given["events"] = pd.DataFrame(
+        [
+            (first, "car", 1.0, 2.0, 0.9),
+            (first, "car", 2.0, 3.0, 0.9),
+            (first, "car", 6.0, 9.0, 0.9),
+            (second, "car", 2.0, 3.0, 0.9),
+            (second, "car", 5.5, 6.0000001, 0.9),
+            (first, "footsteps", 3.0, 4.0, 0.9),
+        ],
+        columns=tables.EVENTS,
+    )
+    heard = maestro.together(frames, HOP, **given)
+    assert sorted(heard.events["city_center_05"], key=lambda row: (row[2], row[0])) == [
+        (1.0, 3.0, "car"),
+        (6.0, 9.0, "car"),
+        (10.5, 5 + 6.0000001, "car"),
+        (3.0, 4.0, "footsteps"),
+    ]
+    truth = {
+        label: np.flatnonzero(heard.truth[:, heard.classes.index(label)]).tolist()
+        for label in ("car", "footsteps")
+    }
+    assert truth == {"car": [1, 2, 6, 7, 8, 10], "footsteps": [3]}
+    assert heard.seconds.tolist() == [33.4]
+    assert len(heard.scores) == 34
+
+
+def test_a_last_event_after_the_scores_is_met_by_silence():
+    frames, given = material()
+    given["events"] = pd.DataFrame(
+        [(given["clips"][0], "car", 1.0, 12.0, 0.9)], columns=tables.EVENTS
+    )
+    heard = maestro.separate(frames[:, :125], HOP, **given)  # of 8 s
+    assert heard.truth[:, 0].tolist() == [False] + [True] * 11
+    assert (heard.scores[:8] > 0).all()
+    assert heard.scores[8:].tolist() == [[0.0]] * 4
+    assert heard.seconds.tolist() == [12]
+
+
+def test_seconds_that_no_window_covers_are_silent():
+    frames, given = material(recordings=(("city_center_05", 33.0),), hop=15)
+    keep = [0, 1]  # 0 to 10 s and 15 to 25 s
+    given |= {
+        "clips": [given["clips"][k] for k in keep],
+        "seconds": np.array([10.0, 10.0]),
+        "events": pd.DataFrame([(given["clips"][1], "car", 0.0, 1.0, 0.9)], columns=tables.EVENTS),
+    }
+    heard = maestro.together(frames[keep], HOP, **given)
+    assert heard.scores[10:15].tolist() == [[0.0]] * 5
+    means = maestro.per_second(frames[keep], HOP)[:, :, [CLASSES.index("car")]]
+    np.testing.assert_allclose(heard.scores[:10], means[0])
+    np.testing.assert_allclose(heard.scores[15:], means[1])
+
+
+def test_rankings_without_anything_have_no_value():
+    nothing = Ranking(np.zeros(0), np.zeros(0), np.zeros(0, int))
+    assert np.isnan([maestro.partial_auc(nothing), maestro.best_f1(nothing)]).all()
+    all_true = Ranking(np.array([0.5, 0.25]), np.array([True, True]), np.zeros(2, int))
+    assert np.isnan(maestro.partial_auc(all_true))
+    assert maestro.best_f1(all_true) == 1
+    all_false = Ranking(np.array([0.5, 0.25]), np.array([False, False]), np.zeros(2, int))
+    assert np.isnan(maestro.best_f1(all_false))

@@ -6,9 +6,9 @@ import pytest
 
 from sedrepro.metrics.decode import detect, operating_points
 from sedrepro.metrics.events import Events, Reference
-from sedrepro.metrics.intersection import Criteria, count
+from sedrepro.metrics.intersection import Criteria, count, found_by_score
 from sedrepro.metrics.packages import psds_eval_psds, sed_scores_eval_psds
-from sedrepro.metrics.psds import SCENARIOS, area, psds, rates, roc
+from sedrepro.metrics.psds import SCENARIOS, Scenario, area, psds, rates, roc
 
 GOLDEN = {"psds1": 0.334468560216, "psds2": 0.528100025564}
 
@@ -216,3 +216,83 @@ def test_the_area_holds_the_value_on_the_left():
         (2 * 0.1 + 2 * 0.5) / 4
     )
     assert area(np.array([0.0, 2.0]), np.array([0.1, 0.5]), 10.0) == pytest.approx(0.42)
+
+
+def on_a_grid(rng, clips: int, classes: int, latest: int) -> list[tuple]:
+    """Disjoint events at halves of a second: shares lie exactly on what is enough."""
+    rows = []
+    for clip in range(clips):
+        for label in range(classes):
+            times = np.sort(rng.choice(latest + 1, 2 * rng.integers(0, 4), replace=False)) / 2
+            rows += [(clip, label, *pair) for pair in times.reshape(-1, 2)]
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "criteria", [Criteria(0.5, 0.5, 0.5), Criteria(0.0, 0.0, 0.0), Criteria(0.25, 1.0, 0.25)]
+)
+def test_shares_that_are_just_enough_count(seed, criteria):
+    """Clips end before some detections begin, or just there; some detections have no length."""
+    rng = np.random.default_rng(seed)
+    true = Events.of(on_a_grid(rng, 4, 3, 8))
+    truth = Reference(list("abcd"), np.full(4, 4.0), list("xyz"), true)
+    outside = [(0, 0, 8.0, 9.0), (1, 1, -2.0, -1.0), (1, 2, -1.0, 0.0)]
+    without_length = [(2, 0, 7.0, 7.0), (3, 0, -1.0, -1.0), (3, 1, 7.0, 6.5)]
+    detected = Events.of(on_a_grid(rng, 4, 3, 12) + outside + without_length)
+    (counts,) = count([lambda: detected], truth, [criteria])
+    tp, fp, cross = explicit(detected, truth, criteria)
+    np.testing.assert_array_equal(counts.tp[:, 0], tp)
+    np.testing.assert_array_equal(counts.fp[:, 0], fp)
+    np.testing.assert_array_equal(counts.cross[:, 0], cross)
+    assert counts.tp.any()
+    assert counts.cross.any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("criteria", [Criteria(0.5, 0.5), Criteria(0.0, 0.0), Criteria(0.25, 1.0)])
+def test_the_score_an_event_needs_is_the_lowest_threshold_that_finds_it(seed, criteria):
+    """Boxes are counted once for all thresholds: the same as one threshold after the other."""
+    rng = np.random.default_rng(seed)
+    truth = Reference(
+        list("abcdef"), np.full(6, 6.0), ["x", "y"], Events.of(on_a_grid(rng, 6, 2, 12))
+    )
+    made = Events.of(on_a_grid(rng, 6, 2, 16))
+    detected = made[made.label == 1]
+    score = rng.integers(1, 5, len(detected)) / 8
+    needed, alarms = found_by_score(detected, score, truth, criteria, 1)
+    assert len(needed) == (truth.events.label == 1).sum()
+    for least in (0.125, 0.25, 0.375, 0.5):
+        chosen = detected[score >= least]
+        (counts,) = count([lambda e=chosen: e], truth, [criteria])
+        assert counts.tp[:, 0, 1].sum() == (needed >= least).sum()
+        assert counts.fp[:, 0, 1].sum() == (alarms >= least).sum()
+    assert np.isfinite(needed).any()
+
+
+def test_rates_of_a_class_without_truth_and_of_a_curve_without_false_alarms():
+    truth = Reference(["a"], np.array([10.0]), ["x", "y", "z"], Events.of([(0, 0, 0, 4)]))
+    detected = Events.of([(0, 0, 0, 4), (0, 1, 0, 4), (0, 1, 5, 6)])
+    (counts,) = count([lambda: detected], truth, [Criteria(0.5, 0.5, 0.3)])
+    tpr, efpr = rates(counts.total(), alpha_ct=0.5)
+    np.testing.assert_array_equal(tpr, [[1, np.nan, np.nan]])
+    # Of two false alarms one lies on the only other class that is ever true, for 4 s in all.
+    assert efpr.tolist() == [[0, 2 * 360 + 0.5 * 900, 0]]
+    assert rates(counts.total(), alpha_ct=0.0)[1].tolist() == [[0, 720, 0]]
+    curve = roc(counts.total(), SCENARIOS["psds2"])
+    assert curve.etpr.tolist() == [1, 1]
+    assert psds(counts.total(), SCENARIOS["psds2"]) == 1
+    nothing = Reference(["a"], np.array([10.0]), ["x", "y", "z"], Events.of([]))
+    (counts,) = count([lambda: detected], nothing, [Criteria(0.5, 0.5)])
+    assert np.isnan(psds(counts.total(), SCENARIOS["psds1"]))
+
+
+def test_unevenness_costs_and_ranges_end_at_e_max():
+    truth = Reference(
+        ["a"], np.array([3600.0]), ["x", "y"], Events.of([(0, 0, 0, 4), (0, 1, 10, 20)])
+    )
+    detected = Events.of([(0, 0, 0, 4), (0, 0, 30, 40), (0, 0, 50, 60)])
+    (counts,) = count([lambda: detected], truth, [Criteria(0.5, 0.5)])
+    for weight, rate in ((0.0, 0.5), (0.5, 0.25), (1.0, 0.0), (1.5, 0.0)):
+        scenario = Scenario(Criteria(0.5, 0.5), alpha_ct=0.0, alpha_st=weight, e_max=8.0)
+        assert psds(counts.total(), scenario) == pytest.approx(rate * 6 / 8)

@@ -71,3 +71,24 @@ def test_weights_are_repeated_clips(ties):
     assert found.micro_ap(weights) == pytest.approx(wanted.micro_ap(), rel=1e-12)
     np.testing.assert_allclose(found.class_ap(weights), wanted.class_ap())
     np.testing.assert_allclose(found.class_auc(weights), wanted.class_auc())
+
+
+def test_the_mean_runs_over_the_last_axis_and_one_value_is_its_own():
+    values = np.array([[[0.5, np.nan], [0.25, 0.75]], [[np.nan] * 2, [1.0, 0.0]]])
+    np.testing.assert_array_equal(macro(values), [[0.5, 0.5], [np.nan, 0.5]])
+
+
+def test_no_clips_have_no_value():
+    found = Rankings(np.zeros((0, 2)), np.zeros((0, 2)))
+    assert np.isnan([found.micro_ap(), *found.class_ap(), *found.class_auc()]).all()
+    assert Rankings(np.zeros((3, 2)), np.ones((3, 2))).n_clips == 3
+
+
+def test_clips_that_are_not_drawn_have_no_part():
+    scores, tags = np.array([[0.75], [0.5], [0.25]]), np.array([[0], [1], [0]])
+    found = Rankings(scores, tags)
+    assert found.micro_ap(np.array([0, 1, 2])) == 1
+    assert found.micro_ap(np.array([1, 1, 1])) == 0.5
+    assert np.isnan(found.micro_ap(np.array([1, 0, 1])))
+    assert found.class_auc(np.array([1, 1, 1])).tolist() == [0.5]
+    assert np.isnan(found.class_auc(np.array([0, 1, 0]))).all()

@@ -36,3 +36,15 @@ def test_only_events_of_the_clips_count():
 def test_a_label_that_is_no_class_is_an_error():
     with pytest.raises(SedreproError, match="clip 'a': label 'Z' is not a class"):
         reference(clips=["a"], seconds=[1], classes=["x"], events=(["a"], ["Z"], [0], [1]))
+
+
+def test_touching_events_stay_apart_and_one_without_a_length_is_none():
+    truth = reference(
+        clips=["a"],
+        seconds=[9],
+        classes=["x"],
+        events=(["a"] * 4, ["x"] * 4, [3.0, 1.0, 5.0, 6.0], [4.0, 3.0, 5.0, 7.0]),
+    )
+    assert rows(truth.events) == [(0, 0, 1, 3), (0, 0, 3, 4), (0, 0, 6, 7)]
+    assert rows(merge(truth.events)) == rows(truth.events)
+    assert rows(merge(truth.events, touching=True)) == [(0, 0, 1, 4), (0, 0, 6, 7)]

@@ -107,6 +107,7 @@ def test_two_states_correct_what_they_can_know():
     assert torch.equal(OCCURRENCE.corrected(lone, one, 0.2), lone)
     nothing = scores(c8=0.45)[None, None]
     assert torch.equal(OVERLAP.corrected(nothing, one, 0.2), nothing)
+    assert torch.equal(OVERLAP.corrected(nothing, 1 - one, 0.2), nothing)
 
 
 @pytest.mark.parametrize("criterion", ["mse", "bce"])
@@ -126,3 +127,28 @@ def test_disagreeing_frames_count_less_over_the_whole_number_of_cells(criterion,
     assert float(found) == pytest.approx(total / 60, rel=1e-4)
     if weight == 1:
         assert float(found) == pytest.approx(float(criteria[criterion](student, teacher)), rel=1e-5)
+
+
+def test_a_score_of_one_half_is_not_yet_found_and_a_boost_must_be_exceeded():
+    halves = torch.zeros(10)
+    halves[[0, 8]] = 0.5
+    assert THREE.state(halves) == 0
+    one, two = (F.one_hot(torch.tensor([[n]]), 3).float() for n in (1, 2))
+    raised = THREE.corrected(scores(c8=0.5)[None, None], one, 0.25)
+    assert raised[0, 0, 8] == 0.75
+    pair = scores(c8=0.9, c0=0.25)[None, None]
+    assert torch.equal(THREE.corrected(pair, two, 0.25), pair)
+    assert THREE.corrected(pair, two, 0.125)[0, 0, 0] == 0.375
+
+
+def test_no_score_is_raised_above_one():
+    one = F.one_hot(torch.tensor([[1]]), 3).float()
+    assert THREE.corrected(scores(c8=0.5)[None, None], one, 0.75)[0, 0, 8] == 1
+
+
+def test_a_single_class_is_raised_and_has_no_second():
+    lone = Activity([4])
+    frame = torch.zeros(1, 3, 10)
+    frame[0, :, 4] = torch.tensor([0.25, 0.75, 0.25])
+    logits = F.one_hot(torch.tensor([[1, 1, 2]]), 3).float()
+    assert lone.corrected(frame, logits, 0.5)[0, :, 4].tolist() == [0.75, 0.75, 0.25]

@@ -56,3 +56,26 @@ def test_input_and_targets_fall_silent_together():
         heard = (shown[:, :, 2 * t : 2 * t + 2] > 0).all((1, 2))
         assert torch.equal(heard, masked[:, t, 0] == 1)
     torch.testing.assert_close(shown[..., 100:], mel[..., 100:] * seen.gain)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_silence_is_where_the_draws_say(seed):
+    torch.manual_seed(seed)
+    seen = draw(
+        30,
+        4,
+        50,
+        decibels=(0.0, 0.0),
+        knots=(1, 1),
+        masked=(0.1, 0.5),
+        device=torch.device("cpu"),
+    )
+    torch.manual_seed(seed)  # the same draws: 30 curves of one line, then lengths and starts
+    for _ in range(30):
+        torch.randint(1, 2, ()), torch.rand(0), torch.rand(2)
+    lengths, starts = torch.rand(30), torch.rand(30)
+    for clip in range(30):
+        length = int((0.1 + 0.4 * lengths[clip]) * 50)
+        first = int(starts[clip] * (50 - length + 1))
+        assert seen.sound[clip].tolist() == [not first <= t < first + length for t in range(50)]
+    assert torch.equal(seen.gain, torch.ones(30, 4, 1))

@@ -57,3 +57,24 @@ def test_the_same_time_position_is_pasted():
         for frame in range(9):
             source = cut.order[clip] if cut.mask[clip, frame] else clip
             assert torch.equal(pasted[clip, frame], values[source, frame])
+
+
+def test_an_interval_is_a_share_of_the_frames_from_a_start_before_its_room():
+    torch.manual_seed(3)
+    cut = cutmix.draw(50, 40, (0.25, 0.75), CPU)
+    torch.manual_seed(3)  # the same draws: lengths, starts, partners
+    shares, starts = torch.rand(50), torch.rand(50)
+    for clip in range(50):
+        length = int((0.25 + 0.5 * shares[clip]) * 40)
+        first = int(starts[clip] * (40 - length))
+        wanted = [first <= frame < first + length for frame in range(40)]
+        assert cut.mask[clip].tolist() == wanted
+    assert torch.equal(cut.order, torch.randperm(50))
+
+
+def test_the_largest_draw_stays_inside(monkeypatch):
+    """Of uniform draws the largest is 1 - 2^-24: its product with the room lies below the room."""
+    monkeypatch.setattr(torch, "rand", lambda n, device: torch.full((n,), 1 - 2**-24))
+    for frames in (1, 2, 65, 156, 4097):
+        cut = cutmix.draw(1, frames, (0.0, 0.5), CPU)
+        assert not cut.mask[0, -1]

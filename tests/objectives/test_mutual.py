@@ -55,3 +55,11 @@ def test_similarity_is_held_against_the_share_of_the_event():
     ]
     expected = sum(map(sum, rows)) / 12
     assert math.isclose(pair_similarity(cosine, events).item(), expected, rel_tol=1e-5)
+
+
+def test_the_divergence_runs_over_the_last_axis_whatever_comes_before():
+    one, other = torch.randn(5, 4), torch.randn(5, 4)
+    whole = mutual(one, other, 3.0).item()
+    assert math.isclose(mutual(one[None, None], other[None, None], 3.0).item(), whole, rel_tol=1e-5)
+    single = sum(mutual(a, b, 3.0).item() for a, b in zip(one, other, strict=True)) / 5
+    assert math.isclose(single, whole, rel_tol=1e-5)

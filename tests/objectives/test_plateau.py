@@ -47,3 +47,14 @@ def test_state_goes_on_where_it_was():
         first.see(score)
         second.see(score)
         assert first == second
+
+
+def test_a_rise_must_exceed_the_share_and_an_undefined_score_is_none():
+    plateau = Plateau(patience=1, decay=0.5, threshold=0.5)
+    plateau.see(float("nan"))
+    assert (plateau.factor, plateau.waited) == (1, 1)
+    plateau.see(1.0)
+    plateau.see(1.5)  # exactly the share above the best
+    assert (plateau.best, plateau.waited) == (1.0, 1)
+    plateau.see(1.625)
+    assert (plateau.best, plateau.waited) == (1.625, 0)

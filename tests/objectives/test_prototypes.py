@@ -126,3 +126,49 @@ def test_classes_short_of_frames_get_random_unit_vectors_and_a_warning(caplog):
     torch.testing.assert_close(prototypes.vectors[0, 0], features[0])
     torch.testing.assert_close(prototypes.vectors.norm(dim=-1), torch.ones(2, 3))
     assert [record.args[:3] for record in caplog.records] == [(0, 1, 3), (1, 0, 3)]
+
+
+def test_a_frame_at_a_limit_stands_for_its_class_and_not_for_the_background():
+    by_clip = torch.tensor([[[0.5, 0.125, 0.0], [0.125, 0.0, 0.0]], [[0.0] * 3, [0.5] * 3]])
+    found = membership(by_clip, 0.5, 0.125)
+    assert found.int().tolist() == [
+        [[1, 0, 0, 0], [0, 0, 0, 0]],
+        [[0, 0, 0, 1], [1, 1, 1, 0]],
+    ]
+
+
+@pytest.mark.parametrize(("frames", "random"), [(2, 1), (3, 0)])
+def test_only_prototypes_that_lack_a_frame_are_random(frames, random, caplog):
+    torch.manual_seed(0)
+    features = unit(frames, 5)
+    prototypes = Prototypes(1, 3, 5)
+    prototypes.initialise(features, torch.ones(frames, 1, dtype=torch.bool), starts=2, seed=0)
+    assert [record.args[3] for record in caplog.records] == [random] * (random > 0)
+    likeness = features @ prototypes.vectors[0].T
+    torch.testing.assert_close(likeness.amax(1), torch.ones(frames))
+    assert len(set(likeness.argmax(1).tolist())) == frames
+    torch.testing.assert_close(prototypes.vectors.norm(dim=-1), torch.ones(1, 3))
+
+
+def test_one_frame_moves_its_prototype_and_one_anchor_is_the_whole_mean(prototypes):
+    before = prototypes.vectors.clone()
+    frame = F.normalize(before[1, 0] + 0.1 * torch.randn(5), dim=0)
+    member = torch.tensor([[False, True, False]])
+    loss = prototypes.contrast(frame[None], member, torch.tensor([True]), 0.5)
+    nearest = torch.stack([(before[c] @ frame).max() for c in range(3)])
+    assert float(loss) == pytest.approx(-float((nearest / 0.5).log_softmax(0)[1]), rel=1e-5)
+    prototypes.update(frame[None], member, 0.75)
+    moved = 0.75 * before[1, 0] + 0.25 * frame
+    torch.testing.assert_close(prototypes.vectors[1, 0], moved / moved.norm())
+    torch.testing.assert_close(prototypes.vectors[[0, 2]], before[[0, 2]])
+    torch.testing.assert_close(prototypes.vectors[1, 1], before[1, 1])
+
+
+def test_likeness_is_that_to_the_nearest_prototype_in_any_shape(prototypes):
+    features = unit(2, 4, 5)
+    found = prototypes.similarity(features)
+    for clip in range(2):
+        for frame in range(4):
+            for c in range(3):
+                wanted = max(float(features[clip, frame] @ v) for v in prototypes.vectors[c])
+                assert float(found[clip, frame, c]) == pytest.approx(wanted, abs=1e-6)

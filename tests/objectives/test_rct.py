@@ -205,3 +205,72 @@ def test_gradients_reach_both_sides_of_the_augmented_pair_and_one_of_the_mixed()
 def test_the_parts_of_a_batch_contribute_one_loss_together():
     assert sum(rct.SHARES.values()) == pytest.approx(1)
     assert rct.SHARES["unlabelled"] == rct.SHARES["synth"] + rct.SHARES["weak"]
+
+
+def test_masks_begin_anywhere_a_chunk_fits():
+    torch.manual_seed(5)
+    masked = rct.time_mask(torch.ones(6, 250), 10)
+    torch.manual_seed(5)
+    starts = torch.rand(6, 10)
+    for clip in range(6):
+        first = [int(start * (250 - 2 + 1)) for start in starts[clip]]
+        silent = {place for start in first for place in (start, start + 1)}
+        assert [v == 0 for v in masked[clip]] == [place in silent for place in range(250)]
+
+
+@pytest.mark.parametrize("cents", [-250, 100])
+def test_frames_of_a_shifted_clip_lie_where_it_was_when_played(cents):
+    """A spectrum that holds its own places says which was read, between frames too."""
+
+    def places(wave: Tensor) -> Tensor:
+        return torch.arange(wave.shape[-1] // 160 + 1.0)[None, None]
+
+    played = round(16000 / 2 ** (cents / 1200) / 4) * 4
+    found = rct.pitch_shifted(torch.randn(1, 16000), cents, places, 110, grain=4)
+    wanted = [min(frame * played / 16000, played // 160) for frame in range(110)]
+    assert found[0, 0].tolist() == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("strength", range(1, 6))
+@pytest.mark.parametrize("up", [True, False])
+def test_each_augmentation_is_as_strong_as_drawn(strength, up):
+    wave = torch.randn(2, WAVE.samples)
+
+    def made(method: str) -> Tensor:
+        torch.manual_seed(9)
+        return rct.augmented(wave, rct.Augmentation(method, strength, up), MEL, WAVE.frames)
+
+    cents = strength * (50 if up else -50)
+    wanted = rct.pitch_shifted(wave, cents, MEL, WAVE.frames)
+    torch.testing.assert_close(made("pitch_shift"), wanted)
+    later = torch.cat([wave[:, -1600 * strength :], wave[:, : -1600 * strength]], 1)
+    torch.testing.assert_close(made("time_shift"), MEL(later))
+    masked = made("time_mask")
+    torch.manual_seed(9)
+    torch.testing.assert_close(masked, MEL(rct.time_mask(wave, 5 * strength)))
+
+
+def test_at_its_limits_a_score_is_neither_sure_nor_absent():
+    copies = rct.Copies(torch.tensor([[0, 1, 2], [0, 1, 2]]), 0)
+    clips, mixed = torch.tensor([[0.75], [0.25], [0.875]]), torch.tensor([[0.5], [0.5], [0.5]])
+    found = rct.self_consistency(torch.cat([clips, mixed, clips]), copies, 0.75, 0.25)
+    assert float(found) == pytest.approx(0.25 / 3)  # the last alone is known: it should be 1
+
+
+def test_frames_and_clips_of_all_parts_make_one_loss():
+    torch.manual_seed(0)
+    parts = {"synth": slice(0, 6), "weak": slice(6, 9), "unlabelled": slice(9, 15)}
+    frames, clips = torch.rand(15, 7, 4), torch.rand(15, 4)
+    copies = {
+        name: rct.Copies(rct.draw_order((part.stop - part.start) // 3, torch.device("cpu")), shift)
+        for shift, (name, part) in enumerate(parts.items())
+    }
+    wanted = 0.0
+    for name, weight in (("synth", 0.25), ("weak", 0.25), ("unlabelled", 0.5)):
+        of_frames, of_clips = (
+            float(rct.self_consistency(scores[parts[name]], copies[name], 0.75, 0.25))
+            for scores in (frames, clips)
+        )
+        wanted += weight * (of_frames + of_clips) / 2
+    found = rct.of_copies([frames, clips], parts, copies, 0.75, 0.25)
+    assert float(found) == pytest.approx(wanted, rel=1e-5)

@@ -15,7 +15,7 @@ from sedrepro.papers.contract import Batch
 from sedrepro.settings import Layout
 from sedrepro.store import Store
 from sedrepro.training.data import EvalSet, Loader
-from sedrepro.training.selection import Judge, judge_segments
+from sedrepro.training.selection import Judge, judge_maestro, judge_segments
 
 CPU = torch.device("cpu")
 
@@ -188,3 +188,29 @@ def test_segments_are_judged_one_by_one(layout):
                     true = toys.CLASSES.index(event.label)
             right += int(np.argmax(draw[clip, second]) == true)
     assert judge_segments(judge, {"frame": draw}) == {"segment_accuracy": pytest.approx(right / 28)}
+
+
+def test_two_front_ends_of_a_clip_stay_together(layout):
+    made = loader(layout, "pairs")
+    shapes = {name: tuple(values.shape[1:]) for name, values in next(made.clips()).items()}
+    assert shapes == {name: toys.FRONT_ENDS[name].shape for name in ("mel", "picture")}
+    stores = {name: Store(layout.store(toys.desed("synth_train"), name)) for name in shapes}
+    for batch in made.epoch(1):
+        for row in range(4):
+            places = {
+                name: [
+                    place
+                    for place in range(len(store))
+                    if np.array_equal(store[place], batch.inputs[name][row].numpy())
+                ]
+                for name, store in stores.items()
+            }
+            assert places["mel"] == places["picture"]
+            assert len(places["mel"]) == 1
+
+
+def test_windows_without_a_sure_event_earn_nothing(layout):
+    """The classes of MAESTRO are none of the toy's, so none of them is ever true."""
+    held_out = toys.GroupsSettings().held_out()[0]
+    judge = Judge(EvalSet(held_out, layout), toys.plan("groups"), layout)
+    assert judge_maestro(judge, {"frame": np.ones((7, 20, 3))}) == {"segment_f1_best": 0.0}

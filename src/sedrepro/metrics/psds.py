@@ -42,11 +42,11 @@ def rates(totals: Totals, alpha_ct: float) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(divide="ignore", invalid="ignore"):
         tpr = np.where(totals.n_events > 0, totals.tp / totals.n_events, np.nan)
         efpr = totals.fp.astype(float) * HOUR / totals.seconds
-        if alpha_ct > 0 and totals.cross is not None:
+        if totals.cross is not None:
             cross = totals.cross.astype(float) * HOUR / totals.event_seconds
             # A class without truth cannot be triggered across, nor can a class across itself.
-            others = (totals.event_seconds > 0) & ~np.eye(cross.shape[-1], dtype=bool)
-            n = np.maximum(others.sum(axis=-1), 1)
+            others = (totals.event_seconds > 0) & ~np.eye(len(totals.event_seconds), dtype=bool)
+            n = np.maximum(others.sum(axis=1), 1)
             efpr = efpr + alpha_ct * np.where(others, cross, 0.0).sum(axis=-1) / n
     return tpr, efpr
 

@@ -16,7 +16,7 @@ class Ranking:
         order = np.argsort(-scores, kind="stable")
         self.truth = truth[order] > 0
         self.clips = clips[order]
-        self.ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+        self.ends = np.flatnonzero(np.diff(scores[order], append=np.inf))
         """The last place of each group of equal scores: a threshold cannot fall inside one."""
 
     def counts(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ class Ranking:
         true, false = self.counts(weights)
         if not len(true) or true[-1] == 0:
             return float("nan")
-        precision = true / np.maximum(true + false, 1e-12)
+        precision = true / np.maximum(true + false, 1)
         return float(np.sum(np.diff(true, prepend=0) * precision) / true[-1])
 
     def roc_auc(self, weights: np.ndarray | None = None) -> float:

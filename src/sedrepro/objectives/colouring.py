@@ -74,5 +74,5 @@ def _curve(
     band = torch.arange(bands, dtype=torch.float32)
     right = torch.searchsorted(ends, band).clamp(1, intervals)
     width = (ends[right] - ends[right - 1]).clamp(min=1e-6)
-    share = ((band - ends[right - 1]) / width).clamp(0, 1)
+    share = (band - ends[right - 1]) / width
     return torch.lerp(levels[right - 1], levels[right], share).to(device)

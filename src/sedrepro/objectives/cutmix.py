@@ -39,8 +39,7 @@ def draw(clips: int, frames: int, share: tuple[float, float], device: torch.devi
     """
     low, high = share
     length = ((low + (high - low) * torch.rand(clips, device=device)) * frames).long()
-    room = frames - length
-    start = (torch.rand(clips, device=device) * room).long().minimum((room - 1).clamp(min=0))
+    start = (torch.rand(clips, device=device) * (frames - length)).long()
     frame = torch.arange(frames, device=device)
     mask = (frame >= start.unsqueeze(1)) & (frame < (start + length).unsqueeze(1))
     return Cut(mask, torch.randperm(clips, device=device))

@@ -25,6 +25,6 @@ def pair_similarity(cosine: Tensor, events: Tensor) -> Tensor:
     everywhere.
     """
     shares = torch.relu(cosine)
-    shares = shares / (shares.sum(-1, keepdim=True) + 1e-8)
-    spread = torch.where(events.any(-1, keepdim=True), events, torch.ones_like(events))
-    return (shares - spread / spread.sum(-1, keepdim=True)).square().mean()
+    shares = shares / (shares.sum(1, keepdim=True) + 1e-8)
+    spread = torch.where(events.any(1, keepdim=True), events, torch.ones_like(events))
+    return (shares - spread / spread.sum(1, keepdim=True)).square().mean()

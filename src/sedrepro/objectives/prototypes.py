@@ -52,7 +52,7 @@ class Prototypes(nn.Module):
                 chosen = torch.cat([chosen, torch.randn(missing, chosen.shape[1])])
             else:
                 chosen = _centres(chosen, len(centres), starts, seed)
-            centres.copy_(F.normalize(chosen, dim=-1))
+            centres.copy_(F.normalize(chosen, dim=1))
         self.initialised.fill_(True)
 
     def similarity(self, features: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class Prototypes(nn.Module):
         `features` (frame, dimension); `positives` (frame, class) and `anchors` (frame,) are masks.
         The softmax runs over all classes, other positives included. Without anchors the loss is 0.
         """
-        likelihood = (self.similarity(features) / temperature).log_softmax(-1)
-        loss = -(likelihood * positives).sum(-1) / positives.sum(-1).clamp(min=1)
+        likelihood = (self.similarity(features) / temperature).log_softmax(1)
+        loss = -(likelihood * positives).sum(1) / positives.sum(1).clamp(min=1)
         return (loss * anchors).sum() / anchors.sum().clamp(min=1)
 
 

@@ -93,7 +93,8 @@ def time_mask(waveform: Tensor, chunks: int) -> Tensor:
     clips, samples = waveform.shape
     length = int(CHUNK * samples)
     room = samples - length
-    starts = torch.rand(clips, chunks, device=waveform.device).mul(room + 1).long().clamp(max=room)
+    drawn = torch.rand(clips, chunks, device=waveform.device) * (room + 1)
+    starts = drawn.long().clamp(max=room)  # float32 may round up, from a quarter of a million on
     places = (starts.unsqueeze(2) + torch.arange(length, device=waveform.device)).flatten(1)
     masked = waveform.clone()
     masked[torch.arange(clips, device=waveform.device).unsqueeze(1), places] = 0
@@ -112,8 +113,8 @@ def pitch_shifted(waveform: Tensor, cents: float, mel: Mel, frames: int, grain: 
 
     The length it is played at is rounded to `grain` samples, for the sake of the Fourier transform.
     """
-    samples = waveform.shape[-1]
-    played = max(1, round(samples / 2 ** (cents / 1200) / grain)) * grain
+    samples = waveform.shape[1]
+    played = round(samples / 2 ** (cents / 1200) / grain) * grain
     spectrum = mel(resample(waveform, played))
     place = torch.arange(frames, device=waveform.device) * (played / samples)
     place = place.clamp(max=spectrum.shape[-1] - 1)
@@ -128,7 +129,7 @@ def augmented(waveform: Tensor, how: Augmentation, mel: Mel, frames: int) -> Ten
         return pitch_shifted(waveform, 50 * how.strength * (1 if how.up else -1), mel, frames)
     if how.method == "time_mask":
         return mel(time_mask(waveform, 5 * how.strength))
-    return mel(waveform.roll(waveform.shape[-1] * how.strength // 10, -1))
+    return mel(waveform.roll(waveform.shape[1] * how.strength // 10, 1))
 
 
 def expand(
