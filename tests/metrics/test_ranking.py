@@ -92,3 +92,20 @@ def test_clips_that_are_not_drawn_have_no_part():
     assert np.isnan(found.micro_ap(np.array([1, 0, 1])))
     assert found.class_auc(np.array([1, 1, 1])).tolist() == [0.5]
     assert np.isnan(found.class_auc(np.array([0, 1, 0]))).all()
+
+
+@pytest.mark.parametrize(
+    ("tags", "precision", "auc"),
+    [
+        ([0, 0, 1], 1 / 3, 0.0),
+        ([1, 0, 0], 1.0, 1.0),
+        ([0, 1, 1], (1 / 2 + 2 / 3) / 2, 0.0),
+        ([1, 1, 0], 1.0, 1.0),
+        ([1, 0, 1], (1 + 2 / 3) / 2, 0.5),
+    ],
+)
+def test_three_clips_by_hand(tags, precision, auc):
+    found = Rankings(np.array([[0.75], [0.5], [0.25]]), np.array(tags)[:, None])
+    assert found.micro_ap() == pytest.approx(precision)
+    assert found.class_ap() == pytest.approx([precision])
+    assert found.class_auc() == pytest.approx([auc])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ def loader(layout: Layout, toy: str = "groups", resident: float = 0.0, **options
     return Loader(toys.plan(toy, **options), layout, device=CPU, resident_bytes=resident)
 
 
+@cache
 def groups(layout: Layout) -> dict[str, list[tuple[str, str]]]:
     """The subset and name of every clip of each stream of the toy, in stored order."""
     found = {}
@@ -44,6 +46,7 @@ def groups(layout: Layout) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+@cache
 def stored(layout: Layout, subset, clip: str) -> np.ndarray:
     store = Store(layout.store(subset, "mel"))
     return np.asarray(store[list(store.clips).index(clip)], np.float32)

@@ -28,13 +28,11 @@ class Draws:
     """The key of the metrics that these are resamples of."""
 
     def write(self, path: str | Path) -> None:
-        rows = [np.asarray(row, dtype=np.float32) for row in self.values.values()]
+        values = np.array(list(self.values.values()), dtype=np.float32)
         keys = [list(key) for key in self.values]
         about = {"keys": keys, "clips": self.clips, "units": self.units, "key": self.key}
         with open_atomic(path) as disk:
-            np.savez(
-                disk, values=np.stack(rows) if rows else np.zeros((0, 0)), about=json.dumps(about)
-            )
+            np.savez(disk, values=values, about=json.dumps(about))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class Shares:
     @classmethod
     def among(cls, right: np.ndarray, counted: np.ndarray) -> Shares:
         """From decisions (clip, segment): those that are right, of those that count."""
-        return cls((right & counted).sum(-1), counted.sum(-1))
+        return cls((right & counted).sum(1), counted.sum(1))
 
     @property
     def n_clips(self) -> int:
