@@ -158,6 +158,8 @@ def _behaviour(node: ast.AST) -> Iterator[ast.AST]:
     """Every node but annotations, texts, imports and what is raised."""
     if isinstance(node, (ast.Import, ast.ImportFrom, ast.Raise, ast.JoinedStr)):
         return
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
     if isinstance(node, ast.keyword) and node.arg == "strict":
         return  # asks only that other code keeps its word: nothing that is right tells it
     yield node

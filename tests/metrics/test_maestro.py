@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -275,3 +276,18 @@ def test_rankings_without_anything_have_no_value():
     assert maestro.best_f1(all_true) == 1
     all_false = Ranking(np.array([0.5, 0.25]), np.array([False, False]), np.zeros(2, int))
     assert np.isnan(maestro.best_f1(all_false))
+
+
+@pytest.mark.parametrize("scores", [[0.75, 0.5, 0.375, 0.25], [0.75, 0.5, 0.5, 0.25]])
+def test_every_ranking_of_four_segments(scores):
+    scores = np.array(scores)
+    for tags in product([False, True], repeat=4):
+        truth = np.array(tags)
+        ranking = Ranking(scores, truth, np.zeros(4, int))
+        if truth.any():
+            best = [2 * sum(truth[scores >= t]) / (sum(scores >= t) + sum(truth)) for t in scores]
+            assert maestro.best_f1(ranking) == pytest.approx(max(best))
+        if truth.any() and not truth.all():
+            for limit in (0.1, 0.5, 1.0):
+                wanted = slow_auc(scores, truth, limit)
+                assert maestro.partial_auc(ranking, limit) == pytest.approx(wanted)
