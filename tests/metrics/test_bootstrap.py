@@ -39,6 +39,7 @@ def test_draws_replace_every_clip_once_on_average_and_repeat():
     assert weights.var() == pytest.approx(1 - 1 / 40, rel=0.05)
     np.testing.assert_array_equal(weights, draws(40, 500, seed=3))
     assert (weights != draws(40, 500, seed=4)).any()
+    np.testing.assert_array_equal(draws(5, 9), draws(5, 9, seed=0))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -236,6 +236,10 @@ def test_averages_of_three_classes_of_which_one_has_no_truth_and_one_is_never_fo
     assert macro_f1_of_all(total) == pytest.approx(first / 3)
     assert macro_f1_of_found(total) == pytest.approx(first)
     assert micro_f1(total) == pytest.approx(2 * 3 / (2 * 3 + 1 + 4 + 2 + 5))
+    once = F1Counts(np.array([1.0, 0.0]), np.zeros(2), np.array([0.0, 1.0]))
+    assert class_f1(once).tolist() == [1, 0]
+    assert micro_f1(once) == pytest.approx(2 / 3)
+    assert macro_f1_of_found(once) == 1
     nothing = F1Counts(*np.zeros((3, 2)))
     assert np.isnan(macro_f1(nothing))
     assert np.isnan(micro_f1(nothing))

@@ -238,7 +238,7 @@ def test_shares_that_are_just_enough_count(seed, criteria):
     true = Events.of(on_a_grid(rng, 4, 3, 8))
     truth = Reference(list("abcd"), np.full(4, 4.0), list("xyz"), true)
     outside = [(0, 0, 8.0, 9.0), (1, 1, -2.0, -1.0), (1, 2, -1.0, 0.0)]
-    without_length = [(2, 0, 7.0, 7.0), (3, 0, -1.0, -1.0), (3, 1, 7.0, 6.5)]
+    without_length = [(2, 0, 2.0, 2.0), (3, 1, 3.0, 2.5)]
     detected = Events.of(on_a_grid(rng, 4, 3, 12) + outside + without_length)
     (counts,) = count([lambda: detected], truth, [criteria])
     tp, fp, cross = explicit(detected, truth, criteria)
@@ -271,13 +271,13 @@ def test_the_score_an_event_needs_is_the_lowest_threshold_that_finds_it(seed, cr
 
 
 def test_rates_of_a_class_without_truth_and_of_a_curve_without_false_alarms():
-    truth = Reference(["a"], np.array([10.0]), ["x", "y", "z"], Events.of([(0, 0, 0, 4)]))
-    detected = Events.of([(0, 0, 0, 4), (0, 1, 0, 4), (0, 1, 5, 6)])
+    truth = Reference(["a"], np.array([10.0]), ["x", "y", "z"], Events.of([(0, 0, 0, 0.5)]))
+    detected = Events.of([(0, 0, 0, 0.5), (0, 1, 0, 0.5), (0, 1, 5, 6)])
     (counts,) = count([lambda: detected], truth, [Criteria(0.5, 0.5, 0.3)])
     tpr, efpr = rates(counts.total(), alpha_ct=0.5)
     np.testing.assert_array_equal(tpr, [[1, np.nan, np.nan]])
-    # Of two false alarms one lies on the only other class that is ever true, for 4 s in all.
-    assert efpr.tolist() == [[0, 2 * 360 + 0.5 * 900, 0]]
+    # Of two false alarms one lies on the only other class that is ever true, for 0.5 s in all.
+    assert efpr.tolist() == [[0, 2 * 360 + 0.5 * 7200, 0]]
     assert rates(counts.total(), alpha_ct=0.0)[1].tolist() == [[0, 720, 0]]
     curve = roc(counts.total(), SCENARIOS["psds2"])
     assert curve.etpr.tolist() == [1, 1]

@@ -177,20 +177,20 @@ def test_a_held_out_set_is_read_in_the_order_of_its_table(layout):
 
 
 def test_segments_are_judged_one_by_one(layout):
-    """4 segments of 3 classes and background; the events of the toy begin before 0.6 s."""
+    """5 segments of 3 classes and background; the events of the toy begin before 0.6 s."""
     held_out = toys.GroupsSettings().held_out()[0]
     judge = Judge(EvalSet(held_out, layout), toys.plan("groups"), layout)
-    draw = np.random.default_rng(0).random((7, 4, 4))
+    draw = np.random.default_rng(0).random((7, 5, 4))
     events = pd.read_csv(layout.table(held_out.subset, "events"), sep="\t")
     right = 0
     for clip, name in enumerate(judge.clips):
-        for second in range(4):
+        for second in range(5):
             true = 3
             for event in events[events["clip"] == name].itertuples():
                 if round(event.onset) <= second < round(event.offset):
                     true = toys.CLASSES.index(event.label)
             right += int(np.argmax(draw[clip, second]) == true)
-    assert judge_segments(judge, {"frame": draw}) == {"segment_accuracy": pytest.approx(right / 28)}
+    assert judge_segments(judge, {"frame": draw}) == {"segment_accuracy": pytest.approx(right / 35)}
 
 
 def test_two_front_ends_of_a_clip_stay_together(layout):
@@ -217,3 +217,19 @@ def test_windows_without_a_sure_event_earn_nothing(layout):
     held_out = toys.GroupsSettings().held_out()[0]
     judge = Judge(EvalSet(held_out, layout), toys.plan("groups"), layout)
     assert judge_maestro(judge, {"frame": np.ones((7, 20, 3))}) == {"segment_f1_best": 0.0}
+
+
+def test_a_checkpoint_is_judged_by_all_that_its_set_declares(layout):
+    """Perfect scores, but of the last clip nothing."""
+    held_out = toys.GroupsSettings().held_out()[1]
+    eval_set, plan = EvalSet(held_out, layout), toys.plan("groups")
+    events = tables.read_events(layout.table(held_out.subset, "events"), toys.CLASSES)
+    names = eval_set.data.names
+    frame = tables.frame_targets(events, names, toys.CLASSES, toys.FRAMES, toys.HOP)
+    clip = tables.clip_targets(events, names, toys.CLASSES)
+    assert clip.sum(0).tolist() == [3, 3, 3]  # nine clips, one event each
+    judge = Judge(eval_set, plan, layout)
+    assert judge({"frame": frame, "clip": clip}) == {"intersection_f1": 1, "weak_f1": 1}
+    frame[-1], clip[-1] = 0, 0
+    missed = pytest.approx((1 + 1 + 2 * 2 / (2 * 2 + 1)) / 3)
+    assert judge({"frame": frame, "clip": clip}) == {"intersection_f1": missed, "weak_f1": missed}

@@ -99,7 +99,7 @@ def count(
             tp, fp, cross = _apply(each, overlaps, truth)
             counted.tp[:, point] = tp
             counted.fp[:, point] = fp
-            if cross is not None and counted.cross is not None:
+            if counted.cross is not None:
                 counted.cross[:, point] = cross
     return counts
 

@@ -40,7 +40,7 @@ class Roc(NamedTuple):
 def rates(totals: Totals, alpha_ct: float) -> tuple[np.ndarray, np.ndarray]:
     """True positive rates and effective false positive rates per hour, both (point, class)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        tpr = np.where(totals.n_events > 0, totals.tp / totals.n_events, np.nan)
+        tpr = totals.tp / totals.n_events  # 0 / 0, so NaN, of a class without truth
         efpr = totals.fp.astype(float) * HOUR / totals.seconds
         if totals.cross is not None:
             cross = totals.cross.astype(float) * HOUR / totals.event_seconds
