@@ -35,6 +35,8 @@ def test_texts_and_errors_stay_as_they_are(tmp_path):
     code = tmp_path / "code.py"
     code.write_text(
         '"""1 + 1"""\n'
+        "if TYPE_CHECKING:\n"
+        "    import numpy\n"
         "def f(x: int = 3) -> int:\n"
         "    if x > 2:\n"
         "        raise ValueError(x + 1)\n"
