@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -55,7 +55,7 @@ class Group:
 
 
 GROUPS = {
-    "metrics": Group(("metrics/*.py",), ("metrics", "evaluation/test_evaluate.py")),
+    "metrics": Group(("metrics/*.py",), ("metrics",)),
     "objectives": Group(("objectives/*.py",), ("objectives",)),
     "evaluation": Group(("evaluation/*.py",), ("evaluation",)),
     "statistics": Group(
@@ -71,10 +71,7 @@ GROUPS = {
     ),
     "training data": Group(
         ("training/data.py", "training/selection.py", "training/scoring.py"),
-        (
-            *("training/test_loading.py", "training/test_scoring.py"),
-            *("training/test_hooks.py", "training/test_toys.py"),
-        ),
+        ("training/test_loading.py", "training/test_scoring.py", "training/test_hooks.py"),
     ),
     "keys": Group(
         ("chain.py", "kept.py", "files.py", "reporting/links.py", "training/state.py"),
@@ -233,6 +230,13 @@ def tests_of(mutant: Mutant) -> tuple[str, ...]:
 # Whether a test notices
 
 
+class SlowLast:
+    """The first test that fails is enough, so the quick ones are asked first."""
+
+    def pytest_collection_modifyitems(self, items: list) -> None:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 class Copy:
     """A copy of the sources in which one file at a time is another."""
 
@@ -279,7 +283,7 @@ class Copy:
         os.dup2(nowhere, 2)
         options = ["-x", "-q", "-p", "no:cacheprovider", "-m", TESTS]
         with tempfile.TemporaryDirectory() as folder:
-            code = pytest.main([*options, "--basetemp", f"{folder}/tests", tests])
+            code = pytest.main([*options, "--basetemp", f"{folder}/tests", tests], [SlowLast()])
         return 0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else int(code)  # all of it is slow
 
 
@@ -322,10 +326,15 @@ def main(words: Sequence[str] | None = None) -> None:
                 seconds[tests] = time.monotonic() - begun
             return 10 + PATIENCE * seconds[tests]
 
+        def cost(mutant: Mutant) -> Callable[[str], tuple[bool, float]]:
+            """Those that have the file's name are asked first, then those that take least."""
+            name = f"test_{mutant.path.stem}.py"
+            return lambda tests: (Path(tests).name != name, seconds.get(tests, math.inf))
+
         def tried(mutant: Mutant) -> tuple[Mutant, str]:
             copy = copies.get()
             try:
-                for tests in sorted(tests_of(mutant), key=lambda one: seconds.get(one, math.inf)):
+                for tests in sorted(tests_of(mutant), key=cost(mutant)):
                     if how := copy.fails(tests, patience(copy, tests), mutant):
                         return mutant, how
                 return mutant, ""
