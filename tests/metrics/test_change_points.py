@@ -239,3 +239,14 @@ def test_the_score_of_one_class_by_hand():
     )
     # One alarm is as loud as what is found, in 180 s: 20 per hour of 100.
     assert class_psds(made, 0, truth, hop=HOP, trim=False) == pytest.approx(0.8 / 2)
+
+
+def test_the_smallest_rise_is_a_rise():
+    """Scores are counted in parts of 2^-32; a rise by one of them moves the end of a segment."""
+    given = np.full((1, 12), 0.5)
+    given[0, 6:] += 2.0**-32
+    shape = Shape(0.01, 0.0, 1.0)
+    slow = Slow(given[0].tolist(), shape).boxes()
+    assert [row[:2] for row in rows(boxes(given, shape, HOP), 0)] == [row[:2] for row in slow]
+    flat = boxes(np.full((1, 12), 0.5), shape, HOP)
+    assert rows(flat, 0) != rows(boxes(given, shape, HOP), 0)

@@ -233,3 +233,11 @@ def test_a_checkpoint_is_judged_by_all_that_its_set_declares(layout):
     frame[-1], clip[-1] = 0, 0
     missed = pytest.approx((1 + 1 + 2 * 2 / (2 * 2 + 1)) / 3)
     assert judge({"frame": frame, "clip": clip}) == {"intersection_f1": missed, "weak_f1": missed}
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_no_batch_is_prepared_that_no_one_asks_for(layout, monkeypatch, first):
+    made, prepared = loader(layout), []
+    monkeypatch.setattr(made, "_batch", lambda picks: prepared.append(list(map(len, picks))))
+    assert len(list(made.epoch(0, first))) == 3 - first
+    assert prepared == [[2, 1, 1, 2, 4]] * (3 - first)
