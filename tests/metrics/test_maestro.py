@@ -291,3 +291,12 @@ def test_every_ranking_of_four_segments(scores):
             for limit in (0.1, 0.5, 1.0):
                 wanted = slow_auc(scores, truth, limit)
                 assert maestro.partial_auc(ranking, limit) == pytest.approx(wanted)
+
+
+def test_a_recording_may_be_shorter_than_a_second():
+    clip = "city_center_05-000000-000050"
+    events = pd.DataFrame([(clip, "car", 0.0, 0.25, 0.9)], columns=tables.EVENTS)
+    given = {"clips": [clip], "seconds": np.array([0.5]), "classes": CLASSES, "events": events}
+    heard = maestro.together(np.full((1, 156, len(CLASSES)), 0.25), HOP, **given)
+    assert (heard.seconds.tolist(), heard.truth.tolist()) == ([0.5], [[True]])
+    assert heard.scores == pytest.approx(0.25)

@@ -296,3 +296,15 @@ def test_unevenness_costs_and_ranges_end_at_e_max():
     for weight, rate in ((0.0, 0.5), (0.5, 0.25), (1.0, 0.0), (1.5, 0.0)):
         scenario = Scenario(Criteria(0.5, 0.5), alpha_ct=0.0, alpha_st=weight, e_max=8.0)
         assert psds(counts.total(), scenario) == pytest.approx(rate * 6 / 8)
+
+
+@pytest.mark.parametrize(
+    ("gtc", "needed"), [(0.25, 0.75), (0.5, 0.75), (0.75, 0.25), (1.0, -np.inf)]
+)
+def test_an_event_found_in_pieces_needs_the_lowest_of_those_that_are_enough(gtc, needed):
+    truth = Reference(["a"], np.array([9.0]), ["x"], Events.of([(0, 0, 0, 4)]))
+    pieces = Events.of([(0, 0, 3, 3.5), (0, 0, 0, 2), (0, 0, 2, 3)])
+    score = np.array([0.125, 0.75, 0.25])
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        found, false = found_by_score(pieces[order], score[order], truth, Criteria(0.5, gtc), 0)
+        assert (found.tolist(), false.tolist()) == ([needed], [])

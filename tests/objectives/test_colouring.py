@@ -79,3 +79,8 @@ def test_silence_is_where_the_draws_say(seed):
         first = int(starts[clip] * (50 - length + 1))
         assert seen.sound[clip].tolist() == [not first <= t < first + length for t in range(50)]
     assert torch.equal(seen.gain, torch.ones(30, 4, 1))
+
+
+def test_gains_are_in_decibels_of_magnitudes():
+    seen = view(decibels=(20.0, 20.0))
+    torch.testing.assert_close(seen.gain, torch.full((40, 64, 1), 10.0))
