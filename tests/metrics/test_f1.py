@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,12 @@ from sedrepro.metrics.f1 import (
     segment_counts,
 )
 from sedrepro.metrics.intersection import count
-from sedrepro.metrics.packages import psds_eval_f1, sed_eval_event_f1, sed_eval_segment_f1
+from sedrepro.metrics.packages import (
+    _quietly,
+    psds_eval_f1,
+    sed_eval_event_f1,
+    sed_eval_segment_f1,
+)
 
 NOTHING = Events.of([])
 
@@ -273,3 +280,13 @@ def test_counts_of_an_operating_point_are_those_of_the_first_unless_told():
     (counts,) = count(points, truth, [INTERSECTION])
     assert intersection_counts(counts).tp.tolist() == [[0]]
     assert intersection_counts(counts, 1).tp.tolist() == [[1]]
+
+
+def test_what_packages_say_of_themselves_is_not_repeated(recwarn):
+    warnings.simplefilter("always")
+    with _quietly():
+        warnings.warn("I am deprecated", stacklevel=1)
+        assert np.isnan(np.float64(0) / np.float64(0))
+    assert not recwarn.list
+    warnings.warn("but others are heard", stacklevel=1)
+    assert len(recwarn.list) == 1

@@ -126,7 +126,8 @@ def pitch_shifted(waveform: Tensor, cents: float, mel: Mel, frames: int, grain: 
 def augmented(waveform: Tensor, how: Augmentation, mel: Mel, frames: int) -> Tensor:
     """The linear mel spectrum of the augmented clips, in as many frames as theirs."""
     if how.method == "pitch_shift":
-        return pitch_shifted(waveform, 50 * how.strength * (1 if how.up else -1), mel, frames)
+        steps = how.strength if how.up else -how.strength
+        return pitch_shifted(waveform, 50 * steps, mel, frames)
     if how.method == "time_mask":
         return mel(time_mask(waveform, 5 * how.strength))
     return mel(waveform.roll(waveform.shape[1] * how.strength // 10, 1))
