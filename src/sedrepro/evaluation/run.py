@@ -152,14 +152,11 @@ def measure(
     scored: Scored, truth: Truth, held_out: HeldOut, plan: Plan, report: Report
 ) -> Measures:
     """What every family of the set's metrics says of a model."""
+    if scored.detections is not None:
+        return sed.measure_detections(scored.detections, truth, report)
     found = Measures()
     for name in held_out.metrics:
         family = declared.METRICS[name]
-        if scored.detections is not None:
-            part = sed.measure_detections(scored.detections, truth, report)
-            found.values |= part.values
-            found.curves |= part.curves
-            continue
         if lacking := [scores for scores in family.reads if scores not in scored.arrays]:
             raise SedreproError(
                 f"{plan.run}: metrics {name!r} of set {held_out.name!r} read the {lacking[0]} "
