@@ -35,6 +35,16 @@ def written(tmp_path, text: str):
         ),
         (HEADER + "a\tCat\t-1\t1\t1\n", "row 2: event 'Cat' of clip 'a' must have 0 <= onset"),
         (HEADER + "a\tCat\t0\t\t1\n", "row 2: event 'Cat' of clip 'a' must have 0 <= onset"),
+        (HEADER + "a\tCat\t1\t1\t1\n", "row 2: event 'Cat' of clip 'a' must have 0 <= onset"),
+        (HEADER + "a\tCat\t0\tinf\t1\n", "row 2: event 'Cat' of clip 'a' must have 0 <= onset"),
+        (HEADER + "a\tCat\t\t1\t1\n", "row 2: event 'Cat' of clip 'a' must have 0 <= onset"),
+        (HEADER + "a\tCat\t0\t1\t1\nb\tCow\t0\t1\t1\n", "row 3: label 'Cow' is not a class"),
+        (HEADER + "a\tCat\t0\t1\t1\nb\tCat\t0\t1\tno\n", "row 3: confidence must be a number"),
+        (HEADER + "a\tCat\t0\t1\t1\tmore\n", "a row has more cells than the heading"),
+        (HEADER.replace("\t", ";"), "columns must be separated by tabs, not semicolons"),
+        (HEADER.replace("\t", ","), "columns must be separated by tabs, not commas"),
+        (HEADER.replace("\t", " "), "columns must be separated by tabs, not spaces"),
+        ("nothing\n", "column 'clip' is missing; found nothing"),
         (HEADER + "a\tCat\tsoon\t1\t1\n", "row 2: onset must be a number, not 'soon'"),
     ],
 )
@@ -45,6 +55,34 @@ def test_a_wrong_table_is_one_clear_line(tmp_path, text, message):
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_a_file_named_csv_has_commas_or_tabs(tmp_path, separator):
+    path = tmp_path / "events.csv"
+    path.write_text((HEADER + "007\tCat\t0\t1\t1\n").replace("\t", separator))
+    assert tables.read_events(path, CLASSES)["clip"].tolist() == ["007"]
+    for other, name in ((";", "semicolons"), (" ", "spaces")):
+        path.write_text(HEADER.replace("\t", other))
+        with pytest.raises(SedreproError, match=f"must be separated by commas, not {name}"):
+            tables.read_events(path, CLASSES)
+
+
+def test_names_in_deseds_own_tables_stay_text_too(tmp_path):
+    path = written(tmp_path, "filename\tevent_label\tevent_labels\tnote\n1\t2\t\tNA\n")
+    assert tables.read(path, ["filename"]).iloc[0].tolist() == ["1", "2", "", "NA"]
+
+
+def test_an_event_of_no_class_may_be_read_where_nobody_asks_for_classes(tmp_path):
+    path = written(tmp_path, HEADER + "a\tCow\t0\t1\t1\n")
+    assert tables.read_events(path)["label"].tolist() == ["Cow"]
+
+
+def test_a_row_of_a_filtered_table_is_still_named_by_its_place(tmp_path):
+    path = written(tmp_path, HEADER + "a\tCat\t0\t1\t1\na\tDog\t0\t1\t1\nb\tCow\t0\t1\t1\n")
+    events = tables.read_events(path)[1:]
+    with pytest.raises(SedreproError, match="row 4: label 'Cow' is not a class"):
+        tables.check_events(path, events, CLASSES)
 
 
 def test_a_missing_table_and_one_that_is_no_table(tmp_path):
@@ -131,10 +169,11 @@ def test_what_is_written_is_read_back(tmp_path):
 
 def test_frame_targets_cover_what_the_event_touches():
     rows = [
+        ("elsewhere", "Dog", 0.0, 1.0, 1.0),
+        ("a", "Cow", 0.0, 1.0, 1.0),
         ("a", "Cat", 0.10, 0.30, 1.0),
         ("a", "Cat", 0.25, 0.45, 0.5),
         ("b", "Dog", 0.0, 9.0, 0.7),
-        ("elsewhere", "Dog", 0.0, 1.0, 1.0),
     ]
     events = pd.DataFrame(rows, columns=tables.EVENTS)
     targets = tables.frame_targets(events, ["a", "b"], CLASSES, frames=5, hop=0.1)
@@ -157,6 +196,9 @@ def test_overlapping_events_can_take_the_last_rows_confidence():
 
 
 def test_clip_targets_count_tags_and_events_alike():
-    rows = [("a", "Cat", np.nan, np.nan, 1.0), ("b", "Dog", 0.0, 1.0, 1.0)]
+    rows = [
+        *(("elsewhere", "Cat", 0.0, 1.0, 1.0), ("a", "Cow", 0.0, 1.0, 1.0)),
+        *(("a", "Cat", np.nan, np.nan, 1.0), ("b", "Dog", 0.0, 1.0, 1.0)),
+    ]
     events = pd.DataFrame(rows, columns=tables.EVENTS)
     assert tables.clip_targets(events, ["b", "a"], CLASSES).tolist() == [[0, 1], [1, 0]]

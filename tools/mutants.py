@@ -60,13 +60,17 @@ GROUPS = {
     "evaluation": Group(("evaluation/*.py",), ("evaluation",)),
     "statistics": Group(
         ("reporting/stats.py", "reporting/differences.py"),
-        ("reporting/test_stats.py", "reporting/test_differences.py", "reporting/test_tables.py"),
+        (
+            *("reporting/test_stats.py", "reporting/test_cells.py"),
+            *("reporting/test_differences.py", "reporting/test_tables.py"),
+        ),
     ),
     "tables": Group(
         ("reporting/collect.py", "reporting/tables.py", "tables.py"),
         (
-            *("test_clip_tables.py", "reporting/test_tables.py", "reporting/test_records.py"),
-            *("reporting/test_whose.py", "reporting/test_branches.py"),
+            *("test_clip_tables.py", "reporting/test_cells.py", "reporting/test_tables.py"),
+            *("reporting/test_records.py", "reporting/test_whose.py"),
+            "reporting/test_branches.py",
         ),
     ),
     "training data": Group(
