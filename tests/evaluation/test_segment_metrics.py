@@ -106,3 +106,65 @@ def test_a_place_points_with_its_middle():
         ((0.8, 0.4, 0.9, 0.6), False),
     ]:
         assert points(attention, np.array([[box]]))[0, 0] == inside
+
+
+@pytest.mark.parametrize(
+    ("box", "inside"),
+    [
+        ((0.75, 0.25, 0.75, 0.25), True),
+        ((0.76, 0.25, 0.8, 0.25), False),
+        ((0.7, 0.25, 0.74, 0.25), False),
+        ((0.75, 0.26, 0.75, 0.3), False),
+        ((0.75, 0.2, 0.75, 0.24), False),
+        ((0.0, 0.0, 1.0, 1.0), True),
+    ],
+)
+def test_a_middle_on_the_edge_of_a_box_lies_in_it(box, inside):
+    attention = np.zeros((1, 2, 4))
+    attention[0, 0, 1] = 1  # of 2 × 2 places the upper right: (0.75, 0.25)
+    attention[0, 1, 2] = 1  # the lower left
+    found = points(attention, np.array([[box, (0.2, 0.7, 0.3, 0.8)]]))
+    assert found.tolist() == [[inside, True]]
+
+
+HEARD_AND_SEEN = {"x": (1, 0), "y": (0, 1), "z": (-1, 1), "w": (1, -1), "v": (1, 1)}
+"""The first two sound like one thing and show another; the next are silent, or show nothing."""
+
+
+def test_what_is_silent_or_shows_nothing_is_no_look_alike(tmp_path):
+    folder = tmp_path / "AVE_Dataset"
+    (folder / "AVE").mkdir(parents=True)
+    lines = ["video\tsegment\theard\tseen\tleft\ttop\tright\tbottom"]
+    for name, (heard, seen) in HEARD_AND_SEEN.items():
+        lines += [f"{name}\t{t}\t{heard}\t{seen}\t0\t0\t0.5\t0.25" for t in range(T)]
+    lines[-1] = f"v\t{T - 1}\t1\t0\t0\t0\t0.5\t0.25"  # for one second only
+    (folder / "truth.tsv").write_text("\n".join(lines) + "\n")
+    rows = [(name, "Bark", 0.0, 10.0, 1.0) for name in HEARD_AND_SEEN]
+    rows[4] = ("v", "Bark", 0.0, 4.0, 1.0)
+    names = list(HEARD_AND_SEEN)
+    given = Truth(
+        *(names, np.full(5, 10.0), CLASSES, pd.DataFrame(rows, columns=tables.EVENTS), 5),
+        paths={name: str(folder / "AVE" / f"{name}.mp4") for name in names},
+    )
+    right = [[0] * 10, [0] * 4 + [1] * 6, [1] * 10, [1] * 10, [0] * 4 + [1] * 6]
+    found = values(scored(right, attention=np.full((5, T, 4), 0.25)), given)
+    assert found["mismatched_accuracy", ""] == pytest.approx(14 / 20)  # x and y
+    assert found["hard_accuracy", ""] == pytest.approx(18 / 30)  # and v, which is heard in part
+    assert found["pointing_chance", ""] == pytest.approx(0.125)
+    assert found["event_segment_accuracy", ""] == pytest.approx((10 + 4 + 4) / 44)
+
+
+@pytest.mark.parametrize("path", ["x.mp4", "AVE/x.mp4", "/x.mp4", ""])
+def test_where_no_truth_can_lie_beside_a_video_none_is_known(path):
+    given = truth(paths=dict.fromkeys(CLIPS, path))
+    names = {name for name, _ in values(scored(CHOSEN), given)}
+    assert "mismatched_accuracy" not in names
+
+
+def test_a_class_that_never_occurs_has_no_accuracy():
+    events = pd.DataFrame([("x", "Bark", 0, 10, 1.0)], columns=tables.EVENTS)
+    found = values(scored(CHOSEN[:1]), Truth(["x"], np.full(1, 10.0), CLASSES, events, 1))
+    labels = {label for name, label in found if name == "class_accuracy"}
+    assert labels == {"Bark"}
+    assert ("partial_accuracy", "") not in found
+    assert found["video_accuracy", ""] == 1

@@ -1,6 +1,7 @@
 """The tagging family against scikit-learn and frame-by-frame counting."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,9 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sedrepro.evaluation.measures import Scored, Truth
-from sedrepro.evaluation.tagging import frame_truth, measure
+from sedrepro.evaluation.tagging import _precision, _recall, frame_truth, measure
+from sedrepro.metrics.bootstrap import draws
+from sedrepro.metrics.f1 import F1Counts
 from sedrepro.settings import Data, PaperSettings
 from sedrepro.settings.blocks import Decoding
 from sedrepro.settings.project import Report
@@ -163,3 +166,46 @@ def test_without_frame_scores_there_are_no_frame_metrics(scored, truth):
     only = Scored("held_out", "network", HOP, {"clip": scored.arrays["clip"]})
     found = measure(only, truth, Settings(), Report(bootstrap=0)).values
     assert not [metric for metric, _, _ in found if metric.startswith("frame")]
+
+
+def test_precision_and_recall_are_means_over_the_classes_that_occur():
+    total = F1Counts(
+        tp=np.array([1.0, 0.0, 3.0, 0.0, 1.0]),
+        fp=np.array([0.0, 0.0, 1.0, 5.0, 3.0]),
+        fn=np.array([3.0, 2.0, 0.0, 0.0, 0.0]),
+    )
+    # The fourth never occurs; the second is never detected.
+    assert _precision(total) == pytest.approx((1 + 0 + 3 / 4 + 1 / 4) / 4)
+    assert _recall(total) == pytest.approx((1 / 4 + 0 + 1 + 1) / 4)
+
+
+def test_what_lies_on_the_threshold_or_the_gate_is_not_detected(truth):
+    """Only above either."""
+    clip = np.ones((CLIPS, 4))
+    at = Scored("held_out", "network", HOP, {"clip": clip, "frame": np.full((CLIPS, 50, 4), 0.25)})
+    assert value(measure(at, truth, Settings(), Report(bootstrap=0)).values, "frame_f1") == 0
+    above = replace(at, arrays={**at.arrays, "frame": np.full((CLIPS, 50, 4), 0.26)})
+    assert value(measure(above, truth, Settings(), Report(bootstrap=0)).values, "frame_recall") == 1
+
+
+def test_tags_without_times_have_no_frame_metrics(scored, truth):
+    tags = replace(truth, events=truth.events.assign(onset=np.nan, offset=np.nan))
+    found = measure(scored, tags, Settings(), Report(bootstrap=0)).values
+    assert not [metric for metric, _, _ in found if metric.startswith("frame")]
+    assert value(found, "micro_ap_chance") == pytest.approx(2 / 4)
+
+
+def test_resamples_are_of_the_clips_that_are_drawn(scored, truth, found):
+    """Slowly: list each clip as often as it is drawn, and ask scikit-learn."""
+    scores, tags = scored.arrays["clip"], truth.tags
+    for place, times in enumerate(draws(CLIPS, 50)[:5]):
+        listed = np.repeat(np.arange(CLIPS), times)
+        aps = [average_precision_score(tags[listed, k], scores[listed, k]) for k in range(3)]
+        aucs = [roc_auc_score(tags[listed, k], scores[listed, k]) for k in range(3)]
+        for metric, label, expected in (
+            ("macro_ap", "", np.mean(aps)),
+            ("macro_auc", "", np.mean(aucs)),
+            ("ap", "Gong", aps[1]),
+        ):
+            got = found[metric, "sedrepro", label].values[place]
+            assert got == pytest.approx(expected), metric
