@@ -58,6 +58,13 @@ def test_tests_of_a_module_are_those_that_name_it():
     assert [Path(one).name for one in mutants.tests_of(mutant)] == ["test_mutual.py"]
 
 
+def test_or_those_that_import_it():
+    """Many tests say `run`; those that import the module are the ones to ask."""
+    path = mutants.PACKAGE / "evaluation" / "taken.py"
+    mutant = mutants.Mutant("evaluation", path, 0, 0, 1, "", "")
+    assert [Path(one).name for one in mutants.tests_of(mutant)] == ["test_taken.py"]
+
+
 def test_the_interval_of_a_share():
     assert mutants.interval(340, 400) == pytest.approx((0.8117, 0.8817), abs=1e-4)
     assert mutants.interval(0, 10)[0] == pytest.approx(0, abs=1e-9)

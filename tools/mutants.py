@@ -223,12 +223,26 @@ def sample(count: int, seed: int, chosen: Sequence[str]) -> list[Mutant]:
 
 
 def tests_of(mutant: Mutant) -> tuple[str, ...]:
-    """The tests of a group that name the file's module; all of them if none does."""
+    """The tests of a group that import the file's module; else those that name it, or all."""
     places = [ROOT / "tests" / one for one in GROUPS[mutant.group].tests]
     files = [path for one in places for path in (sorted(one.glob("test_*.py")) or [one])]
+    module = ".".join(mutant.path.relative_to(SOURCE).with_suffix("").parts)
     name = re.compile(rf"\b{mutant.path.stem}\b")
+    importing = [path for path in files if module in imported(path)]
     naming = [path for path in files if name.search(path.read_text(encoding="utf-8"))]
-    return tuple(map(str, naming or files))
+    return tuple(map(str, importing or naming or files))
+
+
+@cache
+def imported(path: Path) -> set[str]:
+    """What a file of tests imports, modules and what it takes of them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
 
 
 # Whether a test notices
