@@ -12,12 +12,13 @@ from sedrepro.errors import SedreproError
 from sedrepro.evaluation import evaluate
 from sedrepro.evaluation.export import output
 from sedrepro.evaluation.measures import Scored
-from sedrepro.evaluation.run import metrics_link
+from sedrepro.evaluation.run import metrics_link, read
 from sedrepro.evaluation.sed import Frames
 from sedrepro.files import digest
 from sedrepro.metrics.boxes import Shape, box_scores, tune
 from sedrepro.metrics.packages import sed_scores_eval_psds
 from sedrepro.metrics.psds import SCENARIOS
+from sedrepro.progress import Progress
 from sedrepro.reporting.links import measured_content
 from sedrepro.settings import Run, Subset
 
@@ -75,6 +76,13 @@ def test_boxes_are_tuned_on_the_synthetic_set_alone(world, result):
             for label, one in zip(world.classes, expected, strict=True)
         }
     }
+
+
+def test_tuning_is_told_while_it_takes_its_time(world, root, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Progress, "__call__", lambda _, *said: seen.append(said))
+    next(read(planned(root)[1], world.layout))
+    assert seen == [(0.0, f"boxes of teacher, on {TUNED}")]
 
 
 def test_what_is_scored_is_boxes_of_that_shape(world, result):

@@ -88,6 +88,14 @@ def test_the_columns_are_those_of_the_architecture(root, made):
     assert list(lines(made)[0]) == list(COLUMNS)
 
 
+def test_tables_are_sealed_with_the_numbers_they_are_made_of(copy):
+    lines(copy)
+    sealed = json.loads(Path(copy.layout.results_key(f"tables/{PAPER}")).read_text())
+    names = {f"{PAPER}.{form}" for form in ("csv", "differences.csv", "md", "tex")}
+    assert sealed["files"].keys() == names
+    assert sealed["kind"] == "results"
+
+
 def test_our_mean_and_interval_are_those_of_the_runs(made):
     row = pick(lines(made), "lgc")
     found = np.array(values(made, "lgc", **KEY))

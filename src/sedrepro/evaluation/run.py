@@ -112,7 +112,7 @@ def read(plan: Plan, layout: Layout) -> Iterator[tuple[HeldOut, Truth, Iterator[
         progress.current().expect(len(plan.reported) * len(models), "pairs of a set and a model")
         tuned = _tuned(file, plan, layout)
         for held_out in plan.reported:
-            if _absent(file, held_out, plan, layout):
+            if _absent(file, held_out, layout):
                 continue
             if plan.brings_truth:
                 yield held_out, *taken.read(file, held_out, plan)
@@ -181,9 +181,9 @@ def _described(run: Run, layout: Layout) -> dict[str, Any]:
         raise SedreproError(f"{layout.run(run)}: no run.json; the run was never finished") from None
 
 
-def _absent(file: h5py.File, held_out: HeldOut, plan: Plan, layout: Layout) -> bool:
+def _absent(file: h5py.File, held_out: HeldOut, layout: Layout) -> bool:
     """Whether a set was not scored because none of its clips could be had."""
-    if held_out.name in file or plan.brings_truth:
+    if held_out.name in file:
         return False
     audit = tables.read(layout.table(held_out.subset, "audit"), tables.AUDIT)
     return int(audit["found"].sum()) == 0
