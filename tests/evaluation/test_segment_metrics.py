@@ -152,6 +152,19 @@ def test_what_is_silent_or_shows_nothing_is_no_look_alike(tmp_path):
     assert found["hard_accuracy", ""] == pytest.approx(18 / 30)  # and v, which is heard in part
     assert found["pointing_chance", ""] == pytest.approx(0.125)
     assert found["event_segment_accuracy", ""] == pytest.approx((10 + 4 + 4) / 44)
+    assert found["video_accuracy", ""] == pytest.approx(1 / 5)  # as v ends otherwise, so does it
+
+
+def test_a_box_of_all_that_is_seen_is_always_pointed_at(tmp_path, monkeypatch):
+    """Of a single video, whose path begins in the folder one works in."""
+    lines = ["video\tsegment\theard\tseen\tleft\ttop\tright\tbottom"]
+    lines += [f"x\t{t}\t0\t0\t0\t0\t1\t1" for t in range(T)]
+    (tmp_path / "truth.tsv").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    events = pd.DataFrame([("x", "Bark", 0, 10, 1.0)], columns=tables.EVENTS)
+    given = Truth(["x"], np.full(1, 10.0), CLASSES, events, 1, paths={"x": "AVE/x.mp4"})
+    found = values(scored(CHOSEN[:1], attention=np.full((1, T, 4), 0.25)), given)
+    assert found["pointing_chance", ""] == found["pointing", ""] == 1
 
 
 @pytest.mark.parametrize("path", ["x.mp4", "AVE/x.mp4", "/x.mp4", ""])

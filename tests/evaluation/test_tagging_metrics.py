@@ -171,11 +171,11 @@ def test_without_frame_scores_there_are_no_frame_metrics(scored, truth):
 def test_precision_and_recall_are_means_over_the_classes_that_occur():
     total = F1Counts(
         tp=np.array([1.0, 0.0, 3.0, 0.0, 1.0]),
-        fp=np.array([0.0, 0.0, 1.0, 5.0, 3.0]),
+        fp=np.array([0.0, 0.0, 1.0, 5.0, 1.0]),
         fn=np.array([3.0, 2.0, 0.0, 0.0, 0.0]),
     )
     # The fourth never occurs; the second is never detected.
-    assert _precision(total) == pytest.approx((1 + 0 + 3 / 4 + 1 / 4) / 4)
+    assert _precision(total) == pytest.approx((1 + 0 + 3 / 4 + 1 / 2) / 4)
     assert _recall(total) == pytest.approx((1 / 4 + 0 + 1 + 1) / 4)
 
 

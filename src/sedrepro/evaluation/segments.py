@@ -27,7 +27,7 @@ def measure(scored: Scored, truth: Truth, settings: PaperSettings, report: Repor
     event = label < background
     found, right = Measures(), chosen == label
     drawing = truth.drawing(report)
-    partial = event.any(-1) & ~event.all(-1)
+    partial = event.any(1) & ~event.all(1)
     everything = np.ones_like(event)
     values = {
         "segment_accuracy": segments.accuracy(scores, label),
@@ -57,16 +57,16 @@ def _category(scores: np.ndarray, background: int) -> np.ndarray:
 
 def _videos(scores: np.ndarray, label: np.ndarray, background: int) -> Shares:
     """One decision per video with an event: the category with the largest mean score."""
-    best = scores[..., :background].mean(1).argmax(-1)
-    counted = (label < background).any(-1)
-    category = np.where(label < background, label, -1).max(-1)
+    best = scores[..., :background].mean(1).argmax(1)
+    counted = (label < background).any(1)
+    category = np.where(label < background, label, -1).max(1)
     return Shares.among((best == category)[:, None], counted[:, None])
 
 
 def _event_f1(found: np.ndarray, event: np.ndarray, drawing: Drawing) -> Interval:
     counts = F1Counts(
         *(
-            part.sum(-1, keepdims=True).astype(float)
+            part.sum(1, keepdims=True).astype(float)
             for part in (found & event, found & ~event, ~found & event)
         )
     )
@@ -82,7 +82,7 @@ def _of_look_alikes(
         return {}
     heard, seen, boxes = known
     apart = (heard >= 0) & (seen >= 0) & (heard != seen)
-    mismatched = apart.all(-1)
+    mismatched = apart.all(1)
     everything = np.ones_like(event)
     values = {
         "mismatched_accuracy": Shares.among(right, everything & mismatched[:, None]),
@@ -92,7 +92,7 @@ def _of_look_alikes(
         values["pointing"] = Shares.among(points(scored.arrays["attention"], boxes), event)
         sides = boxes[..., 2:] - boxes[..., :2]
         area = np.rint(sides.prod(-1) * 10000).astype(int)
-        values["pointing_chance"] = Shares((area * event).sum(-1), 10000 * event.sum(-1))
+        values["pointing_chance"] = Shares((area * event).sum(1), 10000 * event.sum(1))
     return values
 
 
