@@ -105,7 +105,9 @@ def test_a_first_frame_that_does_not_end_is_named(tmp_path, known):
 
 
 def test_scores_may_end_half_a_second_before_their_clip(tmp_path, known):
-    scored(tmp_path, known, a=grid(15), b=grid(10))
+    onsets, offsets = grid(15)
+    offsets[-1] = 1.5
+    scored(tmp_path, known, a=(onsets, offsets), b=grid(10))
     with pytest.raises(SedreproError, match=r"scores end at 1\.4 s, the clip lasts 2 s"):
         scored(tmp_path, known, a=grid(14))
 
@@ -139,9 +141,8 @@ def test_most_clips_tell_how_long_frames_are(tmp_path, known):
 
 
 def test_a_clip_of_two_frames_tells_it_by_its_second(tmp_path, known):
-    onsets = np.array([0.0, 1.2])
-    found = scored(tmp_path, known, a=(onsets, np.array([1.2, 2.0])), b=grid(1, 1.2))
-    assert found.hop == 1.2
+    two = np.array([0.0, 1.2]), np.array([1.2, 2.0])
+    assert scored(tmp_path, known, a=two, b=two).hop == 1.2
 
 
 @pytest.mark.parametrize(
