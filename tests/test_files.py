@@ -105,7 +105,8 @@ def test_what_killed_writers_left_is_swept(tmp_path, monkeypatch):
     others = [f".other.txt.{GONE}.tmp", ".file.txt.draft.tmp", f".file.txt.{GONE}", str(GONE)]
     for name in left + others:
         (tmp_path / name).write_text("half")
-    write_text(tmp_path / "file.txt", "whole")
+    for text in ("whole", "and again"):
+        write_text(tmp_path / "file.txt", text)
     assert {one.name for one in tmp_path.iterdir()} == {"file.txt", *left[1:], *others}
 
 
