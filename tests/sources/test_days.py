@@ -190,20 +190,22 @@ def take(settings, tube, tables, seed: int, kills: int = 0) -> tuple[float, floa
 def needed_for(listed: list[str], tube: Tube, begun: float, ended: float) -> float:
     """Seconds that hosts and policy make of a set, whatever was asked in them.
 
-    Each video once, the troubles of that time with a wall after each; and a doubtful answer is
-    believed when it is given again so much later, counted from the first one that was meant.
+    Each video once, and once more what came broken or is doubtful; the troubles of that time with a
+    wall after each; and a doubtful answer is believed when it is given again so much later, counted
+    from the first one that was meant.
     """
+    asked = set(videos(listed))
+    doubted = {video: patience for video, patience in doubtful(tube).items() if video in asked}
     befell = [trouble for trouble in tube.troubles if begun <= trouble[0] < ended]
-    busy = len(listed) * YOUTUBE.interval + hours_of(befell)
+    requests = len(listed) * (1 + tube.flaky) + len(doubted)
+    busy = requests * YOUTUBE.interval + hours_of(befell)
     busy += (len(befell) + 1) * (YOUTUBE.wall + arrival.AGAIN)
     until = begun + busy
-    own_videos = set(videos(listed))
-    for video, patience in doubtful(tube).items():
-        if video in own_videos:
-            first = min(meant(tube, video), begun + busy)
-            # A clock that was set back forgets how long ago the first answer was.
-            back = [jump for jump in tube.time.jumps if first < jump < first + patience]
-            until = max(until, max([first, *back]) + patience + arrival.AGAIN)
+    for video, patience in doubted.items():
+        first = min(meant(tube, video), begun + busy)
+        # A clock that was set back forgets how long ago the first answer was.
+        back = [jump for jump in tube.time.jumps if first < jump < first + patience]
+        until = max(until, max([first, *back]) + patience + arrival.AGAIN)
     return until - begun
 
 
