@@ -93,8 +93,7 @@ def time_mask(waveform: Tensor, chunks: int) -> Tensor:
     clips, samples = waveform.shape
     length = int(CHUNK * samples)
     room = samples - length
-    drawn = torch.rand(clips, chunks, device=waveform.device) * (room + 1)
-    starts = drawn.long().clamp(max=room)  # float32 may round up, from a quarter of a million on
+    starts = (torch.rand(clips, chunks, device=waveform.device) * (room + 1)).long()
     places = (starts.unsqueeze(2) + torch.arange(length, device=waveform.device)).flatten(1)
     masked = waveform.clone()
     masked[torch.arange(clips, device=waveform.device).unsqueeze(1), places] = 0
