@@ -21,8 +21,9 @@ unexport PYTHONPATH PYTHONHOME
 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder -rs --durations=25
 QUICK_TESTS := $(PYTEST) -n $(CORES) -m "not system and not long"
-# These wait a lot, for SLURM or a browser: one more at a time than there are cores.
-SYSTEM_TESTS := $(PYTEST) -n $$(($(CORES) + 1)) -m "system and not long"
+# Only files that have such tests are read.
+SYSTEM_TESTS := $(PYTEST) -n $(CORES) -m "system and not long" \
+	$$(grep -rl --include='test_*.py' 'mark\.system' tests)
 
 .PHONY: setup demo rehearsal bench test test-system coverage test-data mutants lint format lock config-docs docs clean help
 
