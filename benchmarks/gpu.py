@@ -1,4 +1,4 @@
-"""What each paper's largest headline row costs on a GPU, in every form that a step can have.
+"""What each paper's own method costs on a GPU, in every form that a step can have.
 
     python benchmarks/gpu.py [--device cuda] [--minutes 8] [--configfile FILE …]
 

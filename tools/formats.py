@@ -17,10 +17,10 @@ HEAD = """\
 # File formats
 
 Written by `make config-docs`. Files named `.tsv` have tabs between columns, those named `.csv` have
-commas. A test compares the fields of HDF5 and JSON files with real ones. In a field's name, a part
-in capitals stands for any name, `[]` for each entry of a list, and `@` for an attribute of an HDF5
-file; "JSON" is text that holds JSON. [Architecture](architecture.md#what-flows) tells how the files
-depend on each other.
+commas. A test compares the fields of HDF5, JSON, NumPy and PyTorch files with real ones. In a
+field's name, a part in capitals stands for any name, `[]` for each entry of a list, and `@` for an
+attribute of an HDF5 file; "JSON" is text that holds JSON.
+[Architecture](architecture.md#what-flows) tells how the files depend on each other.
 """
 FILES = (
     (

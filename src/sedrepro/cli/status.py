@@ -92,7 +92,7 @@ class Status:
     """Hosts that refused, and until when they are left alone."""
     clips_left: float = 0.0
     """Seconds that all clips to come take at YouTube's limit, whoever asks for them."""
-    _usual: dict[tuple[str, str], float | None] = field(default_factory=dict)
+    _usual: dict[tuple[str, str], float | None] = field(default_factory=dict, init=False)
     """What a job of a stage and a paper takes, once asked for."""
 
     @property
@@ -168,12 +168,9 @@ class Status:
         if stage == "train":
             return remaining(self.runs)
         mine = [step for step in self.steps if step.stage == stage and step.word not in ENDED]
-        usual = [self.usual(step) for step in mine]
-        if any(
-            known is None and step.left is None for step, known in zip(mine, usual, strict=True)
-        ):
+        if any(step.left is None and self.usual(step) is None for step in mine):
             return None
-        return sum(step.to_come(known or 0.0) for step, known in zip(mine, usual, strict=True))
+        return sum(step.to_come(self.usual(step) or 0.0) for step in mine)
 
     def describe(self) -> dict[str, Any]:
         """The same for programs."""

@@ -66,7 +66,7 @@ def _frames(
     }
     for name, statistic in statistics.items():
         found.add(name, OWN, drawing.interval(counts, statistic))
-    where = np.zeros(len(true) * true.shape[1], dtype=np.int64)
+    where = np.zeros(true[..., 0].size, dtype=np.int64)
     each = [
         Ranking(scores[..., k].ravel(), true[..., k].ravel(), where)
         for k in range(len(truth.classes))

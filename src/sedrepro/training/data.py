@@ -148,7 +148,7 @@ class Loader:
             draw = np.random.default_rng([self.seed, name, epoch, len(orders)])
             orders.append(draw.permutation(len(pool)))
             drawn += len(pool)
-        return np.concatenate([np.arange(0), *orders])[:needed]
+        return np.concatenate(orders)[:needed] if orders else np.empty(0, np.int64)
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from position `first` on, prepared one ahead."""
