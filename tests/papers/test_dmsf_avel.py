@@ -434,7 +434,7 @@ def test_weight_decay_is_no_part_of_the_gradient():
     """AdamW: a weight that nothing pulls at shrinks by rate × decay."""
     made = method("dmsf")
     optimiser = made.optimiser()
-    assert type(optimiser) is torch.optim.AdamW
+    assert isinstance(optimiser, torch.optim.AdamW)
     decayed, spared = (group["params"][0] for group in optimiser.param_groups)
     before = decayed.detach().clone(), spared.detach().clone()
     for parameter in (decayed, spared):

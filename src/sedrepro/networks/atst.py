@@ -100,7 +100,7 @@ class Atst(nn.Module):
         if state["pos_embed"].dim() != 3:
             raise SedreproError(f"{path}: 'pos_embed' has {state['pos_embed'].dim()} axes, not 3")
         _, places, width = state["pos_embed"].shape
-        with torch.device("meta"):
+        with weights.skeleton():
             network = cls(width, depth, len(state["blocks.0.mlp.fc1.weight"]), places)
         state.setdefault("mask_embed", torch.zeros(1, 1, width))
         weights.fill(network, state, path)

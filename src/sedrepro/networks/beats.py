@@ -125,8 +125,9 @@ class PositionalConv(nn.Module):
         self.weight_g = nn.Parameter(torch.empty(1, 1, kernel))
         self.weight_v = nn.Parameter(torch.empty(width, width // groups, kernel))
         nn.init.normal_(self.weight_v, std=math.sqrt(4 / (kernel * width)))
-        with torch.no_grad():
-            self.weight_g.copy_(self.weight_v.norm(dim=(0, 1), keepdim=True))
+        if not self.weight_v.is_meta:
+            with torch.no_grad():
+                self.weight_g.copy_(self.weight_v.norm(dim=(0, 1), keepdim=True))
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight_v * (self.weight_g / self.weight_v.norm(dim=(0, 1), keepdim=True))
@@ -225,7 +226,7 @@ class Beats(nn.Module):
     def load(cls, path: str | Path) -> Beats:
         """From an official checkpoint or one of PretrainedSED, without classifiers and heads."""
         config, state = _parts(weights.load_checkpoint(path), path)
-        with torch.device("meta"):
+        with weights.skeleton():
             network = cls(config)
         state = {k: v for k, v in state.items() if not k.startswith("predictor.")}
         weights.fill(network, state, path)

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..checkpoints import load_checkpoint as load_checkpoint
 from ..errors import SedreproError
+
+
+@contextmanager
+def skeleton() -> Iterator[None]:
+    """A network that is built here has shapes and no values: a file has them, for `fill`."""
+    with torch.device("meta"), _Unwritten():
+        yield
+
+
+class _Unwritten(TorchFunctionMode):
+    """What would write into a tensor does nothing. To draw weights that are nowhere, PyTorch would
+    load its compiler, which takes seconds."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.__name__
+        if name.endswith("_") and not name.endswith("__"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def tensors(state: Any, path: str | Path) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import SedreproError
 from ..networks.dropout import hide_from_compiler
+from ..objectives.optimisers import Adam
 from ..settings import Plan
 
 
@@ -128,7 +129,7 @@ class Method(ABC):
 
     def optimiser(self) -> torch.optim.Optimizer:
         """What moves `param_groups`; by default Adam."""
-        return torch.optim.Adam(self.param_groups(), fused=self.device.type == "cuda" or None)
+        return Adam(self.param_groups(), fused=self.device.type == "cuda" or None)
 
     def rate(self, step: int) -> float:
         """The factor on every learning rate, in force from the update after `step` = 0, 1, …"""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...networks.audiovisual import Pictures, Sounds
 from ...networks.selective import Mamba
+from ...objectives.optimisers import AdamW
 from .. import contract
 from ..contract import Batch, Term
 from .baselines import Avel, Dmrn, Probe
@@ -98,7 +99,7 @@ class Method(contract.Method):
 
     def optimiser(self) -> torch.optim.Optimizer:
         """AdamW, whose decay is no part of the gradient; without decay it is the releases' Adam."""
-        return torch.optim.AdamW(self.param_groups(), fused=self.device.type == "cuda" or None)
+        return AdamW(self.param_groups(), fused=self.device.type == "cuda" or None)
 
     def rate(self, step: int) -> float:
         schedule = self.settings.optimiser

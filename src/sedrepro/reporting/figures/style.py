@@ -91,6 +91,8 @@ def notice(text: str) -> Figure:
 
 def save(made: Figure, png: str | Path, svg: str | Path) -> None:
     """Write both forms, without dates, so that equal figures are equal files."""
+    made.draw_without_rendering()  # which sets everything in its place
+    made.set_layout_engine("none")  # else each form does so again, twice
     with atomic(png) as temporary:
         made.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
     with atomic(svg) as temporary:
