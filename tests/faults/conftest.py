@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
+from workflow.conftest import SMOKE, SNAKEMAKE, copied, environment, once, with_desed
 
 CONFIG = [*SMOKE, "tests/faults/faults.yaml"]
 RESULTS = Path("results/faults")
@@ -55,27 +53,19 @@ def leftovers(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def whole(root, tmp_path_factory) -> Path:
-    """A finished, undisturbed run; made once for all workers, none of which changes it."""
-    base = tmp_path_factory.getbasetemp()
-    parent = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = parent / "whole"
-    took = folder / "took"
-    with open(parent / "whole.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not took.exists():
-            checkout(root, folder)
-            began = time.monotonic()
-            run(folder)
-            took.write_text(str(time.monotonic() - began))
-    return folder
+    """A finished, undisturbed run of its own on the smoke run's data; none of the tests changes
+    it."""
+
+    def make(folder: Path) -> None:
+        run(copied(with_desed(root, tmp_path_factory), folder))
+
+    return once(tmp_path_factory, "whole", make)
 
 
 @pytest.fixture
 def copy(whole, tmp_path) -> Path:
-    """The finished run once more, to be harmed; times are kept."""
-    folder = tmp_path / "project"
-    subprocess.run(["cp", "-a", str(whole), str(folder)], check=True)
-    return folder
+    """The finished run once more, to be harmed."""
+    return copied(whole, tmp_path / "project")
 
 
 class Mount:

@@ -108,7 +108,7 @@ def test_killed_again_and_again_it_ends_with_the_same_tables(
 ):
     """In a folder with an unusual name, with files nobody else may read."""
     folder = checkout(root, tmp_path / "Hörproben & „Größe“ $1")
-    killer = Killer(folder, 9, patience=float((whole / "took").read_text()) / 15)
+    killer = Killer(folder, 9, patience=float(whole.with_suffix(".took").read_text()) / 6)
     began = time.monotonic()
     while killer.kills < KILLS or killer.lacking:
         before = killer.finished

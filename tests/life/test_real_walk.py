@@ -34,7 +34,7 @@ from sedrepro.reporting import links
 from sedrepro.reporting.collect import collect
 from sedrepro.reporting.tables import to_csv
 from sedrepro.settings import Layout, Project
-from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
+from workflow.conftest import SMOKE, SNAKEMAKE, copied, environment, with_desed
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -309,11 +309,11 @@ def kept(home: Path) -> dict[str, dict]:
     return {memo: {tuple(key): line for key, line in told} for memo, told in found.items()}
 
 
-def begun(home: Path, root: Path) -> tuple[Folder, Folder]:
+def begun(home: Path, root: Path, factory: pytest.TempPathFactory) -> tuple[Folder, Folder]:
     """A finished result set to live with, and one that stays as it is, for clean runs."""
     clean = Folder(home / "clean")
     if not clean.path.exists():
-        first = Folder(checkout(root, home / "first"))
+        first = Folder(copied(with_desed(root, factory), home / "first"))
         first.choose(FIRST)
         done = first.snakemake("all")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -321,15 +321,16 @@ def begun(home: Path, root: Path) -> tuple[Folder, Folder]:
         first.path.rename(clean.path)
     life = home / "life"
     shutil.rmtree(life, ignore_errors=True)
-    subprocess.run(["cp", "-a", str(clean.path), str(life)], check=True)
-    folder = Folder(life)
+    folder = Folder(copied(clean.path, life))
     folder.choose(FIRST)
     return folder, clean
 
 
-def test_whatever_people_do_with_the_real_commands(root, tmp_path, record_property):
+def test_whatever_people_do_with_the_real_commands(
+    root, tmp_path, tmp_path_factory, record_property
+):
     home = Path(HOME) if HOME else tmp_path
-    walker = Walker(*begun(home, root))
+    walker = Walker(*begun(home, root, tmp_path_factory))
     walker.known = kept(home)
     try:
         walker.walk()

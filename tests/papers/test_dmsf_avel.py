@@ -592,6 +592,7 @@ def toys():
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_both_modalities_beat_one_and_attention_finds_the_object(toys):
     (maps, audio, labels, _, _), (test_maps, test_audio, test_labels, places, apart) = toys
     truth = with_background(test_labels).argmax(-1).numpy()

@@ -45,7 +45,7 @@ def files(tmp_path_factory) -> dict[str, Path]:
         ("cross_task_sod", "full", DCASE, ""),
         ("weak_mtl", "2apae", {"batch": 1}, ""),
         ("mtda_hsed", "baseline_coherent", HETERO, ""),
-        ("mtda_hsed", "mtda_hsed", HETERO, BEFORE_ZEROS),
+        pytest.param(*("mtda_hsed", "mtda_hsed", HETERO, BEFORE_ZEROS), marks=pytest.mark.system),
         ("dmsf_avel", "av_att", VIDEOS, ""),
         ("dmsf_avel", "dmrn", VIDEOS, ""),
         ("dmsf_avel", "psp", VIDEOS, ""),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,17 +68,66 @@ def jobs(done) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if row[0] != "total"}
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made once for all workers, none of which changes it. What it took is
+    beside it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    took = folder.with_suffix(".took")
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not took.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            began = time.monotonic()
+            make(folder)
+            took.write_text(str(time.monotonic() - began))
+    return folder
+
+
+def finished(root: Path, factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a finished smoke run, to be copied: to make it takes minutes."""
+
+    def make(folder: Path) -> None:
+        checkout(root, folder)
+        snakemake(folder, "--cores", "2", "all", *SMOKE)
+
+    return once(factory, "smoke", make)
+
+
+def with_desed(root: Path, factory: pytest.TempPathFactory) -> Path:
+    """A checkout with what `lgc_sed` reads of the finished smoke run's data, and no results."""
+
+    def make(folder: Path) -> None:
+        copied(finished(root, factory), folder)
+        shutil.rmtree(folder / "results")
+        for kind in ("corpora", "features", "mixtures"):
+            for corpus in ("ave", "maestro", "snr_mix"):
+                shutil.rmtree(folder / "data/mini" / kind / corpus, ignore_errors=True)
+        for store in (folder / "data/mini/features/desed").glob("*.h5"):
+            if ".mel128." not in store.name:
+                store.unlink()
+
+    return once(factory, "with_desed", make)
+
+
+def copied(folder: Path, target: Path) -> Path:
+    """A copy of a result set; times are kept."""
+    subprocess.run(["cp", "-a", str(folder), str(target)], check=True)
+    return target
+
+
 @pytest.fixture(scope="module")
 def clone(root, tmp_path_factory) -> Path:
     return checkout(root, tmp_path_factory.mktemp("clone") / "project")
 
 
 @pytest.fixture(scope="module")
-def smoke(clone) -> tuple[Path, Callable]:
-    """A finished smoke run, and how to run Snakemake on it again."""
+def smoke(root, tmp_path_factory) -> tuple[Path, Callable]:
+    """A finished smoke run of the module's own, and how to run Snakemake on it again."""
+    folder = tmp_path_factory.mktemp("smoke") / "project"
+    copied(finished(root, tmp_path_factory), folder)
 
     def again(*words: str, **options):
-        return snakemake(clone, "--cores", "2", *words, *SMOKE, **options)
+        return snakemake(folder, "--cores", "2", *words, *SMOKE, **options)
 
-    again("all")
-    return clone, again
+    return folder, again

@@ -12,7 +12,7 @@ import yaml
 
 from sedrepro.settings import merge, read_yaml
 
-from .conftest import environment, jobs, snakemake
+from .conftest import copied, environment, jobs, snakemake, with_desed
 
 MODULE = """
 module sedrepro:
@@ -88,6 +88,7 @@ def test_a_module_that_is_no_checkout_is_refused_in_a_line(clone, tmp_path):
     assert "sedrepro needs its files on disk: clone it" in done.stdout + done.stderr
 
 
+@pytest.mark.system
 def test_a_module_runs_its_jobs(clone, mini, tmp_path):
     weights = "data/mini/status/beats.json"
     clips = "data/mini/corpora/desed/validation/clips.tsv"
@@ -99,9 +100,13 @@ def test_a_module_runs_its_jobs(clone, mini, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_table_is_made_elsewhere_and_commands_find_it_from_any_folder(clone, tmp_path):
+@pytest.mark.system
+def test_a_table_is_made_elsewhere_and_commands_find_it_from_any_folder(
+    clone, root, tmp_path, tmp_path_factory
+):
     folder = tmp_path / "work"
     (folder / "config").mkdir(parents=True)
+    copied(with_desed(root, tmp_path_factory) / "data", folder / "data")
     overlays = [clone / "config/mini.yaml", clone / "tests/workflow/smoke.yaml"]
     own: dict = {}
     for layer in map(read_yaml, overlays):

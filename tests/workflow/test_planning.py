@@ -55,11 +55,6 @@ def test_one_target_per_paper_and_one_for_the_data(clone):
     assert "Job stats" in snakemake(clone, "-n", *PAPERS, "data").stdout
 
 
-def test_the_workflow_passes_snakemakes_linter(clone):
-    done = snakemake(clone, "--lint", check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -11,6 +11,8 @@ import pytest
 from .conftest import snakemake
 from .test_chain import sedrepro
 
+pytestmark = pytest.mark.system
+
 ROW = "student2021_detections"
 POINTS = ("0.25", "0.50", "0.75")
 
