@@ -55,11 +55,8 @@ def leftovers(folder: Path) -> list[Path]:
 def whole(root, tmp_path_factory) -> Path:
     """A finished, undisturbed run of its own on the smoke run's data; none of the tests changes
     it."""
-
-    def make(folder: Path) -> None:
-        run(copied(with_desed(root, tmp_path_factory), folder))
-
-    return once(tmp_path_factory, "whole", make)
+    data = with_desed(root, tmp_path_factory)  # whose time does not count
+    return once(tmp_path_factory, "whole", lambda folder: run(copied(data, folder)))
 
 
 @pytest.fixture
