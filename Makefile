@@ -17,7 +17,8 @@ export MKL_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
-unexport PYTHONPATH PYTHONHOME
+# Hundreds of jobs start: each would compile every module anew without compiled ones.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder -rs --durations=25
 QUICK_TESTS := $(PYTEST) -n $(CORES) -m "not system and not long"

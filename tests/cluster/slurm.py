@@ -65,6 +65,11 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
+def program(name: str) -> str | None:
+    """Where a program is; daemons lie where not everybody's PATH looks."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+
+
 def why_not() -> str | None:
     """What keeps SLURM from being run here, or None."""
     if os.getuid() != 0:
@@ -72,7 +77,7 @@ def why_not() -> str | None:
     config = ETC / "slurm.conf"
     if config.exists() and not config.read_text().startswith(MARK):
         return f"this machine has a SLURM of its own ({config})"
-    if all(map(shutil.which, ("slurmctld", "slurmd", "sbatch", "munged"))):
+    if all(map(program, ("slurmctld", "slurmd", "sbatch", "munged"))):
         return None
     if shutil.which("apt-get") is None:
         return f"not installed, and no apt-get to install it: {' '.join(PACKAGES)}"
@@ -177,7 +182,7 @@ class Slurm:
     def _launch(self, name: str, *options: str) -> None:
         with open(self.folder / f"{name}.out", "a") as log:
             self.daemons[name] = subprocess.Popen(
-                [shutil.which(name), *options], stdout=log, stderr=log, start_new_session=True
+                [program(name) or name, *options], stdout=log, stderr=log, start_new_session=True
             )
 
     def _end(self, name: str, kill: bool = False) -> None:
