@@ -17,8 +17,9 @@ export MKL_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
-# Hundreds of jobs start: each would compile every module anew without compiled ones.
-unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH PYTHONHOME
+# Modules are compiled once and kept, whatever the environment says, not by each of hundreds of jobs.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder -rs --durations=25
 QUICK_TESTS := $(PYTEST) -n $(CORES) -m "not system and not long"

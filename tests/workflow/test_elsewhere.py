@@ -12,7 +12,7 @@ import yaml
 
 from sedrepro.settings import merge, read_yaml
 
-from .conftest import copied, environment, jobs, snakemake, with_desed
+from .conftest import environment, jobs, snakemake
 
 MODULE = """
 module sedrepro:
@@ -101,12 +101,9 @@ def test_a_module_runs_its_jobs(clone, mini, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.system
-def test_a_table_is_made_elsewhere_and_commands_find_it_from_any_folder(
-    clone, root, tmp_path, tmp_path_factory
-):
+def test_a_table_is_made_elsewhere_and_commands_find_it_from_any_folder(clone, tmp_path):
     folder = tmp_path / "work"
     (folder / "config").mkdir(parents=True)
-    copied(with_desed(root, tmp_path_factory) / "data", folder / "data")
     overlays = [clone / "config/mini.yaml", clone / "tests/workflow/smoke.yaml"]
     own: dict = {}
     for layer in map(read_yaml, overlays):

@@ -125,7 +125,7 @@ class PositionalConv(nn.Module):
         self.weight_g = nn.Parameter(torch.empty(1, 1, kernel))
         self.weight_v = nn.Parameter(torch.empty(width, width // groups, kernel))
         nn.init.normal_(self.weight_v, std=math.sqrt(4 / (kernel * width)))
-        if not self.weight_v.is_meta:
+        if not self.weight_v.is_meta:  # for a norm of nothing PyTorch would load its compiler too
             with torch.no_grad():
                 self.weight_g.copy_(self.weight_v.norm(dim=(0, 1), keepdim=True))
 
