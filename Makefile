@@ -23,9 +23,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder -rs --durations=25
 QUICK_TESTS := $(PYTEST) -n $(CORES) -m "not system and not long"
-# Only files that have such tests are read.
+# Only files that have such tests are read. In this order SLURM, which waits much, comes first, beside
+# the smoke run that most others copy.
 SYSTEM_TESTS := $(PYTEST) -n $(CORES) -m "system and not long" \
-	$$(grep -rl --include='test_*.py' 'mark\.system' tests)
+	$$(grep -rl --include='test_*.py' 'mark\.system' tests | sort)
 
 .PHONY: setup demo rehearsal bench test test-system coverage test-data mutants lint format lock config-docs docs clean help
 

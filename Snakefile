@@ -52,6 +52,10 @@ for paper in FLOW.project.papers:
 # neither this nor the next.)
 onstart:
     STARTING.close()
+    # Without Snakemake's bound of 100 starts a second: for every job that has ended it looks at all
+    # that wait once more a second, which after a hundred jobs takes a core.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 # A failure leaves a page too: it shows what there is and says what is missing. Where there can be

@@ -60,6 +60,8 @@ echo "sedrepro: building .venv (about 2 minutes, 6 GB)" >&2
 rm -rf .venv
 "$python" -m venv .venv
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-.venv/bin/pip install --quiet --no-deps --require-hashes -r requirements.lock
+.venv/bin/pip install --quiet --no-deps --no-compile --require-hashes -r requirements.lock
+# By all cores, which pip does not; what some packages bring for an older Python cannot be compiled.
+.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null || true
 .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 echo "$stamp" >.venv/.built
