@@ -13,7 +13,6 @@ import argparse
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from sedrepro import papers, places, settings
 from sedrepro.pipeline.costs import Costs
 from sedrepro.settings import Plan, Project, Run
 from sedrepro.sources import registry
-from sedrepro.training.rehearsal import Files, headline_runs
+from sedrepro.training.rehearsal import Files, alone, headline_runs
 from training import prepared, timed
 
 FORMS = {
@@ -70,7 +69,7 @@ def one(plan: Plan, files: dict[str, Path], device: str, steps: int, form: str) 
     return found
 
 
-def parity(plan: Plan, files: dict[str, Path], device: str) -> float:
+def parity(plan: Plan, files: dict[str, Path], device: str) -> dict[str, Any]:
     """The cosine between the gradients of one step in float32 and in mixed precision."""
     gradients = []
     for amp in (False, True):
@@ -83,7 +82,7 @@ def parity(plan: Plan, files: dict[str, Path], device: str) -> float:
         trained = [p for group in made.optimiser.param_groups for p in group["params"]]
         learnt = [p.grad.flatten().float() for p in trained if p.grad is not None]
         gradients.append(torch.cat(learnt))
-    return float(torch.cosine_similarity(*gradients, dim=0))
+    return {"cosine": float(torch.cosine_similarity(*gradients, dim=0))}
 
 
 def sharing(plan: Plan, device: str, steps: int, begin: Any) -> float:
@@ -95,18 +94,9 @@ def sharing(plan: Plan, device: str, steps: int, begin: Any) -> float:
     return timed(made, where, steps)[0]
 
 
-def alone(work: Callable[..., Any], *given: Any) -> Any:
-    """The result of some work in a process of its own; where it fails, why."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(work, *given).result()
-        except Exception as error:
-            return " ".join(f"{type(error).__name__}: {error}".split())[:80]
-
-
-def cell(value: float | str | None, form: str) -> str:
-    """A number; or nothing, or why there is none."""
-    return format(value, form) if isinstance(value, float) else value or ""
+def cell(value: float | None, form: str) -> str:
+    """A number, or nothing."""
+    return "" if value is None else format(value, form)
 
 
 def forms_of(project: Project, device: str, steps: int, end: float) -> list[list[str]]:
@@ -124,12 +114,12 @@ def forms_of(project: Project, device: str, steps: int, end: float) -> list[list
                     continue
                 found = alone(one, plan, given, device, steps, form)
                 name = [f"{plan.run.paper} {plan.run.row}", form, str(plan.batch)]
-                if isinstance(found, str):
-                    rows.append([*name, found, "", "", "", ""])
+                if "problem" in found:
+                    rows.append([*name, found["problem"][:80], "", "", "", ""])
                     continue
                 epoch = costs.steps(plan)
                 whole = found["seconds"] * (epoch or 0) * plan.settings.training.epochs / 3600
-                cosine = alone(parity, plan, given, device) if form == "bf16" else None
+                cosine = alone(parity, plan, given, device) if form == "bf16" else {}
                 rows.append(
                     [
                         *name,
@@ -137,7 +127,7 @@ def forms_of(project: Project, device: str, steps: int, end: float) -> list[list
                         cell(found["busy"], ".0%"),
                         cell(found["peak"], ".2f"),
                         cell(whole or None, ".1f"),
-                        cell(cosine, ".5f"),
+                        cosine.get("problem") or cell(cosine.get("cosine"), ".5f"),
                     ]
                 )
     return rows

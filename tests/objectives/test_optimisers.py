@@ -42,7 +42,6 @@ def test_every_step_is_pytorchs(name):
         expected, half = trained(theirs, half)
         for one, other in zip(network.parameters(), expected.parameters(), strict=True):
             assert torch.equal(one, other)
-            assert one.grad_fn is None
         assert state["param_groups"] == half["param_groups"]
         for place, values in half["state"].items():
             for key, value in values.items():

@@ -219,7 +219,7 @@ def test_of_a_step_that_does_not_fit_ever_less_is_tried(project, monkeypatch):
             return {"problem": "out of memory", "short": True}
         return {"clips": 1, "step_s": 60.0}
 
-    monkeypatch.setattr(rehearsal, "_alone", alone)
+    monkeypatch.setattr(rehearsal, "alone", alone)
     plan = planned(project, "lgc_sed", "mt", "desed")
     found = rehearsal._row(project, plan, MODELS, 0, rehearsal.Files(project, ROOT))
     assert found["clips"] == 1
@@ -233,7 +233,7 @@ def test_a_short_step_is_measured_with_its_whole_batch(project, monkeypatch):
         tried.append(share)
         return {"clips": 48 // share, "step_s": 0.1}
 
-    monkeypatch.setattr(rehearsal, "_alone", alone)
+    monkeypatch.setattr(rehearsal, "alone", alone)
     plan = planned(project, "lgc_sed", "mt", "desed")
     assert rehearsal._row(project, plan, MODELS, 0, rehearsal.Files(project, ROOT))["clips"] == 48
     assert tried == [8, 1]
@@ -241,7 +241,7 @@ def test_a_short_step_is_measured_with_its_whole_batch(project, monkeypatch):
 
 def test_a_rehearsal_covers_every_headline_row_and_goes_on_past_one_that_fails(monkeypatch):
     project = settings.load({}, papers=MODELS, root=ROOT)
-    monkeypatch.setattr(rehearsal, "_alone", lambda *_: {"problem": "it broke", "short": False})
+    monkeypatch.setattr(rehearsal, "alone", lambda *_: {"problem": "it broke", "short": False})
     monkeypatch.setattr(rehearsal.Files, "of", lambda *_: (ROOT, "random"))
     found = rehearsal.rehearse(project, MODELS, 0)
     trained = {
@@ -258,7 +258,7 @@ def test_a_rehearsal_covers_every_headline_row_and_goes_on_past_one_that_fails(m
 
 def test_an_encoder_whose_weights_can_neither_be_had_nor_drawn_is_named(monkeypatch, capsys):
     project = settings.load({}, papers=MODELS, root=ROOT)
-    monkeypatch.setattr(rehearsal, "_alone", lambda *_: {"problem": "it broke", "short": False})
+    monkeypatch.setattr(rehearsal, "alone", lambda *_: {"problem": "it broke", "short": False})
 
     def nothing(resource: str, seed: int) -> dict:
         raise SedreproError(f"weights {resource}: there is no stand-in of their size; fetch them")

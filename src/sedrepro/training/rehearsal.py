@@ -250,7 +250,7 @@ def _encoder(project: Project, name: str, gpus: int, files: Files) -> dict[str, 
         path, which = files.of(declared.FRONT_ENDS[project.front_ends[name].kind].weights)
     except SedreproError as error:
         return {"problem": str(error)}
-    return {"weights": which} | _alone(measure_encoder, project, name, gpus, path)
+    return {"weights": which} | alone(measure_encoder, project, name, gpus, path)
 
 
 def _row(project: Project, plan: Plan, models: Models, gpus: int, files: Files) -> dict[str, Any]:
@@ -264,11 +264,11 @@ def _row(project: Project, plan: Plan, models: Models, gpus: int, files: Files) 
     whole = plan.batch
     share = 1 if gpus else max(1, whole // CPU_BATCH)
     while True:
-        entry = _alone(measure, project, plan.run, models, share, gpus, paths)
+        entry = alone(measure, project, plan.run, models, share, gpus, paths)
         if "problem" not in entry:
             quick = entry["step_s"] * whole / entry["clips"] < SHORT
             if quick and entry["clips"] < whole and not gpus:
-                entry = _alone(measure, project, plan.run, models, 1, gpus, paths)
+                entry = alone(measure, project, plan.run, models, 1, gpus, paths)
             return entry | {"random": random}
         if not entry["short"] or share >= min(whole, SMALLEST):
             return entry
@@ -297,8 +297,9 @@ class Files:
         return path, "random"
 
 
-def _alone(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
-    """The result of some work in a process of its own, so that its memory is its own."""
+def alone(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
+    """The result of some work in a process of its own, so that its memory is its own; else why
+    there is none."""
     try:
         context = multiprocessing.get_context("spawn")
         quiet = (signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is told by this process, in one line
