@@ -84,7 +84,7 @@ def test_the_base_is_one_exact_python_that_the_project_allows():
 def test_the_lock_is_installed_as_the_setup_does(recipe):
     (words,) = recipe.words_after("pip", "install")
     setup = (ROOT / "tools/setup.sh").read_text()
-    ours = re.search(r"pip install (.* -r requirements\.lock)", setup)[1].split()
+    ours = re.search(r"all=\((.* -r requirements\.lock)\)", setup)[1].split()
     assert set(words) - {"--no-cache-dir"} == {*ours, "/tmp/requirements.lock"} - {
         "--quiet",
         "requirements.lock",

@@ -242,13 +242,13 @@ def test_snakemake_knows_every_entry(profile):
 # --- make ----------------------------------------------------------------------------------------
 
 
-BASIC = ["bash", "cat", "cp", "dirname", "echo", "env", "flock", "id", "mkdir", "rm", "sha256sum"]
-BASIC += ["touch", "true", "xargs"]
+BASIC = ["awk", "bash", "cat", "cp", "dirname", "echo", "env", "flock", "id", "mkdir", "rm", "sed"]
+BASIC += ["grep", "sha256sum", "sort", "touch", "true", "xargs"]
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A checkout whose Python builds an empty .venv that notes how its pip is called."""
+    """A checkout whose Python builds an empty .venv that notes how its pip and uv are called."""
     (tmp_path / "tools").mkdir()
     for name in ("setup.sh", "find-python.sh"):
         shutil.copy(ROOT / "tools" / name, tmp_path / "tools" / name)
@@ -262,7 +262,13 @@ def checkout(tmp_path):
         f'  *) exec {sys.executable} "$@";;\n'
         "esac",
     )
-    tool(tmp_path / "bin/pip", 'echo "pip $*" >>log; [ ! -e fail ]')
+    tool(
+        tmp_path / "bin/pip",
+        'if [ "$1" = config ]; then cat pip.conf 2>/dev/null; exit; fi\n'
+        'echo "pip $*" >>log; [ ! -e fail ] || exit\n'
+        f"case \"$*\" in *uv.lock) cp '{tmp_path}/bin/uv' .venv/bin/uv;; esac",
+    )
+    tool(tmp_path / "bin/uv", 'echo "uv $*" >>log; env | grep -E "^(UV|SSL)_" | sort >>log; true')
     tool(tmp_path / "bin/sox", "true")
     tool(tmp_path / "bin/cc", "true")
     return tmp_path
@@ -296,9 +302,11 @@ def calls(checkout):
     return text
 
 
+ALL = "--quiet --no-deps --require-hashes -r requirements.lock"
 BUILD = [
     "venv",
-    "pip install --quiet --no-deps --require-hashes -r requirements.lock",
+    "pip install --quiet --no-deps --require-hashes -r .venv/uv.lock",
+    f"uv pip install --python .venv/bin/python --index-strategy unsafe-best-match {ALL}",
     "pip install --quiet --no-deps --no-build-isolation --editable .",
 ]
 
@@ -347,6 +355,36 @@ def test_a_moved_venv_is_built_anew(checkout, tmp_path_factory):
     calls(moved)
     assert setup(moved).returncode == 0
     assert calls(moved) == BUILD
+
+
+def test_where_uv_cannot_pip_does(checkout):
+    tool(checkout / "bin/uv", "exit 2")
+    assert setup(checkout).returncode == 0
+    assert calls(checkout) == [*BUILD[:2], f"pip install {ALL}", BUILD[3]]
+
+
+def test_uv_takes_packages_from_where_pip_would(checkout):
+    (checkout / "pip.conf").write_text(
+        ":env:.disable-pip-version-check='1'\n"
+        ":env:.index-url='https://mirror.example/simple'\n"
+        "global.cert='/etc/own.pem'\n"
+        "global.extra-index-url='\\nhttps://one.example/\\nhttps://two.example/'\n"
+        "global.index-url='https://other.example/simple'\n"
+    )
+    assert setup(checkout).returncode == 0
+    assert calls(checkout)[3:-1] == [
+        "SSL_CERT_FILE=/etc/own.pem",
+        "UV_DEFAULT_INDEX=https://mirror.example/simple",
+        "UV_INDEX= https://one.example/ https://two.example/",
+    ]
+
+
+def test_only_uv_itself_is_installed_by_pip(checkout):
+    (checkout / "requirements.lock").write_text(
+        "a==1 \\\n    --hash=b\nuv==2 \\\n    --hash=c\nv==3\n"
+    )
+    assert setup(checkout).returncode == 0
+    assert (checkout / ".venv/uv.lock").read_text() == "uv==2 \\\n    --hash=c\n"
 
 
 def test_what_is_missing_is_one_command_where_nobody_is_root(checkout):
