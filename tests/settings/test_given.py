@@ -102,6 +102,15 @@ def test_a_decoding_is_in_no_training(root):
     assert evaluate != evaluate_changed
 
 
+def test_a_version_that_draws_other_masks_asks_for_every_training_again(project, monkeypatch):
+    plan = settings.plan(
+        project, Run("lgc_sed", "lgc", "desed", 42), papers.settings_models()["lgc_sed"]
+    )
+    now = tasks.TrainTask.plan(project, plan).describe()
+    monkeypatch.setattr(tasks, "DROPOUT", "another")
+    assert tasks.TrainTask.plan(project, plan).describe() == {**now, "dropout": "another"}
+
+
 def test_what_mixtures_are_made_of_is_an_input_of_what_resamples_them(project, root):
     flow = Flow(project, root)
     wildcards = SimpleNamespace(paper="weak_mtl", row="2apae", variant="snr20.fold4", seed="42")

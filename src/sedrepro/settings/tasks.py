@@ -27,6 +27,8 @@ TABLES_OF = {
     ),
 }
 """Settings that decide a corpus's clip tables, beside its files."""
+DROPOUT = "sfc64"
+"""What draws the masks of dropout on a CPU (`networks.dropout`); on a GPU PyTorch draws them."""
 
 
 class Task(BaseModel):
@@ -116,11 +118,13 @@ class TrainTask(Task):
     """Train and score one run; how its scores are decoded is no part of it."""
 
     run: dict[str, Any]
+    dropout: str
+    """No setting, but it changes with the version of sedrepro, and the numbers with it."""
 
     @classmethod
     def plan(cls, project: Project, run: Plan) -> TrainTask:
         given = pick(project, "amp", "compile", "data.weights", "data.released")
-        return cls(given=given, run=run.describe_training())
+        return cls(given=given, run=run.describe_training(), dropout=DROPOUT)
 
 
 class EvaluateTask(Task):

@@ -12,6 +12,7 @@ from ..files import digest, file_digest, open_atomic, write_json
 from ..kept import REPUBLISHED
 from ..settings import Layout, Plan, Project, Subset
 from ..settings.runs import IDENTITY, MADE_WITH
+from ..settings.tasks import DROPOUT
 from ..sources import released, weights
 from ..store import creating, intact
 from .record import code, hardware, packages, write_table
@@ -98,10 +99,6 @@ def _source_missing(plan: Plan, layout: Layout) -> str | None:
     if described["status"] != "not_run":
         return None
     return f"{plan.source}, which it starts from: {described['reason']}"
-
-
-DROPOUT = "sfc64"
-"""What draws the masks of dropout on a CPU (`networks.dropout`); on a GPU PyTorch draws them."""
 
 
 def run_link(
