@@ -99,3 +99,15 @@ def test_a_stream_without_samples_says_so(tmp_path):
     soundfile.write(path, np.zeros((0, 1)), 16000)
     with pytest.raises(SedreproError, match="holds no audio"):
         list(audio.stream(path, 16000))
+
+
+@pytest.mark.parametrize("claimed", [2**62, 2**45])
+def test_what_is_said_to_hold_more_than_there_can_be_is_read_as_far_as_it_goes(
+    tmp_path, monkeypatch, claimed
+):
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, tone(16000), 16000)
+    true = audio.read(path, 16000)
+    monkeypatch.setattr(soundfile.SoundFile, "frames", property(lambda _: claimed))
+    np.testing.assert_allclose(audio.read(path, 16000), true, atol=1e-6)
+    np.testing.assert_array_equal(np.concatenate(list(audio.stream(path, 16000, 5000))), true)

@@ -27,7 +27,8 @@ def read(
             last = file.frames if stop is None else min(file.frames, round(stop * rate))
             file.seek(min(first, file.frames))
             samples = file.read(max(0, last - first), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
+    # A damaged file may be said to hold more than fits into memory, or into an array.
+    except (soundfile.SoundFileError, OSError, ValueError, MemoryError) as error:
         rate, blocks = _track(path, error)
         whole = np.concatenate(list(blocks) or [np.zeros((0, 1), np.float32)])
         samples = whole[round(start * rate) : None if stop is None else round(stop * rate)]
@@ -57,9 +58,11 @@ def stream(path: str | Path, sample_rate: int, block: int = 2**18) -> Iterator[n
 
 
 def _blocks(path: str | Path, file: soundfile.SoundFile, block: int) -> Iterator[np.ndarray]:
+    """Until nothing is left to read, whatever length a damaged file is said to have."""
     with file:
         try:
-            yield from file.blocks(block, dtype="float32", always_2d=True)
+            while len(part := file.read(block, dtype="float32", always_2d=True)):
+                yield part
         except (soundfile.SoundFileError, OSError) as error:
             raise SedreproError(f"{path}: cannot be read as audio ({_first_line(error)})") from None
 
