@@ -23,8 +23,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder -rs --durations=25
 QUICK_TESTS := $(PYTEST) -n $(CORES) -m "not system and not long"
-# Only files that have such tests are read. In this order SLURM, which waits much, comes first, beside
-# the smoke run that most others copy.
+# Only files that have such tests are read, in the same order everywhere: SLURM is first, since it needs
+# nothing of the smoke run that most others copy.
 SYSTEM_TESTS := $(PYTEST) -n $(CORES) -m "system and not long" \
 	$$(grep -rl --include='test_*.py' 'mark\.system' tests | sort)
 

@@ -127,7 +127,7 @@ def forms_of(project: Project, device: str, steps: int, end: float) -> list[list
                         cell(found["busy"], ".0%"),
                         cell(found["peak"], ".2f"),
                         cell(whole or None, ".1f"),
-                        cosine.get("problem") or cell(cosine.get("cosine"), ".5f"),
+                        cosine.get("problem", "")[:80] or cell(cosine.get("cosine"), ".5f"),
                     ]
                 )
     return rows

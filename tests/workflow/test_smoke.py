@@ -77,8 +77,8 @@ def test_extracting_again_trains_nothing(smoke):
     assert ran["extract"] > 0
     assert ran["train"] > 0
     assert made(folder) == before
-    # Snakemake chooses jobs when one has ended, not all the time.
-    assert done.stderr.count("Resources before job selection") <= 2 * sum(ran.values())
+    # Snakemake looks for jobs at the start and when one has ended, not all the time.
+    assert 0 < done.stderr.count("Resources before job selection") <= 1 + sum(ran.values())
 
 
 def test_deleting_a_file_and_a_table_rebuilds_the_path_between(smoke):
