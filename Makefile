@@ -23,9 +23,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder -rs --durations=25
 QUICK_TESTS := $(PYTEST) -n $(CORES) -m "not system and not long"
-# Only files that have such tests are read, in the same order everywhere: SLURM is first, since it needs
-# nothing of the smoke run that most others copy.
-SYSTEM_TESTS := $(PYTEST) -n $(CORES) -m "system and not long" \
+# Only files that have such tests are read, in the same order everywhere. One worker more than there are
+# cores, since the tests of SLURM, which are the longest, mostly wait.
+SYSTEM_TESTS := $(PYTEST) -n $$(( $(CORES) + 1 )) -m "system and not long" \
 	$$(grep -rl --include='test_*.py' 'mark\.system' tests | sort)
 
 .PHONY: setup demo rehearsal bench test test-system coverage test-data mutants lint format lock config-docs docs clean help

@@ -21,7 +21,7 @@ import pytest
 
 from sedrepro.pipeline.driver import queued, unlock
 from sedrepro.progress import record_of
-from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
+from workflow.conftest import SMOKE, SNAKEMAKE, begun, environment
 
 from .slurm import Slurm, running, wait, why_not
 
@@ -87,8 +87,8 @@ def drive() -> Iterator[Callable[..., Driver]]:
 
 @pytest.fixture(scope="module")
 def project(root, tmp_path_factory, slurm) -> Path:
-    """A checkout in which everything was made through SLURM, undisturbed."""
-    folder = checkout(root, tmp_path_factory.mktemp("cluster") / "project")
+    """A checkout in which every kind of job ran through SLURM, undisturbed."""
+    folder = begun(root, tmp_path_factory, tmp_path_factory.mktemp("cluster") / "project")
     # Three submissions beside training, so that the test waits in few queues.
     small = [f"{rule}=tables" for rule in ("mix", "collect", "adapt", "extract")]
     small += [f"{rule}=pages" for rule in ("evaluate", "tabulate", "draw_lgc_sed", "publish")]

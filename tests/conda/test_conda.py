@@ -21,7 +21,7 @@ import pytest
 
 from cluster.slurm import running, why_not
 from cluster.test_cluster import PROFILE
-from workflow.conftest import SMOKE, SNAKEMAKE, checkout, environment
+from workflow.conftest import SMOKE, SNAKEMAKE, begun, environment
 
 from . import standin
 
@@ -91,8 +91,8 @@ def snakemake(root, tmp_path_factory) -> Snakemake:
 
 @pytest.fixture(scope="module")
 def project(root, snakemake, tmp_path_factory) -> Path:
-    """A checkout in which one paper was made whole, and of others what no step of it does."""
-    folder = checkout(root, tmp_path_factory.mktemp("conda_project") / "project")
+    """A checkout in which one paper was made to its end, and of others what no step of it does."""
+    folder = begun(root, tmp_path_factory, tmp_path_factory.mktemp("conda_project") / "project")
     data = "data/mini"
     others = [f"{data}/features/desed/validation.beats.h5", f"{data}/mixtures/snr_mix/snr0.wavs"]
     snakemake(folder, "all", *others, "--cores", "2", *CONFIG)

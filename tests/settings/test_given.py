@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import pickle
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -33,6 +34,8 @@ def test_a_job_reads_what_it_was_given(project):
     given = restore(json.loads(json.dumps(pick(project, "data.desed", "front_ends.mel128"))))
     assert given.data.desed == project.data.desed
     assert given.front_ends == {"mel128": project.front_ends["mel128"]}
+    assert Layout.of(given).data == Layout.of(project).data
+    given = restore(pick(project, "data.desed", results=True))
     assert Layout.of(given) == Layout.of(project)
     assert pickle.loads(pickle.dumps(given)).data.desed.classes == ["Cat", "Dog"]
 
@@ -46,6 +49,30 @@ def test_a_job_cannot_read_what_it_was_not_given(project, name):
         _ = given.data.maestro
     with pytest.raises(AttributeError):
         _ = restore(pick(project, "data.desed.local")).data.desed.classes
+
+
+def test_a_job_that_makes_data_cannot_touch_results(project):
+    given = restore(pick(project, "data.desed"))
+    record = Path(Layout.of(given).run(Run("lgc_sed", "mt", "desed", 42), "run.json"))
+    with pytest.raises(NotADirectoryError):
+        record.parent.mkdir(parents=True)
+    with pytest.raises(NotADirectoryError):
+        record.read_text()
+
+
+def test_another_result_set_is_no_reason_to_make_data_again(root):
+    models = papers.settings_models()
+    ours, theirs = (
+        Flow(settings.load({"name": name}, papers=models, root=root), root)
+        for name in ("ours", "theirs")
+    )
+    resource, subset = SimpleNamespace(resource="desed_weak"), ("desed", "weak")
+    shard = SimpleNamespace(subset="synth_train", shard="0")
+    store = SimpleNamespace(corpus="desed", subset="weak", front_end="mel128")
+    assert ours.fetch_task(resource) == theirs.fetch_task(resource)
+    assert ours.adapt_task(*subset) == theirs.adapt_task(*subset)
+    assert ours.mix_task(shard) == theirs.mix_task(shard)
+    assert ours.store_task(store) == theirs.store_task(store)
 
 
 def test_how_a_job_works_travels_in_its_environment(project, monkeypatch):

@@ -83,6 +83,12 @@ def test_a_whole_result_set_is_verified(smoke):
     assert "every link holds" in done.stdout
 
 
+def test_another_result_set_takes_the_data_as_they_are(smoke):
+    _, again = smoke
+    ran = jobs(again("all", "-n", "--config", "name=another"))
+    assert ran.keys() == {"train", "evaluate", "tabulate", "draw_lgc_sed", "publish", "all"}
+
+
 def test_a_forgotten_run_is_not_printed_and_trained_anew_alone(smoke, before):
     folder, again = smoke
     when = made(folder)

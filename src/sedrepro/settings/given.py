@@ -43,11 +43,18 @@ class Given(Project):
 
     @property
     def result_folder(self) -> str:
-        return self.__dict__[FOLDERS][1]
+        """Of a job that was not given one: a place where no file can be."""
+        _, *results = self.__dict__[FOLDERS]
+        return results[0] if results else os.devnull
 
 
-def pick(project: Project, *settings: str) -> dict[str, Any]:
-    """The named settings (`data.desed`, `papers.lgc_sed`) as nested plain data."""
+def pick(project: Project, *settings: str, results: bool = False) -> dict[str, Any]:
+    """The named settings (`data.desed`, `papers.lgc_sed`) as nested plain data, and the folder of
+    the data.
+
+    `results` adds the folder of the results. A job that makes data is not given it: what it makes
+    serves every result set, and another name is no reason to make it again.
+    """
     plain: dict[str, Any] = {}
     for dotted in settings:
         *homes, name = dotted.split(".")
@@ -57,7 +64,10 @@ def pick(project: Project, *settings: str) -> dict[str, Any]:
             value = _member(value, home)
             place = place.setdefault(home, {})
         place[name] = _plain(_member(value, name))
-    return plain | {FOLDERS: [project.data_folder, project.result_folder]}
+    folders = [project.data_folder]
+    if results:
+        folders.append(project.result_folder)
+    return plain | {FOLDERS: folders}
 
 
 def runtime(project: Project) -> str:

@@ -123,7 +123,7 @@ class TrainTask(Task):
 
     @classmethod
     def plan(cls, project: Project, run: Plan) -> TrainTask:
-        given = pick(project, "amp", "compile", "data.weights", "data.released")
+        given = pick(project, "amp", "compile", "data.weights", "data.released", results=True)
         return cls(given=given, run=run.describe_training(), dropout=DROPOUT)
 
 
@@ -136,7 +136,7 @@ class EvaluateTask(Task):
 
     @classmethod
     def plan(cls, project: Project, run: Plan) -> EvaluateTask:
-        return cls(given=pick(project, *cls.REPORT), run=run.describe())
+        return cls(given=pick(project, *cls.REPORT, results=True), run=run.describe())
 
 
 class ReportTask(Task):
@@ -150,9 +150,8 @@ class ReportTask(Task):
         shown = [f"papers.{paper}" for paper in with_sources(project, chosen)]
         corpora = {name for names in TABLES_OF.values() for name in names if "data." in name}
         data = sorted(corpora - {"data.look.videos"})
-        given = pick(
-            project, "name", "scale", "seeds", "rows", "report", "front_ends", *data, *shown
-        )
+        names = ("name", "scale", "seeds", "rows", "report", "front_ends", *data, *shown)
+        given = pick(project, *names, results=True)
         return cls(given=given, papers=chosen)
 
     @property
