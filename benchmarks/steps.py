@@ -5,8 +5,9 @@
 The contestants of a row take turns in one process, one thread, and what counts is the processor's
 time: a median per contestant, and how often ours fits into it. `before` draws masks as PyTorch does
 and finds the gradients of convolutions as PyTorch does. `recipe` is a step in plain PyTorch from
-the specification of the method, spectra computed in each step. `--share 4` takes a quarter of the
-batch. `--write` puts the table into docs/benchmarks.md.
+the specification of the method, spectra computed in each step. `bf16` is ours with `amp: cpu`,
+where the processor can; how often it fits into `before` is told too. `--share 4` takes a quarter of
+the batch. `--write` puts the table into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sedrepro import papers, settings
+from sedrepro.inference.devices import has_bfloat16
 from sedrepro.networks import convolution, dropout
 from sedrepro.training.rehearsal import with_share
 from training import prepared
@@ -35,7 +37,7 @@ from training import prepared
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs/benchmarks.md"
 ROWS = (("lgc_sed", "lgc"), ("cross_task_sod", "full"), ("weak_mtl", "2apae"))
-HEADING = ("step", "clips", "ours, s", "before, s", "gain", "recipe, s", "gain")
+HEADING = ("step", "clips", "ours, s", "before, s", "gain", "recipe, s", "gain", "bf16, s", "gain")
 
 
 class RecipeBlock(nn.Module):
@@ -195,20 +197,32 @@ def measured(paper: str, row: str, share: int, rounds: int) -> list[str]:
         with as_before():
             ours()
 
-    steps: list[Callable[[], None]] = [ours, before]
+    def mixed() -> None:
+        with mock.patch.object(trainer.method, "amp", True):
+            ours()
+
+    steps: dict[str, Callable[[], None]] = {"ours": ours, "before": before}
     if row in RECIPES:
-        steps.append(RECIPES[row](plan, count, parts))
-    seconds: list[list[float]] = [[] for _ in steps]
+        steps["recipe"] = RECIPES[row](plan, count, parts)
+    if has_bfloat16():
+        steps["bf16"] = mixed
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds + 1):
-        for step, times in zip(steps, seconds, strict=True):
+        for name, step in steps.items():
             begin = time.process_time()
             step()
-            times.append(time.process_time() - begin)
-    fast, *others = (statistics.median(times[1:]) for times in seconds)
-    cells = [f"{paper} {row}", str(count), f"{fast:.2f}"]
-    for other in others:
-        cells += [f"{other:.2f}", f"{other / fast:.2f}"]
-    return cells + ["-"] * (len(HEADING) - len(cells))
+            seconds[name].append(time.process_time() - begin)
+    median = {name: statistics.median(times[1:]) for name, times in seconds.items()}
+    cells = [f"{paper} {row}", str(count), f"{median['ours']:.2f}"]
+    for name in ("before", "recipe"):
+        cells += told(median.get(name), median.get(name, 0.0) / median["ours"])
+    faster = median.get("bf16")
+    return cells + told(faster, median["before"] / faster if faster else 0.0)
+
+
+def told(seconds: float | None, gain: float) -> list[str]:
+    """Two cells; nothing where nothing was measured."""
+    return ["-", "-"] if seconds is None else [f"{seconds:.2f}", f"{gain:.2f}"]
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from .conftest import FEATURES, RESULTS, command, leftovers, made, run
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
-KILLS = 15
+KILLS = 10
 FINISHED = "Finished jobid"
 STAGES = {
     "sources": {"fetch", "adapt"},

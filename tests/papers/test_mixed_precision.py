@@ -45,17 +45,28 @@ def test_the_loss_falls_as_in_float32():
     assert mixed == pytest.approx(plain, rel=0.002)
 
 
+EPYC = {"cpu_name": "AMD EPYC", "avx512_bf16": True, "amx_bf16": False}
+OLD_EPYC = EPYC | {"avx512_bf16": False}
+XEON = {"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}
+HIDDEN_AMX = XEON | {"amx_bf16": False}
+
+
 @pytest.mark.parametrize(
     ("amp", "able", "told"),
     [
-        (False, True, "float32"),
-        (True, True, "float32"),
-        ("cpu", True, "bf16"),
-        ("cpu", False, "float32"),
+        (False, EPYC, "float32"),
+        (True, EPYC, "float32"),
+        ("cpu", EPYC, "bf16"),
+        ("cpu", OLD_EPYC, "float32"),
+        ("cpu", XEON, "bf16"),
+        ("cpu", HIDDEN_AMX, "float32"),
     ],
 )
-def test_a_cpu_computes_in_bfloat16_where_it_can_and_is_asked_to(monkeypatch, amp, able, told):
-    have = {"avx512_bf16": able, "amx_bf16": False}
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: have, raising=False)
-    assert devices.has_bfloat16() == able
+def test_a_cpu_computes_in_bfloat16_where_that_is_faster_and_asked_for(
+    monkeypatch, capsys, amp, able, told
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert devices.has_bfloat16() == able["avx512_bf16"]
     assert precision(Project(amp=amp), gpus=0) == told
+    said = "amp: cpu: this processor is not faster in bfloat16: trained in float32\n"
+    assert capsys.readouterr().out == (said if (amp, told) == ("cpu", "float32") else "")

@@ -60,9 +60,20 @@ def _driver() -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU computes in bfloat16; others imitate it, slower than float32."""
+    """Whether this CPU has instructions for bfloat16; others imitate them."""
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def bfloat16_pays() -> bool:
+    """Whether they make this CPU faster.
+
+    Intel's for AVX-512 alone do not: convolutions take 1.6 times as long as in float32
+    (docs/benchmarks.md). Such a processor may be one with AMX that a virtual machine hides.
+    """
+    able = torch.cpu.get_capabilities()
+    intel = "Intel" in able.get("cpu_name", "")
+    return has_bfloat16() and bool(able.get("amx_bf16") or not intel)
 
 
 def prepare(seed: int, threads: int, deterministic: bool) -> None:

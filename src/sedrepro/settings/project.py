@@ -282,7 +282,7 @@ class Project(Block):
     amp: bool | Literal["cpu"] = Field(
         False,
         description="mixed precision on a GPU: faster, but the papers' authors trained in float32; "
-        "such runs say so beside their scores; cpu: also on a CPU with instructions for bfloat16",
+        "such runs say so beside their scores; cpu: also on a CPU that is faster in bfloat16",
     )
     compile: bool | Literal["graphs"] = Field(
         False,

@@ -51,11 +51,16 @@ def precision(project: Project, gpus: int) -> str:
     """What a run computes with: mixed precision is for GPUs, and for CPUs only where asked for."""
     if not project.amp:
         return "float32"
-    from ..inference.devices import has_bfloat16, kind
+    from ..inference.devices import bfloat16_pays, kind
 
-    on_gpu = kind(project.device, gpus) == "cuda"
-    mixed = on_gpu or (project.amp == "cpu" and has_bfloat16())
-    return "bf16" if mixed else "float32"
+    if kind(project.device, gpus) == "cuda":
+        return "bf16"
+    if project.amp != "cpu":
+        return "float32"
+    if bfloat16_pays():
+        return "bf16"
+    print("amp: cpu: this processor is not faster in bfloat16: trained in float32")
+    return "float32"
 
 
 def audit(plan: Plan, layout: Layout) -> dict[str, dict[str, Any]]:
