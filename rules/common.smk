@@ -40,7 +40,8 @@ if workflow.is_main_process:
     # Dates say what has to be made again: none may lie in the future, where a clock that was wrong
     # put it.
     reset_future_mtimes(FLOW.dated())
-    # The same for tables of a tree of one's own that is no longer what they describe.
+    # The same for tables that were made with other settings, or of a tree of one's own that is no
+    # longer what they describe.
     outdate(FLOW.seals())
 
 

@@ -54,6 +54,7 @@ FILES = (
         SEAL
         | {
             "parents.RESOURCE": ("text", "digest of what was fetched"),
+            "settings": ("mapping", "the settings it was made with"),
             "recordings": ("text", "digest of the recordings' names, sizes and dates"),
             "trees.TREE": ("text", "the same of a tree of your own"),
         },
@@ -165,7 +166,8 @@ FILES = (
             "parents.run.scores": ("text", "digest of its scores"),
             "parents.truth.TABLE": ("text", "digest of a clip table"),
             "settings": ("mapping", "how it was decoded and measured"),
-            "content": ("text", "digest of what follows"),
+            "content": ("text", "digest of what follows, from `status` on"),
+            "resamples": ("text", "digest of resamples.npz"),
             "status": ("text", "`done` or `not_run`"),
             "reason": ("text", "why it was not run"),
             "metrics[].metric": ("text", "the metric"),

@@ -16,7 +16,7 @@ from typing import Any
 from .errors import SedreproError
 from .files import digest, file_digest, read_json, write_json
 
-SCHEMA = {"tables": 3, "store": 1, "run": 1, "metrics": 1, "results": 1}
+SCHEMA = {"tables": 4, "store": 1, "run": 1, "metrics": 1, "results": 1}
 """The form of each kind of artefact. A raised number makes all of that kind anew."""
 
 

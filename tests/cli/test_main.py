@@ -267,7 +267,10 @@ def test_hours_are_measured_or_unknown_never_guessed():
 def test_the_same_words_without_results(capsys):
     assert standings(Project(), Layout("data", "results")) == []
     assert main(["table", "lgc_sed", *MINI]) == 1
-    assert "nothing was run yet; `snakemake lgc_sed` runs it" in capsys.readouterr().err
+    assert (
+        "no run is finished, `sedrepro status` says why; `snakemake lgc_sed`"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -383,7 +386,7 @@ def test_the_table_of_a_run_that_was_killed(capsys):
     resumable("mt")
     words = [*MINI, "--config", "run=[lgc_sed]"]
     assert main(["table", "lgc_sed/mt", *words]) == 1
-    assert "lgc_sed/mt: nothing was run yet; `snakemake lgc_sed` runs it" in capsys.readouterr().err
+    assert "lgc_sed/mt: no run is finished, `sedrepro status` says why" in capsys.readouterr().err
     for form in ("text", "csv", "md", "tex", "json"):
         assert main(["table", "lgc_sed/mt", "--all", "--format", form, *words]) == 0
     assert "started, did not finish" in capsys.readouterr().out

@@ -332,6 +332,7 @@ def forget_files() -> None:
     """Forget what a process remembers of files while they keep place, size and date."""
     links._seal.cache_clear()
     links._key_of_store.cache_clear()
+    links._digest.cache_clear()
 
 
 # What many jobs read, read once. A walk changes nothing of it but in its own ways.
@@ -357,7 +358,8 @@ def _tree_stamp(tree: str | Path) -> str:
 
 
 def _adapt(name: str, project: Any) -> tuple[Any, ...]:
-    memo = (name, under_local[:3])  # the date of a recording is in no table
+    # The date of a recording is in no table.
+    memo = (name, under_local[:3], project.data.desed.weak_split.fraction)
     if memo not in _DESCRIBED:
         _DESCRIBED[memo] = _really_adapt(name, project)
     return tuple(table.copy() for table in _DESCRIBED[memo])

@@ -93,7 +93,7 @@ class Folder:
 
     def lines(self) -> tuple[dict[tuple[str, ...], dict[str, str]], str]:
         """What would be printed now, by cell; and as one text."""
-        for remembering in (links._stamp, links._seal, links._key_of_store):
+        for remembering in (links._stamp, links._seal, links._key_of_store, links._digest):
             remembering.cache_clear()
         project = self.project()
         with contextlib.chdir(self.path):

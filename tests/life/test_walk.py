@@ -190,6 +190,10 @@ class Life(RuleBasedStateMachine):
     def set_the_rows(self, value: tuple[str, ...]) -> None:
         self.w.choose("rows", value)
 
+    @action(value=[0.9, 0.4])
+    def set_the_split(self, value: float) -> None:
+        self.w.choose("split", value)
+
     @action(index=INDICES, late=BOTH)
     def touch(self, index: int, late: bool) -> None:
         files = self.w.files()

@@ -135,10 +135,11 @@ FIRST: dict[str, Any] = {
     "caption": "A table",
     "seeds": (42,),
     "rows": ("mt", "lgc", "again"),
+    "split": 0.9,
     "published": "0.4",
 }
 """What is set when a life begins."""
-CHOSEN = ("median", "epochs", "confidence", "bootstrap", "caption", "seeds", "rows")
+CHOSEN = ("median", "epochs", "confidence", "bootstrap", "caption", "seeds", "rows", "split")
 """What of it the user's file of settings says."""
 
 
@@ -217,7 +218,7 @@ class World:
     @property
     def data(self) -> stubs.Data:
         """The data as the project's adapter describes them today."""
-        return _data(self.own, self.set["audio"], self.set["labels"], self.checkout)
+        return _data(*self._today, self.checkout)
 
     def plan(self, run: Run) -> Plan:
         return settings.plan(self.project, run, papers.settings_models()[PAPER])
@@ -238,8 +239,8 @@ class World:
         return _VALUES[memo][1]
 
     @property
-    def _today(self) -> tuple[str, int, int]:
-        return (str(self.own), self.set["audio"], self.set["labels"])
+    def _today(self) -> tuple[str, int, int, float]:
+        return (str(self.own), self.set["audio"], self.set["labels"], self.set["split"])
 
     def cut(self, name: str) -> int:
         """How many events of a set go on after what is heard of their clips."""
@@ -372,7 +373,7 @@ def overlay_of(own: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
         "tables": {"main": {"caption": chosen["caption"]}},
     }
     told = {
-        "data": {"desed": {"local": str(own)}},
+        "data": {"desed": _desed(own, chosen["split"])},
         "seeds": list(chosen["seeds"]),
         "report": {"confidence": chosen["confidence"], "bootstrap": chosen["bootstrap"]},
         "papers": {PAPER: paper},
@@ -391,9 +392,13 @@ def flow_of(own: Path, checkout: Path, chosen: tuple[Any, ...]) -> Flow:
     return Flow(project_of(own, checkout, chosen), checkout)
 
 
+def _desed(own: str | Path, split: float) -> dict[str, Any]:
+    return {"local": str(own), "weak_split": {"fraction": split}}
+
+
 @functools.lru_cache(64)
-def _data(own: Path, audio: int, labels: int, checkout: Path) -> stubs.Data:
-    project = Project.model_validate({"data": {"desed": {"local": str(own)}}})
+def _data(own: str, audio: int, labels: int, split: float, checkout: Path) -> stubs.Data:
+    project = Project.model_validate({"data": {"desed": _desed(own, split)}})
     found = {subset: desed.adapt(subset, project) for subset in SUBSETS}
     return stubs.Data(
         {name: clips for name, (clips, _, _) in found.items()},

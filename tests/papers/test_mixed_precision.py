@@ -68,5 +68,5 @@ def test_a_cpu_computes_in_bfloat16_where_that_is_faster_and_asked_for(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     assert devices.has_bfloat16() == able["avx512_bf16"]
     assert precision(Project(amp=amp), gpus=0) == told
-    said = "amp: cpu: this processor is not faster in bfloat16: trained in float32\n"
+    said = "amp: cpu: this processor is not faster in bfloat16, so float32 it is\n"
     assert capsys.readouterr().out == (said if (amp, told) == ("cpu", "float32") else "")

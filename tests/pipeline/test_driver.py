@@ -146,12 +146,25 @@ def test_tables_of_an_own_tree_that_changed_are_the_oldest_of_all(tmp_path):
     for path in (tree / "a.wav", tmp_path / "tables/clips.tsv"):
         path.parent.mkdir()
         path.write_text("some")
-    chain.seal(key, "tables", [key.with_name("clips.tsv")], trees={str(tree): tree_stamp(tree)})
-    assert outdate([key, tmp_path / "nowhere/key.json"]) == []
+    files, trees = [key.with_name("clips.tsv")], {str(tree): tree_stamp(tree)}
+    chain.seal(key, "tables", files, trees=trees, settings={})
+    asked = {str(key): {}}
+    assert outdate({**asked, str(tmp_path / "nowhere/key.json"): {}}) == []
     (tree / "b.wav").write_text("more")
-    assert outdate([key]) == [key]
+    assert outdate(asked) == [key]
     assert [path.stat().st_mtime for path in sorted(key.parent.iterdir())] == [1, 1]
     (tree / "b.wav").unlink()
     (tree / "a.wav").rename(tmp_path / "a.wav")
     tree.rmdir()  # what is gone cannot be compared
-    assert outdate([key]) == []
+    assert outdate(asked) == []
+
+
+def test_tables_that_were_made_with_other_settings_are_the_oldest_of_all(tmp_path):
+    key, table = tmp_path / "key.json", tmp_path / "clips.tsv"
+    table.write_text("some")
+    chain.seal(key, "tables", [table], settings={"data": {"snr": [6.0, 30.0]}})
+    assert outdate({str(key): {"data": {"snr": (6.0, 30.0)}}}) == []
+    assert outdate({str(key): {"data": {"snr": (0.0, 30.0)}}}) == [key]
+    assert [path.stat().st_mtime for path in (key, table)] == [1, 1]
+    chain.seal(key, "tables", [table])  # nobody knows with which
+    assert outdate({str(key): {}}) == [key]

@@ -152,6 +152,29 @@ def test_numbers_that_are_not_the_runs_are_refused_and_named(smoke, before, chan
     assert same(folder, before)
 
 
+ONSET = {"soundscapes": {"onset": [0.5, 0.5, 0.0, 0.9]}}
+
+
+def test_data_that_were_made_with_other_settings_print_nothing(smoke, before):
+    """The settings are changed; the workflow has not been started since."""
+    folder, _ = smoke
+    (folder / "onset.yaml").write_text(json.dumps({"data": {"desed": ONSET}}))
+
+    def asked(*words: str, **options):
+        words = (*words, "--configfile", *ONE_PAPER[1:], "onset.yaml")
+        return sedrepro(folder, *words, configured=False, **options)
+
+    found = asked("verify", check=False)
+    assert found.returncode == 1
+    assert "made with another data.desed.soundscapes.onset" in found.stdout
+    assert "made with another data.desed.soundscapes.onset" in asked("status").stdout
+    asked("report")
+    lines = [line for line in (folder / TABLE).read_text().splitlines() if ",lgc,desed," in line]
+    assert all(",not run," in line for line in lines)
+    sedrepro(folder, "report")
+    assert same(folder, before)
+
+
 def test_an_interrupted_forced_run_leaves_no_old_numbers(smoke, before):
     """As if it had been killed at once: Snakemake has removed the outputs, the job has begun."""
     folder, again = smoke

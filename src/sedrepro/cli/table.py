@@ -48,8 +48,8 @@ def table(options: argparse.Namespace, project: Project) -> str:
     shown, hidden = _shown(options, project, paper, row, layout)
     if not any(_is_run(row) for table in shown for row in table.rows) and not options.all:
         raise SedreproError(
-            f"{options.what}: nothing was run yet; `snakemake {paper}` runs it, and "
-            "`sedrepro table --all` shows what was published"
+            f"{options.what}: no run is finished, `sedrepro status` says why; `snakemake {paper}` "
+            "makes what is missing, and `sedrepro table --all` shows what was published"
         )
     spec, confidence = project.papers[paper], project.report.confidence
     if form == "csv":

@@ -37,7 +37,8 @@ def write(
         draws = Draws(key=link["key"])
         found = evaluate(plan, project, layout, draws)
         draws.write(resamples)
-        write_json(metrics, {**link, "content": digest(found), **found})
+        contents = {"content": digest(found), "resamples": file_digest(resamples)}
+        write_json(metrics, {**link, **contents, **found})
 
     home = home_of_numbers(Path(metrics).parent)
     Kept(home, [metrics, resamples]).or_make(link["key"], make)

@@ -10,6 +10,7 @@ from .. import chain, tables
 from ..clips import read_clips
 from ..files import digest, file_digest, fingerprint, tree_stamp
 from ..settings import Layout, Subset
+from ..settings.given import without_folders
 from ..settings.runs import TABLES
 from ..settings.tasks import AdaptTask
 
@@ -25,7 +26,8 @@ def seal_tables(
     """Write the key of a subset's tables once they lie there.
 
     It covers the tables and the recordings they name, so that a tree whose files were exchanged
-    has another key. The stamps of the user's own `trees` stand beside it: where one has changed,
+    has another key. Beside it stand the settings it was made with, which whoever prints numbers
+    compares with those asked for, and the stamps of the user's own `trees`: where one has changed,
     the tables are made again.
     """
     layout, subset = task.layout, task.subset
@@ -36,6 +38,7 @@ def seal_tables(
         [layout.table(subset, name) for name in TABLES],
         depends={"settings": task.depends(), "recordings": heard},
         parents={Path(status).stem: file_digest(status) for status in statuses},
+        settings=without_folders(task.given),
         recordings=heard,
         trees=dict(trees or {}),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -88,24 +89,29 @@ def reset_future_mtimes(folders: Iterable[str | Path]) -> list[Path]:
     return found
 
 
-def outdate(seals: Iterable[str | Path]) -> list[Path]:
-    """Make clip tables the oldest of all where a tree of the user's own that they describe has
-    changed, so that they are made again; the keys of those tables.
+def outdate(seals: Mapping[str, Mapping[str, Any]]) -> list[Path]:
+    """Make clip tables the oldest of all where they were made with other settings than those asked
+    for, or a tree of the user's own that they describe has changed, so that they are made again;
+    the keys of those tables.
 
-    Snakemake sees only the date of the tree's folder, not what changed deep inside it.
+    Of a tree Snakemake sees only the folder's date, not what changed deep inside it; of settings
+    only what it has noted, and a copy may come without its notes.
     """
     found = []
-    for path in map(Path, seals):
+    for path, asked in seals.items():
+        key = Path(path)
         try:
-            described = read_json(path)
+            described = read_json(key)
             files, trees = list(described["files"]), dict(described.get("trees", {}))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # whoever reads it says what is wrong with it
-        if any(os.path.isdir(tree) and tree_stamp(tree) != was for tree, was in trees.items()):
-            for name in (path.name, *files):
+        others = described.get("settings") != json.loads(json.dumps(asked))
+        changed = (os.path.isdir(tree) and tree_stamp(tree) != was for tree, was in trees.items())
+        if others or any(changed):
+            for name in (key.name, *files):
                 with contextlib.suppress(OSError):
-                    os.utime(path.with_name(name), OLDEST)
-            found.append(path)
+                    os.utime(key.with_name(name), OLDEST)
+            found.append(key)
     return found
 
 

@@ -27,8 +27,6 @@ from ..training.state import OUTPUTS
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 FORMS = ("csv", "differences.csv", "md", "tex")
-SYNTHETIC = ("synth_train", "synth_validation")
-"""DESED's subsets that the mixtures stage makes under `synthetic: mix`."""
 SOURCE = Path(__file__).resolve().parents[2]
 """The folder that holds the package."""
 DATA_FIRST = 2
@@ -123,11 +121,11 @@ class Flow:
     def adapted(self) -> str:
         """Constraint on the subsets the corpus adapters read, not the mixtures stage."""
         names = {s.name for s, _ in self.inputs if s.corpus != SNR_MIX}
-        return _one_of(names - set(SYNTHETIC if self.mixes else ()))
+        return _one_of(names - set(tasks.SYNTHETIC if self.mixes else ()))
 
     def mixed(self) -> str:
         """Constraint on the subsets the mixtures stage makes."""
-        return _one_of(SYNTHETIC)
+        return _one_of(tasks.SYNTHETIC)
 
     def snrs(self) -> str:
         """Constraint on the subsets of the corpus that is mixed at fixed SNRs."""
@@ -213,15 +211,15 @@ class Flow:
         """The same of the corpus that is mixed of two others."""
         return registry.own_trees(self.project.data, SNR_MIX)
 
-    def seals(self) -> list[str]:
-        """The keys of all clip tables that describe a tree of the user's own."""
+    def seals(self) -> dict[str, dict[str, Any]]:
+        """The keys of all clip tables, and what those are to be made with."""
         subsets = dict.fromkeys(subset for subset, _ in self.inputs)
-        data = self.project.data
-        return [
-            self.layout.tables_key(subset)
+        return {
+            self.layout.tables_key(subset): given_settings.without_folders(
+                tasks.tables_of(self.project, subset)
+            )
             for subset in subsets
-            if registry.own_trees(data, subset.corpus)
-        ]
+        }
 
     def placed(self, resource: str) -> list[str]:
         """Files of a resource that were put there by hand: placing one is a reason to fetch.

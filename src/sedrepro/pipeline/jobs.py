@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..settings import Subset, declared
-from .flow import SNR_MIX, SYNTHETIC, Flow
+from ..settings.tasks import SYNTHETIC
+from .flow import SNR_MIX, Flow
 
 BEFORE = ("fetch", "adapt", "recipe", "mix", "collect", "extract", "embed")
 AFTER = ("tabulate", "draw", "publish")

@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,9 @@ from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, tree_stamp
 from ..papers import settings_models
 from ..settings import Layout, Plan, Project, Run, Subset, plan
+from ..settings.given import without_folders
 from ..settings.runs import IDENTITY, MADE_WITH, TABLES
+from ..settings.tasks import tables_of
 
 AGAIN = "start the workflow again"
 REMEASURE = f"{AGAIN}; if it finds nothing to do, delete metrics.json first"
@@ -78,6 +80,8 @@ def _run(asked: Asked, described: Mapping[str, Any], layout: Layout) -> str:
     there = {name: described.get(name) for name in here}
     if key := first_difference(there, here):
         return f"the run was made with another {key}; {_anew(asked.plan.run)}"
+    if other := _other_data(asked, [subset for subset, _ in asked.plan.inputs()], layout):
+        return other
     parents = described["parents"]
     if changed := _changed_data(parents, layout, asked.plan.run):
         return changed
@@ -109,6 +113,9 @@ def _metrics(
         return f"metrics.json: {why}; {REMEASURE}"
     if measured_content(measured) != measured.get("content"):
         return f"metrics.json was changed after it was written; {REMEASURE}"
+    resamples = layout.run(asked.plan.run, "resamples.npz")
+    if "resamples" in measured and _digest(resamples, _stamped(resamples)) != measured["resamples"]:
+        return f"resamples.npz is not what was written with metrics.json; {REMEASURE}"
     if not origin:
         return f"its numbers are there, the run they were measured on is not; {AGAIN}"
     scores = origin.get("content", {}).get("scores.h5")
@@ -117,6 +124,8 @@ def _metrics(
     told = json.loads(json.dumps(asked.plan.describe_measuring(asked.project.report)))
     if key := first_difference(measured["settings"], told):
         return f"evaluated with another {key}; {REMEASURE}"
+    if other := _other_data(asked, asked.plan.truths, layout):
+        return other
     if _there(asked.plan, layout):
         truth = layout.digests(asked.plan.truths)
         if measured["parents"]["truth"] == truth:
@@ -143,6 +152,22 @@ def _there(plan: Plan, layout: Layout) -> bool:
 def _anew(run: Run) -> str:
     """What makes a run again, also where Snakemake has lost what it knew."""
     return f"{AGAIN}; if it finds nothing to do, `sedrepro forget {run}` first"
+
+
+def _other_data(asked: Asked, subsets: Iterable[Subset], layout: Layout) -> str:
+    """The first subset whose data were made with other settings than those asked for.
+
+    A run can be whole, and of just the data that lie there, while the settings ask for others.
+    """
+    for corpus, name in dict.fromkeys((subset.corpus, subset.name) for subset in subsets):
+        key = layout.tables_key(Subset(corpus, name))
+        made_with = _seal_now(key).settings
+        if made_with is None:
+            continue
+        here = without_folders(tables_of(asked.project, Subset(corpus, name)))
+        if other := first_difference(made_with, json.loads(json.dumps(here))):
+            return f"{corpus} {name} was made with another {other}; {AGAIN}"
+    return ""
 
 
 def _changed_data(parents: Mapping[str, Any], layout: Layout, run: Run) -> str:
@@ -189,6 +214,8 @@ class _Seal:
     """The user's own trees they describe, and their stamps."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The content of the tables."""
+    settings: Mapping[str, Any] | None = None
+    """What they were made with; None where nobody knows."""
 
 
 def _seal_now(path: str) -> _Seal:
@@ -212,7 +239,8 @@ def _seal(path: str, stamps: tuple[Any, ...]) -> _Seal:
     problem = next((one for one in changed if not one.endswith(chain.GONE)), "")
     if problem:
         problem = f"{problem}; delete it and {AGAIN}"
-    return _Seal(problem, described.get("trees", {}), described["files"])
+    trees, made_with = described.get("trees", {}), described.get("settings")
+    return _Seal(problem, trees, described["files"], made_with)
 
 
 def _stamped(path: str | Path) -> tuple[int, int, int] | None:
@@ -247,6 +275,12 @@ def _key_of_store(path: str, stamp: Any) -> str:
             return str(file.attrs["content_key"])
     except (OSError, KeyError):
         return ""
+
+
+@functools.lru_cache(1024)
+def _digest(path: str, stamp: Any) -> str:
+    """The content of a file; empty if it is not there."""
+    return "" if stamp is None else file_digest(path)
 
 
 def first_difference(there: Any, here: Any, name: str = "") -> str:

@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from .data import Desed
 from .given import pick, restore, without_folders
 from .project import Project
 from .runs import Layout, Plan
 from .streams import Subset
 
+SYNTHETIC = ("synth_train", "synth_validation")
+"""The subsets of DESED that are downloaded ready-made, or mixed here."""
 TABLES_OF = {
     "desed": ("scale", "data.origin", "data.desed", "data.desed_soundbank"),
     "maestro": ("data.origin", "data.maestro"),
@@ -29,6 +32,28 @@ TABLES_OF = {
 """Settings that decide a corpus's clip tables, beside its files."""
 DROPOUT = "sfc64"
 """What draws the masks of dropout on a CPU (`networks.dropout`); on a GPU PyTorch draws them."""
+
+
+def tables_of(project: Project, subset: Subset) -> dict[str, Any]:
+    """What of the settings decides one subset's clip tables, the rendered recordings included."""
+    names = list(TABLES_OF[subset.corpus])
+    if subset.corpus == "desed":
+        unused = _unused(project.data.desed, subset.name)
+        fields = type(project.data.desed).model_fields.keys() - unused
+        names.remove("data.desed")
+        names += [f"data.desed.{field}" for field in sorted(fields)]
+        if "soundscapes" in unused:
+            names.remove("data.desed_soundbank")
+    if project.data.origin == "render":
+        names += ["data.look", "data.desed.classes"]
+    return pick(project, *names)
+
+
+def _unused(desed: Desed, name: str) -> set[str]:
+    """Settings of DESED that a subset has nothing to do with."""
+    if name not in SYNTHETIC:
+        return {"synthetic", "soundscapes"}
+    return set() if desed.synthetic == "mix" else {"soundscapes"}
 
 
 class Task(BaseModel):
@@ -75,7 +100,7 @@ class AdaptTask(Task):
 
     @classmethod
     def plan(cls, project: Project, corpus: str, name: str) -> AdaptTask:
-        return cls(given=pick(project, *TABLES_OF[corpus]), corpus=corpus, name=name)
+        return cls(given=tables_of(project, Subset(corpus, name)), corpus=corpus, name=name)
 
     @property
     def subset(self) -> Subset:
@@ -149,7 +174,10 @@ class ReportTask(Task):
         chosen = list(papers)
         shown = [f"papers.{paper}" for paper in with_sources(project, chosen)]
         corpora = {name for names in TABLES_OF.values() for name in names if "data." in name}
-        data = sorted(corpora - {"data.look.videos"})
+        corpora.remove("data.look.videos")
+        if project.data.origin == "render":
+            corpora.add("data.look")
+        data = sorted(corpora)
         names = ("name", "scale", "seeds", "rows", "report", "front_ends", *data, *shown)
         given = pick(project, *names, results=True)
         return cls(given=given, papers=chosen)

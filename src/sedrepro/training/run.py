@@ -59,7 +59,7 @@ def precision(project: Project, gpus: int) -> str:
         return "float32"
     if bfloat16_pays():
         return "bf16"
-    print("amp: cpu: this processor is not faster in bfloat16: trained in float32")
+    print("amp: cpu: this processor is not faster in bfloat16, so float32 it is")
     return "float32"
 
 
