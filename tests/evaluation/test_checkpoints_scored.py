@@ -24,6 +24,8 @@ from sedrepro.files import read_json, write_json
 from sedrepro.progress import reporting
 from sedrepro.reporting.tables import tabulate
 from sedrepro.settings import Layout, Subset
+from sedrepro.settings.given import without_folders
+from sedrepro.settings.tasks import tables_of
 from sedrepro.sources.fetch import status_of
 from sedrepro.training.run import train
 
@@ -214,8 +216,10 @@ def test_real_files_have_the_fields_that_the_docs_name_and_no_others(run, root):
     layout = Layout.of(project)
     tabulate(project, PAPER, layout, root)
     write_json(layout.status("desed_weak"), status_of("desed_weak", "ok", "", 3, 96_000))
-    seal = layout.tables_key(Subset("desed", "weak"))
-    chain.seal(seal, "tables", [], parents={"desed_weak": "a"}, recordings="b", trees={"/t": "c"})
+    weak = Subset("desed", "weak")
+    made_with = {"settings": without_folders(tables_of(project, weak)), "recordings": "b"}
+    parents, trees = {"desed_weak": "a"}, {"/t": "c"}
+    chain.seal(layout.tables_key(weak), "tables", [], parents=parents, trees=trees, **made_with)
     with reporting("results/full/logs/train/some.log", "train") as told:
         told(0.5, "half", force=True)
     for name, place in {

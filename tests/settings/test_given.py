@@ -75,6 +75,19 @@ def test_another_result_set_is_no_reason_to_make_data_again(root):
     assert ours.store_task(store) == theirs.store_task(store)
 
 
+def test_a_mixture_is_no_reason_to_describe_real_recordings_again(root):
+    models = papers.settings_models()
+    desed = [{"synthetic": "mix", "soundscapes": {"seed": seed}} for seed in (1, 2)]
+    ours, theirs = (
+        Flow(settings.load({"data": {"desed": one}}, papers=models, root=root), root)
+        for one in desed
+    )
+    for name in ("weak", "unlabelled", "strong_real", "validation", "public_eval"):
+        assert ours.adapt_task("desed", name) == theirs.adapt_task("desed", name)
+    for name in tasks.SYNTHETIC:
+        assert ours.adapt_task("desed", name) != theirs.adapt_task("desed", name)
+
+
 def test_how_a_job_works_travels_in_its_environment(project, monkeypatch):
     changed = project.model_copy(update={"device": "cpu", "device_store_gb": 1.5})
     monkeypatch.setenv(RUNTIME_VARIABLE, runtime(changed))

@@ -113,9 +113,6 @@ def _metrics(
         return f"metrics.json: {why}; {REMEASURE}"
     if measured_content(measured) != measured.get("content"):
         return f"metrics.json was changed after it was written; {REMEASURE}"
-    resamples = layout.run(asked.plan.run, "resamples.npz")
-    if "resamples" in measured and _digest(resamples, _stamped(resamples)) != measured["resamples"]:
-        return f"resamples.npz is not what was written with metrics.json; {REMEASURE}"
     if not origin:
         return f"its numbers are there, the run they were measured on is not; {AGAIN}"
     scores = origin.get("content", {}).get("scores.h5")
@@ -126,11 +123,12 @@ def _metrics(
         return f"evaluated with another {key}; {REMEASURE}"
     if other := _other_data(asked, asked.plan.truths, layout):
         return other
-    if _there(asked.plan, layout):
-        truth = layout.digests(asked.plan.truths)
-        if measured["parents"]["truth"] == truth:
-            return ""
+    truth = layout.digests(asked.plan.truths) if _there(asked.plan, layout) else None
+    if truth is not None and measured["parents"]["truth"] != truth:
         return f"evaluated against other clip tables than those that lie there; {REMEASURE}"
+    resamples = layout.run(asked.plan.run, "resamples.npz")
+    if "resamples" in measured and _digest(resamples, _stamped(resamples)) != measured["resamples"]:
+        return f"resamples.npz is not what was written with metrics.json; {REMEASURE}"
     return ""
 
 
