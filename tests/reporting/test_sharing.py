@@ -26,9 +26,7 @@ SEEDS = ("seed42", "seed43")
 @pytest.fixture
 def words(copy, monkeypatch) -> list[str]:
     """The settings of the made-up result set, which lies in the working folder."""
-    paper = {"rows": ROWS, "table": {"mt_median7": {"from": "mt"}}}
-    overlay = {"scale": "mini", "run": ["lgc_sed"], "seeds": [42, 43], "papers": {"lgc_sed": paper}}
-    Path(copy.folder, "made.yaml").write_text(yaml.safe_dump(overlay))
+    Path(copy.folder, "made.yaml").write_text(yaml.safe_dump(fabricate.MINIATURE))
     places.mark(copy.folder, copy.root)
     monkeypatch.chdir(copy.folder)
     return ["--configfile", "made.yaml"]
@@ -94,8 +92,17 @@ def test_what_is_not_of_this_result_set_is_named_and_refused(words, apart, capsy
 def test_an_archive_is_checked_anywhere(copy, words, tmp_path_factory, monkeypatch, capsys):
     assert main(["archive", *words]) == 1
     assert "has no tables yet" in capsys.readouterr().err
-    tabulate(copy.project, "lgc_sed", Layout("data/mini", str(HERE)), copy.root)
+    layout = Layout("data/mini", str(HERE))
+    tabulate(copy.project, "lgc_sed", layout, copy.root)
     own = ["--config", "data={desed: {local: /somewhere/birds}}"]
+    assert main(["archive", "--out", "one.zip", *words, *own]) == 1  # the tables are of other data
+    assert "lgc_sed.key.json: made of other numbers or settings" in capsys.readouterr().err
+    tabulate(
+        fabricate.project_of(data={"desed": {"local": "/somewhere/birds"}}),
+        "lgc_sed",
+        layout,
+        copy.root,
+    )
     assert main(["archive", "--out", "one.zip", *words, *own]) == 0
     assert main(["archive", "--out", "two.zip", *words, *own]) == 0
     assert Path("one.zip").read_bytes() == Path("two.zip").read_bytes()

@@ -168,6 +168,9 @@ def test_data_that_were_made_with_other_settings_print_nothing(smoke, before):
     assert found.returncode == 1
     assert "made with another data.desed.soundscapes.onset" in found.stdout
     assert "made with another data.desed.soundscapes.onset" in asked("status").stdout
+    packed = asked("archive", "--out", "packed.zip", check=False)
+    assert packed.returncode == 1
+    assert "made of other numbers or settings" in packed.stderr
     asked("report")
     lines = [line for line in (folder / TABLE).read_text().splitlines() if ",lgc,desed," in line]
     assert all(",not run," in line for line in lines)

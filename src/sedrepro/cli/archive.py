@@ -16,7 +16,10 @@ from .. import __version__
 from ..errors import SedreproError
 from ..files import atomic
 from ..places import checkout, typed
+from ..reporting import sealing
+from ..reporting.externals import scored
 from ..reporting.links import measured_content
+from ..reporting.records import records
 from ..settings import Layout, Project
 from .merge import runs_in
 
@@ -39,12 +42,24 @@ def archive(options: argparse.Namespace, project: Project) -> int:
     parts = dict(_parts(project, layout))
     if not any(name.startswith("tables/") for name in parts):
         raise SedreproError(f"{layout.results}: has no tables yet; `sedrepro report` makes them")
+    for paper in project.selected_papers():
+        _refuse_stale(project, paper, layout)
     sums = "".join(f"{_sha256(content)}  {name}\n" for name, content in sorted(parts.items()))
     with atomic(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in sorted({**parts, CHECKSUMS: sums.encode()}.items()):
             file.writestr(zipfile.ZipInfo(name, DATE), content, zipfile.ZIP_DEFLATED)
     print(f"{out}: {len(parts)} files; `sedrepro verify {out}` checks it anywhere")
     return 0
+
+
+def _refuse_stale(project: Project, paper: str, layout: Layout) -> None:
+    """Tables of other settings would stand beside settings that they are not of."""
+    part = f"tables/{paper}"
+    if not Path(layout.results_key(part)).exists():
+        return
+    found = [*records(project, paper, layout), *scored(layout, paper)]
+    if why := sealing.stale(part, project, [paper], found, layout, checkout()):
+        raise SedreproError(f"{why}; `sedrepro report` makes them anew")
 
 
 def _parts(project: Project, layout: Layout) -> Iterator[tuple[str, bytes]]:

@@ -121,12 +121,8 @@ class ChainCheck:
         path = self.layout.results_key(part)
         described = chain.read_seal(path, "results")
         yield from chain.changed_files(path, described)
-        depends, parents = sealing.made_of(self.project, chosen, found, self.layout, self.root)
-        expected = chain.link(
-            "results", {"settings": depends, "files": described["files"]}, parents
-        )
-        if expected["key"] != described["key"]:
-            yield f"{path}: made of other numbers or settings than those that lie there now"
+        if why := sealing.stale(part, self.project, chosen, found, self.layout, self.root):
+            yield why
 
 
 def text(check: ChainCheck) -> str:

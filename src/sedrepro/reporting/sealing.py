@@ -27,6 +27,24 @@ def seal(
     chain.seal(layout.results_key(part), "results", files, depends=depends, parents=parents)
 
 
+def stale(
+    part: str,
+    project: Project,
+    papers: Sequence[str],
+    found: Sequence[Record],
+    layout: Layout,
+    root: str | Path,
+) -> str:
+    """Why a part of the results is not what would be made now; empty if it is."""
+    path = layout.results_key(part)
+    described = chain.read_seal(path, "results")
+    depends, parents = made_of(project, papers, found, layout, root)
+    expected = chain.link("results", {"settings": depends, "files": described["files"]}, parents)
+    if expected["key"] == described["key"]:
+        return ""
+    return f"{path}: made of other numbers or settings than those that lie there now"
+
+
 def made_of(
     project: Project,
     papers: Sequence[str],
