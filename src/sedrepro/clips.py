@@ -6,9 +6,12 @@ import csv
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .errors import SedreproError
+
+if TYPE_CHECKING:
+    from .settings import Layout, Plan
 
 Value = TypeVar("Value")
 
@@ -100,3 +103,19 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError
     return value
+
+
+def portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
+    """The clips of each set that is only a part of its subset: where it is cut is a setting of the
+    data, which no store knows."""
+    sets = [subset for stream in plan.streams for subset in stream.subsets]
+    sets += [held_out.subset for held_out in plan.held_out]
+    return {
+        f"{subset.corpus}/{subset.name}/{subset.portion}": [
+            clip.name
+            for clip in read_clips(layout.table(subset, "clips"))
+            if subset.holds(clip.fold)
+        ]
+        for subset in sets
+        if subset.portion is not None
+    }

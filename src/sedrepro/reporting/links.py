@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import chain
+from ..clips import portions
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, tree_stamp
 from ..papers import settings_models
@@ -85,6 +86,8 @@ def _run(asked: Asked, described: Mapping[str, Any], layout: Layout) -> str:
     parents = described["parents"]
     if changed := _changed_data(parents, layout, asked.plan.run):
         return changed
+    if other := _other_portions(asked, parents, layout):
+        return other
     source = asked.plan.source
     if source is not None and parents["source"] is not None:
         origin = _of_source(source, layout)
@@ -166,6 +169,19 @@ def _other_data(asked: Asked, subsets: Iterable[Subset], layout: Layout) -> str:
         if other := first_difference(made_with, json.loads(json.dumps(here))):
             return f"{corpus} {name} was made with another {other}; {AGAIN}"
     return ""
+
+
+def _other_portions(asked: Asked, parents: Mapping[str, Any], layout: Layout) -> str:
+    """Whether a set that is only a part of its subset was cut otherwise when the run was made."""
+    if not parents["stores"]:
+        return ""
+    try:
+        now = digest(portions(asked.plan, layout))
+    except (OSError, SedreproError):
+        return ""  # what is gone cannot be compared; what is damaged its seal names
+    if now == parents["portions"]:
+        return ""
+    return f"the run's sets were cut otherwise then; {_anew(asked.plan.run)}"
 
 
 def _changed_data(parents: Mapping[str, Any], layout: Layout, run: Run) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import chain, tables
+from ..clips import portions
 from ..errors import SedreproError
 from ..files import digest, file_digest, open_atomic, write_json
 from ..kept import REPUBLISHED
@@ -131,27 +132,11 @@ def run_link(
             f"{corpus}/{subset}": file_digest(layout.table(Subset(corpus, subset), "events"))
             for corpus, subset in sorted(subsets)
         },
-        "portions": digest(_portions(plan, layout)),
+        "portions": digest(portions(plan, layout)),
         "weights": {name: file_digest(path) for name, path in (files or {}).items()},
         "source": _source_link(plan, layout),
     }
     return chain.link("run", depends, parents) | {"numerics": depends["numerics"]}
-
-
-def _portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
-    """The clips of each set that is only a part of its subset: where it is cut is a setting of the
-    data, which no store knows."""
-    sets = [subset for stream in plan.streams for subset in stream.subsets]
-    sets += [held_out.subset for held_out in plan.held_out]
-    found = {}
-    for subset in sets:
-        if subset.portion is not None:
-            table = tables.read_clip_table(layout.table(subset, "clips"))
-            chosen = table["fold"].map(subset.holds).astype(bool)
-            found[f"{subset.corpus}/{subset.name}/{subset.portion}"] = list(
-                table.loc[chosen, "clip"]
-            )
-    return found
 
 
 def _source_link(plan: Plan, layout: Layout) -> dict[str, str] | None:
