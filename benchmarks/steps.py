@@ -214,15 +214,13 @@ def measured(paper: str, row: str, share: int, rounds: int) -> list[str]:
             seconds[name].append(time.process_time() - begin)
     median = {name: statistics.median(times[1:]) for name, times in seconds.items()}
     cells = [f"{paper} {row}", str(count), f"{median['ours']:.2f}"]
-    for name in ("before", "recipe"):
-        cells += told(median.get(name), median.get(name, 0.0) / median["ours"])
-    faster = median.get("bf16")
-    return cells + told(faster, median["before"] / faster if faster else 0.0)
-
-
-def told(seconds: float | None, gain: float) -> list[str]:
-    """Two cells; nothing where nothing was measured."""
-    return ["-", "-"] if seconds is None else [f"{seconds:.2f}", f"{gain:.2f}"]
+    gains = {"before": ("before", "ours"), "recipe": ("recipe", "ours"), "bf16": ("before", "bf16")}
+    for name, (slow, fast) in gains.items():
+        there = name in median
+        cells += (
+            [f"{median[name]:.2f}", f"{median[slow] / median[fast]:.2f}"] if there else ["-"] * 2
+        )
+    return cells
 
 
 def main() -> None:

@@ -105,16 +105,16 @@ def _finite(text: str) -> float:
     return value
 
 
-def portions(plan: Plan, layout: Layout) -> dict[str, list[str]]:
+def portions(
+    plan: Plan, layout: Layout, read: Callable[[str], list[Clip]] = read_clips
+) -> dict[str, list[str]]:
     """The clips of each set that is only a part of its subset: where it is cut is a setting of the
-    data, which no store knows."""
+    data, which no store knows. `read` reads a clip table."""
     sets = [subset for stream in plan.streams for subset in stream.subsets]
     sets += [held_out.subset for held_out in plan.held_out]
     return {
         f"{subset.corpus}/{subset.name}/{subset.portion}": [
-            clip.name
-            for clip in read_clips(layout.table(subset, "clips"))
-            if subset.holds(clip.fold)
+            clip.name for clip in read(layout.table(subset, "clips")) if subset.holds(clip.fold)
         ]
         for subset in sets
         if subset.portion is not None

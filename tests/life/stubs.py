@@ -333,6 +333,7 @@ def forget_files() -> None:
     links._seal.cache_clear()
     links._key_of_store.cache_clear()
     links._digest.cache_clear()
+    links._clips_of.cache_clear()
 
 
 # What many jobs read, read once. A walk changes nothing of it but in its own ways.

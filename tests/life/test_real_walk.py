@@ -93,8 +93,8 @@ class Folder:
 
     def lines(self) -> tuple[dict[tuple[str, ...], dict[str, str]], str]:
         """What would be printed now, by cell; and as one text."""
-        for remembering in (links._stamp, links._seal, links._key_of_store, links._digest):
-            remembering.cache_clear()
+        for name in ("_stamp", "_seal", "_key_of_store", "_digest", "_clips_of"):
+            getattr(links, name).cache_clear()
         project = self.project()
         with contextlib.chdir(self.path):
             tables, records = collect(project, PAPER, Layout.of(project), self.path)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import chain
-from ..clips import portions
+from ..clips import Clip, portions, read_clips
 from ..errors import SedreproError
 from ..files import digest, file_digest, read_json, tree_stamp
 from ..papers import settings_models
@@ -166,7 +166,7 @@ def _other_data(asked: Asked, subsets: Iterable[Subset], layout: Layout) -> str:
         if made_with is None:
             continue
         here = without_folders(tables_of(asked.project, Subset(corpus, name)))
-        if other := first_difference(made_with, json.loads(json.dumps(here))):
+        if other := first_difference(made_with, here):
             return f"{corpus} {name} was made with another {other}; {AGAIN}"
     return ""
 
@@ -176,7 +176,7 @@ def _other_portions(asked: Asked, parents: Mapping[str, Any], layout: Layout) ->
     if not parents["stores"]:
         return ""
     try:
-        now = digest(portions(asked.plan, layout))
+        now = digest(portions(asked.plan, layout, _clips))
     except (OSError, SedreproError):
         return ""  # what is gone cannot be compared; what is damaged its seal names
     if now == parents["portions"]:
@@ -289,6 +289,16 @@ def _key_of_store(path: str, stamp: Any) -> str:
             return str(file.attrs["content_key"])
     except (OSError, KeyError):
         return ""
+
+
+def _clips(path: str) -> list[Clip]:
+    """The clips of a table; many runs ask for the same one."""
+    return _clips_of(path, _stamped(path))
+
+
+@functools.lru_cache(64)
+def _clips_of(path: str, stamp: Any) -> list[Clip]:
+    return read_clips(path)
 
 
 @functools.lru_cache(1024)
