@@ -152,6 +152,21 @@ def test_numbers_that_are_not_the_runs_are_refused_and_named(smoke, before, chan
     assert same(folder, before)
 
 
+def test_an_interval_is_not_printed_without_its_resamples(smoke, before):
+    folder, again = smoke
+    (folder / LGC / "resamples.npz").unlink()
+    found = sedrepro(folder, "verify", check=False)
+    assert found.returncode == 1
+    assert "lgc/desed/seed42: resamples.npz is not what was written" in found.stdout
+    assert "if it finds nothing to do, delete metrics.json first" in found.stdout
+    sedrepro(folder, "report")
+    lines = [line for line in (folder / TABLE).read_text().splitlines() if ",lgc,desed," in line]
+    assert all(",not run," in line for line in lines)
+    (folder / LGC / "metrics.json").unlink()
+    assert jobs(again("all"))["evaluate"] == 1
+    assert same(folder, before)
+
+
 ONSET = {"soundscapes": {"onset": [0.5, 0.5, 0.0, 0.9]}}
 
 
@@ -167,6 +182,9 @@ def test_data_that_were_made_with_other_settings_print_nothing(smoke, before):
     found = asked("verify", check=False)
     assert found.returncode == 1
     assert "made with another data.desed.soundscapes.onset" in found.stdout
+    shown = asked("table", "lgc_sed", check=False)
+    assert shown.returncode == 1
+    assert "lgc_sed: no run is finished, `sedrepro status` says why" in shown.stderr
     assert "made with another data.desed.soundscapes.onset" in asked("status").stdout
     packed = asked("archive", "--out", "packed.zip", check=False)
     assert packed.returncode == 1
